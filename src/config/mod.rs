@@ -1,0 +1,157 @@
+//! `watchdog.toml`, parsed once into a validated [`Config`]; each later stage is handed only its own part.
+//!
+//! Order of precedence: command line > environment (`BRESSE_WATCHDOG_…`) > file > default.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+use secrecy::SecretString;
+
+/// Everything the user configured, validated and with every default filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This instance's own name, for instance `bresse8`.
+    pub name: String,
+    /// The SQLite file that holds the state.
+    pub state: PathBuf,
+    /// The zone in which people are told times; all arithmetic is UTC.
+    pub timezone: Tz,
+    /// At least one; names are unique.
+    pub mailboxes: Vec<Mailbox>,
+    /// In the file's order; names are unique without regard to case.
+    pub checkers: Vec<Checker>,
+    /// In the file's order; names are unique.
+    pub channels: Vec<Channel>,
+    /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
+    pub warnings: Vec<String>,
+}
+
+/// One mailbox that is read by IMAP.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    /// `MONITOR` when the configuration has a single, unnamed mailbox.
+    pub name: String,
+    pub server: Server,
+    pub user: String,
+    pub login: Login,
+    /// Folders that are read, in UTF-8 (not modified UTF-7); at least one.
+    pub folders: Vec<String>,
+    /// A full look is taken at least this often. Default 60 s; 1 s to 1 h.
+    pub poll: TimeDelta,
+    /// Without a good look for this long the watchdog is blind. Default 3 min.
+    pub blind_after: TimeDelta,
+}
+
+/// Where a server is and how the connection to it is protected; the same for IMAP and SMTP.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    pub tls: Tls,
+    /// PEM file with authorities that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 of the server's certificate (DER). When set, exactly this certificate is accepted, whoever signed it.
+    pub pin_sha256: Option<[u8; 32]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    Implicit,
+    Starttls,
+    /// Loopback addresses only.
+    Plain,
+}
+
+#[derive(Debug, Clone)]
+pub enum Login {
+    Password(Secret),
+    OAuth2(OAuth2),
+}
+
+/// OAuth 2.0 client credentials grant (RFC 6749, section 4.4).
+#[derive(Debug, Clone)]
+pub struct OAuth2 {
+    pub token_url: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+    pub scope: String,
+    /// When the client secret ends, if the user said so.
+    pub client_secret_expires: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+/// Where a secret comes from. `Debug` never shows one.
+#[derive(Debug, Clone)]
+pub enum Secret {
+    /// Written in the file (warned about) or taken from the environment when the configuration was read.
+    Value(SecretString),
+    /// Read anew at every use, so that a rotated secret needs no restart.
+    File(PathBuf),
+    /// Run anew at every use; the first line of its standard output.
+    Command(Vec<String>),
+}
+
+/// One checker, with the `[defaults]` filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checker {
+    pub name: String,
+    pub provider: String,
+    /// Lower-case; at least one. Default: `NAME+monitor@` the domain of the first mailbox's user.
+    pub addresses: Vec<String>,
+    pub tests: Vec<Test>,
+    /// Time between the starts of two runs. Default 5 min.
+    pub cycle: TimeDelta,
+    /// How long a mail may take. Default 60 s.
+    pub mail_path_margin: TimeDelta,
+    /// How many cycles may pass without a mail; 1 (default) to 100.
+    pub missed_cycles: u32,
+    /// This many bad results in a row open an alarm; 1 (default) to 10.
+    pub nok_after: u32,
+    /// This many good results in a row close it; 1 (default) to 10.
+    pub ok_after: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    pub service: String,
+    pub timeout: TimeDelta,
+}
+
+/// One way to reach people.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    pub name: String,
+    /// Used only for what another channel could not deliver.
+    pub fallback: bool,
+    /// The kinds of alarm it wants; all by default.
+    pub events: BTreeSet<Event>,
+    /// At least this long between two messages; zero by default.
+    pub spacing: TimeDelta,
+    pub kind: ChannelKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// A checker is silent, or breaks the rules of reporting.
+    Checker,
+    /// A service is NOK or MISSING.
+    Service,
+    /// The watchdog cannot read a mailbox, or cannot work for another reason of its own.
+    Mailbox,
+}
+
+#[derive(Debug, Clone)]
+pub enum ChannelKind {
+    Smtp(Smtp),
+}
+
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    pub server: Server,
+    /// User and password; without it nothing is authenticated.
+    pub login: Option<(String, Secret)>,
+    pub from: String,
+    /// At least one.
+    pub to: Vec<String>,
+}

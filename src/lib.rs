@@ -1,0 +1,5 @@
+//! skeleton
+pub mod clock;
+pub mod config;
+pub mod imap;
+pub mod mail;
