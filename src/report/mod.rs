@@ -1,0 +1,156 @@
+//! [`Mail`] → [`Understood`]: who speaks, whether it counts as heard, and what it says. Pure.
+//!
+//! A checker is *heard* by a mail to exactly one known checker with at least one valid token, that is not an
+//! auto-reply, a delivery report, a person's forward, or one of a watchdog's own mails.
+
+pub mod tokens;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+
+use crate::config::Checker;
+use crate::mail::{Hop, Mail};
+pub use tokens::{DRYRUN, Said, Tokens};
+use tokens::Scanner;
+
+/// Who may write, and the words each may use; built once from the configuration.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    by_address: BTreeMap<String, usize>,
+    checkers: Vec<(String, Scanner)>,
+}
+
+impl Roster {
+    pub fn new(checkers: &[Checker]) -> Self {
+        let addresses = |(index, checker): (usize, &Checker)| {
+            checker.addresses.iter().map(move |address| (address.clone(), index)).collect::<Vec<_>>()
+        };
+        let scanner = |checker: &Checker| {
+            (checker.name.clone(), Scanner::new(checker.tests.iter().map(|test| test.service.as_str())))
+        };
+        Self {
+            by_address: checkers.iter().enumerate().flat_map(addresses).collect(),
+            checkers: checkers.iter().map(scanner).collect(),
+        }
+    }
+
+    /// The known checkers among `recipients`, each once.
+    fn addressed(&self, recipients: &[String]) -> Vec<&(String, Scanner)> {
+        let found: BTreeSet<usize> =
+            recipients.iter().filter_map(|address| self.by_address.get(address).copied()).collect();
+        found.into_iter().filter_map(|index| self.checkers.get(index)).collect()
+    }
+}
+
+/// One mail, as the rules of the domain see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Understood {
+    /// The one known checker it is addressed to.
+    pub checker: Option<String>,
+    /// Why it is no sign of life; None when the checker was heard.
+    pub not_heard: Option<NotHeard>,
+    #[serde(serialize_with = "rfc3339")]
+    pub sent: Option<DateTime<Utc>>,
+    pub dryrun: Option<Said>,
+    pub results: BTreeMap<String, Said>,
+    /// Tokens nobody configured for this checker.
+    pub unknown: BTreeSet<String>,
+    /// The mail was larger than what was read of it: a service it does not name is unknown, not missing.
+    pub truncated: bool,
+    pub problems: Vec<String>,
+    /// The `Received` chain, newest hop first.
+    #[serde(skip)]
+    pub received: Vec<Hop>,
+}
+
+impl Understood {
+    pub fn heard(&self) -> bool {
+        self.not_heard.is_none()
+    }
+
+    /// A mail with DRYRUN and at least one result is a whole run.
+    pub fn whole_run(&self) -> bool {
+        self.dryrun.is_some() && !self.results.is_empty()
+    }
+}
+
+/// Why a mail does not prove that a checker lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotHeard {
+    /// Sent by a watchdog.
+    OwnMail,
+    DeliveryReport,
+    AutoReply,
+    /// To no configured checker.
+    NobodyKnown,
+    /// To more than one checker: it cannot be said who speaks.
+    SeveralCheckers,
+    /// A person's forward or reply.
+    Forward,
+    /// From a known checker, but without one token it may use.
+    NoToken,
+}
+
+impl NotHeard {
+    /// The word in the store, in JSON and in `explain`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OwnMail => "own_mail",
+            Self::DeliveryReport => "delivery_report",
+            Self::AutoReply => "auto_reply",
+            Self::NobodyKnown => "nobody_known",
+            Self::SeveralCheckers => "several_checkers",
+            Self::Forward => "forward",
+            Self::NoToken => "no_token",
+        }
+    }
+}
+
+/// Reads one mail by the rules of the domain.
+pub fn understand(mail: Mail, roster: &Roster) -> Understood {
+    let addressed = roster.addressed(&mail.recipients);
+    let only = if let [only] = addressed.as_slice() { Some(*only) } else { None };
+    let mut tokens = Tokens::default();
+    if let Some((_, scanner)) = only {
+        scanner.scan(&mail.subject, &mut tokens);
+        mail.texts.iter().for_each(|text| scanner.scan(text, &mut tokens));
+    }
+    let not_heard = not_heard(&mail, addressed.len(), &tokens);
+    Understood {
+        checker: only.map(|(name, _)| name.clone()),
+        not_heard,
+        sent: mail.sent,
+        dryrun: tokens.dryrun,
+        results: tokens.results,
+        unknown: tokens.unknown,
+        truncated: mail.truncated,
+        problems: mail.problems,
+        received: mail.received,
+    }
+}
+
+/// The first reason that holds. The mail's own marks come first: a bounce that quotes a report is a bounce.
+fn not_heard(mail: &Mail, addressed: usize, tokens: &Tokens) -> Option<NotHeard> {
+    let marks = mail.marks;
+    [
+        (marks.own, NotHeard::OwnMail),
+        (marks.delivery_report, NotHeard::DeliveryReport),
+        (marks.auto_replied, NotHeard::AutoReply),
+        (addressed == 0, NotHeard::NobodyKnown),
+        (addressed > 1, NotHeard::SeveralCheckers),
+        (marks.forward, NotHeard::Forward),
+        (!tokens.any_valid(), NotHeard::NoToken),
+    ]
+    .into_iter()
+    .find_map(|(holds, why)| holds.then_some(why))
+}
+
+fn rfc3339<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        None => serializer.serialize_none(),
+    }
+}
