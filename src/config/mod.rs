@@ -2,6 +2,8 @@
 //!
 //! Order of precedence: command line > environment (`BRESSE_WATCHDOG_…`) > file > default.
 
+pub mod duration;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -154,4 +156,13 @@ pub struct Smtp {
     pub from: String,
     /// At least one.
     pub to: Vec<String>,
+}
+
+impl Channel {
+    /// Whom one message of this channel goes to, each alone.
+    pub fn recipients(&self) -> Vec<String> {
+        match &self.kind {
+            ChannelKind::Smtp(smtp) => smtp.to.clone(),
+        }
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The auto test that starts every run. Not a service.
 pub const DRYRUN: &str = "DRYRUN";
@@ -16,7 +16,7 @@ const UNKNOWN_MAX: usize = 32;
 const UNKNOWN_CHARS_MAX: usize = 64;
 
 /// What one mail, or one run, says about a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     #[serde(rename = "OK")]
     Ok,

@@ -1,0 +1,302 @@
+//! Incidents → messages: who is told what, once, and that every announced token gets its recovery.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+
+use super::{Delivery, Engine};
+use crate::incident::{Announced, Incident, Standing, Subject, silence_token};
+use crate::outbox::Message;
+use crate::time::Time;
+use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene};
+
+impl Engine {
+    /// Says what there is to say about every open incident, and closes what is over.
+    pub(super) fn settle(&mut self, heard_until: Time, now: Time) {
+        let open: Vec<u64> = self.open_incidents().map(|incident| incident.number).collect();
+        for number in open {
+            let Some(incident) = self.incidents.get(&number) else { continue };
+            match incident.subject {
+                Subject::Silence => self.settle_silence(number, heard_until, now),
+                Subject::Service(_) => self.settle_service(number, now),
+                Subject::Mailbox(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, incident: Incident) -> u64 {
+        let number = incident.number;
+        self.last_incident = number;
+        self.incidents.insert(number, incident);
+        self.dirty.incidents.insert(number);
+        number
+    }
+
+    /// Ends an incident: every token that was announced and not recovered yet is recovered.
+    pub(super) fn close(&mut self, number: u64, now: Time) {
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        incident.closed = Some(now);
+        let tokens: Vec<String> = incident.owed().map(|announced| announced.token.clone()).collect();
+        self.dirty.incidents.insert(number);
+        tokens.iter().for_each(|token| self.recover_token(number, token, now));
+    }
+
+    /// Announces the incident's present members under `token`.
+    pub(super) fn announce(&mut self, number: u64, token: String, now: Time) {
+        let Some(incident) = self.incidents.get(&number) else { return };
+        let letter = words::alarm(incident, &token, &self.scene(incident, now));
+        let channels = self.channels_for(incident);
+        if let Some(incident) = self.incidents.get_mut(&number) {
+            incident.members.values_mut().filter(|member| member.end.is_none()).for_each(|member| member.named = true);
+            match incident.announced.iter_mut().find(|announced| announced.token == token) {
+                Some(before) => {
+                    before.channels.extend(channels.iter().cloned());
+                    before.recovered = None;
+                }
+                None => {
+                    let announced =
+                        Announced { token: token.clone(), at: now, channels: channels.clone(), recovered: None };
+                    incident.announced.push(announced);
+                }
+            }
+            incident.messages += 1;
+        }
+        self.dirty.incidents.insert(number);
+        self.queue(number, &token, false, &letter, &channels, now);
+    }
+
+    /// Sends the recovery of one announced token to the channels that had its alarm. Does nothing for other tokens.
+    pub(super) fn recover_token(&mut self, number: u64, token: &str, now: Time) {
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        let owed = |announced: &&mut Announced| announced.token == token && announced.recovered.is_none();
+        let Some(announced) = incident.announced.iter_mut().find(owed) else { return };
+        announced.recovered = Some(now);
+        let channels = announced.channels.clone();
+        incident.messages += 1;
+        let id = incident.id();
+        let Some(incident) = self.incidents.get(&number) else { return };
+        let letter = words::recovery(incident, token, &self.scene(incident, now));
+        let dropped = self.outbox.drop_refused(&id);
+        let untold: BTreeSet<(String, String)> = dropped
+            .iter()
+            .filter(|message| message.token == token)
+            .map(|message| (message.channel.clone(), message.recipient.clone()))
+            .collect();
+        for message in dropped {
+            self.dirty.messages.remove(&message.id);
+            self.dirty.deliveries.push(Delivery { message, at: now, answer: None });
+        }
+        self.dirty.incidents.insert(number);
+        self.queue_except(number, token, true, &letter, (&channels, &untold), now);
+    }
+
+    /// Gives a copy of an alarm that a channel could not deliver to the fallback channels that do not have it yet.
+    pub(super) fn hand_over(&mut self, message: &Message, error: &str, now: Time) {
+        if message.recovery {
+            return;
+        }
+        let fallbacks: BTreeSet<String> =
+            self.config.channels.iter().filter(|channel| channel.fallback).map(|channel| channel.name.clone()).collect();
+        let open = self.incidents.values_mut().find(|incident| incident.id() == message.incident);
+        let Some(incident) = open.filter(|incident| incident.closed.is_none()) else { return };
+        let number = incident.number;
+        let Some(announced) = incident.announced.iter_mut().find(|announced| announced.token == message.token) else {
+            return;
+        };
+        let new: BTreeSet<String> = fallbacks.difference(&announced.channels).cloned().collect();
+        announced.channels.extend(new.iter().cloned());
+        self.dirty.incidents.insert(number);
+        let letter = Letter { subject: message.subject.clone(), body: message.body.clone() };
+        let letter = words::handed_over(&letter, &message.channel, error);
+        self.queue(number, &message.token, false, &letter, &new, now);
+    }
+
+    /// When the common recovery of each silence is over for those who are still silent.
+    pub(super) fn split_times(&self) -> Vec<Time> {
+        self.open_incidents().filter_map(|incident| self.split_time(incident)).collect()
+    }
+
+    fn split_time(&self, incident: &Incident) -> Option<Time> {
+        let since = incident.recovering_since?;
+        let deadlines = incident.present().filter_map(|(name, _)| self.facts.get(name));
+        let longest: TimeDelta = deadlines.map(|facts| facts.deadline_in_force().total()).max()?;
+        Some(since + longest)
+    }
+
+    fn settle_silence(&mut self, number: u64, heard_until: Time, now: Time) {
+        let Some(incident) = self.incidents.get(&number) else { return };
+        if incident.present().next().is_none() {
+            self.close(number, now);
+        } else if self.split_time(incident).is_some_and(|split| split < heard_until) {
+            self.split(number, now);
+        } else if incident.recovering_since.is_none()
+            && incident.has_unnamed()
+            && (incident.announced.is_empty() || !self.may_still_grow(incident))
+        {
+            let token = self.fitting_token(incident);
+            self.announce(number, token, now);
+        }
+    }
+
+    /// After a common recovery: those who are still silent become an incident of their own.
+    fn split(&mut self, number: u64, now: Time) {
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        let own = |announced: &Announced| {
+            incident.members.iter().any(|(name, member)| {
+                member.end.is_none() && announced.token == format!("{name}_Checker")
+            })
+        };
+        if incident.owed().next().is_some() && incident.owed().all(own) {
+            incident.recovering_since = None;
+            self.dirty.incidents.insert(number);
+            return;
+        }
+        let kept: Vec<Announced> = incident.owed().filter(|announced| own(announced)).cloned().collect();
+        incident.announced.retain(|announced| !kept.contains(announced));
+        let mut rest = Incident::new(self.last_incident + 1, Subject::Silence, now);
+        for (name, member) in incident.present() {
+            let mut member = member.clone();
+            member.named = kept.iter().any(|announced| announced.token == format!("{name}_Checker"));
+            rest.members.insert(name.to_owned(), member);
+        }
+        rest.announced = kept;
+        self.close(number, now);
+        let has_unnamed = rest.has_unnamed();
+        let token = self.fitting_token(&rest);
+        let number = self.open(rest);
+        if has_unnamed {
+            self.announce(number, token, now);
+        }
+    }
+
+    /// Whether a checker that is not silent yet could still belong to this incident when its deadline passes.
+    fn may_still_grow(&self, incident: &Incident) -> bool {
+        self.facts.values().filter(|facts| facts.silent.is_none()).any(|facts| {
+            let window = facts.deadline.cycle_ms.saturating_add(facts.deadline.margin_ms);
+            let since = facts.heard_at().or(facts.watched_since);
+            since.is_some_and(|since| incident.admits(since, TimeDelta::milliseconds(window)))
+        })
+    }
+
+    fn fitting_token(&self, incident: &Incident) -> String {
+        let silent: BTreeSet<&str> = incident.present().map(|(name, _)| name).collect();
+        let standing = |checker: &'_ crate::config::Checker| {
+            let is_silent = self.facts.get(&checker.name).is_some_and(|facts| facts.silent.is_some());
+            (is_silent && !silent.contains(checker.name.as_str()), checker.name.clone(), checker.provider.clone())
+        };
+        let all: Vec<(bool, String, String)> = self.config.checkers.iter().map(standing).collect();
+        let all: Vec<Standing<'_>> = all
+            .iter()
+            .map(|(silent_elsewhere, name, provider)| Standing { name, provider, silent_elsewhere: *silent_elsewhere })
+            .collect();
+        silence_token(&silent, &all)
+    }
+
+    fn settle_service(&mut self, number: u64, now: Time) {
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        if incident.present().next().is_none() {
+            self.close(number, now);
+        } else if incident.announced.is_empty()
+            && let Subject::Service(service) = &incident.subject
+        {
+            let token = service.clone();
+            self.announce(number, token, now);
+        }
+    }
+
+    /// Every channel that wants the incident; the fallback ones only when there is no other.
+    fn channels_for(&self, incident: &Incident) -> BTreeSet<String> {
+        let event = incident.subject.event();
+        let wanting = |fallback: bool| {
+            let channels = self.config.channels.iter().filter(move |channel| channel.fallback == fallback);
+            channels
+                .filter(|channel| channel.events.contains(&event))
+                .map(|channel| channel.name.clone())
+                .collect::<BTreeSet<String>>()
+        };
+        let ordinary = wanting(false);
+        if ordinary.is_empty() { wanting(true) } else { ordinary }
+    }
+
+    fn queue(&mut self, number: u64, token: &str, recovery: bool, letter: &Letter, to: &BTreeSet<String>, now: Time) {
+        self.queue_except(number, token, recovery, letter, (to, &BTreeSet::new()), now);
+    }
+
+    fn queue_except(
+        &mut self,
+        number: u64,
+        token: &str,
+        recovery: bool,
+        letter: &Letter,
+        (to, except): (&BTreeSet<String>, &BTreeSet<(String, String)>),
+        now: Time,
+    ) {
+        let Some(incident) = self.incidents.get(&number) else { return };
+        let (id, ordinal) = (incident.id(), incident.messages);
+        let channels = self.config.channels.iter().filter(|channel| to.contains(&channel.name));
+        let addressed: Vec<(String, String)> = channels
+            .flat_map(|channel| channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient)))
+            .filter(|address| !except.contains(address))
+            .collect();
+        for (channel, recipient) in addressed {
+            self.last_message += 1;
+            let message = Message {
+                id: self.last_message,
+                incident: id.clone(),
+                ordinal,
+                token: token.to_owned(),
+                recovery,
+                channel,
+                recipient,
+                subject: letter.subject.clone(),
+                body: letter.body.clone(),
+                created: now,
+                attempts: 0,
+                due: now,
+                last_error: None,
+                refused: false,
+                handed_over: false,
+            };
+            self.dirty.messages.insert(message.id, message.clone());
+            self.outbox.put(message);
+        }
+    }
+
+    fn scene<'a>(&'a self, incident: &Incident, now: Time) -> Scene<'a> {
+        let service = match &incident.subject {
+            Subject::Service(service) => Some(service.clone()),
+            Subject::Silence | Subject::Mailbox(_) => None,
+        };
+        let card = |checker: &'a crate::config::Checker| {
+            let facts = self.facts.get(&checker.name)?;
+            let known = service.as_ref().and_then(|service| facts.services.get(service));
+            Some(CheckerCard {
+                name: &checker.name,
+                provider: &checker.provider,
+                silent: facts.silent.is_some(),
+                deadline: facts.deadline_in_force(),
+                heard_at: facts.heard_at(),
+                watched_since: facts.watched_since,
+                last_received: facts.last_received,
+                last_sent: facts.last_sent,
+                outcome: known.map(|known| known.outcome()),
+            })
+        };
+        let mailbox = |config: &'a crate::config::Mailbox| {
+            let state = self.mailboxes.get(&config.name)?;
+            Some(MailboxCard {
+                name: &config.name,
+                host: &config.server.host,
+                heard_until: state.heard_until,
+                error: state.last_failure.as_ref().map(|(_, error)| error.as_str()),
+            })
+        };
+        Scene {
+            watchdog: &self.config.name,
+            zone: self.config.timezone,
+            now,
+            mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
+            checkers: self.config.checkers.iter().filter_map(card).collect(),
+        }
+    }
+}

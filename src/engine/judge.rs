@@ -1,0 +1,155 @@
+//! After a complete look: which checkers fell silent or are heard again, and which services changed.
+
+use chrono::TimeDelta;
+
+use super::Engine;
+use crate::incident::{End, Incident, Subject};
+use crate::ledger::{Outcome, Silence};
+use crate::time::Time;
+use crate::verdict::{State, judge, silence_is_over};
+
+impl Engine {
+    /// Judges every checker something was read about, and every one whose deadline has passed.
+    pub(super) fn judge(&mut self, heard_until: Time, now: Time) {
+        for (name, facts) in self.facts.iter_mut().filter(|(_, facts)| facts.watched_since.is_none()) {
+            facts.watched_since = Some(heard_until);
+            self.touched.insert(name.clone());
+            self.dirty.facts.insert(name.clone());
+        }
+        let mut names = std::mem::take(&mut self.touched);
+        names.extend(self.timers.passed(now));
+        for name in &names {
+            self.close_runs(name);
+            self.judge_silence(name, now);
+            self.judge_services(name, now);
+            self.set_timer(name, now);
+        }
+        self.settle(heard_until, now);
+    }
+
+    /// The next moment at which this checker has to be judged although nothing was read.
+    pub(super) fn set_timer(&mut self, name: &str, now: Time) {
+        let Some(facts) = self.facts.get(name) else {
+            self.timers.set(name, None);
+            return;
+        };
+        let verdict = judge(facts, self.watch_of(facts), now);
+        let silence = verdict.silent_after.filter(|_| verdict.state != State::Silent);
+        let next = [silence, facts.next_close()].into_iter().flatten().min();
+        self.timers.set(name, next);
+    }
+
+    fn close_runs(&mut self, name: &str) {
+        let Some(until) = self.facts.get(name).and_then(|facts| self.watch_of(facts).heard_until) else { return };
+        let checker = self.index.get(name).and_then(|index| self.config.checkers.get(*index));
+        let Some((facts, checker)) = self.facts.get_mut(name).zip(checker) else { return };
+        if facts.next_close().is_some_and(|close| close <= until) {
+            facts.close_runs(until, checker);
+            self.dirty.facts.insert(name.to_owned());
+        }
+    }
+
+    fn judge_silence(&mut self, name: &str, now: Time) {
+        let Some(facts) = self.facts.get(name) else { return };
+        let watch = self.watch_of(facts);
+        let silent = match facts.silent {
+            Some(_) if silence_is_over(facts, watch) => None,
+            None if judge(facts, watch, now).state == State::Silent => {
+                Some(Silence { judged: now, heard_at: facts.heard_at() })
+            }
+            unchanged => {
+                self.rejoin(name, unchanged, now);
+                return;
+            }
+        };
+        let since = facts.heard_at().or(facts.watched_since).unwrap_or(now);
+        if let Some(facts) = self.facts.get_mut(name) {
+            facts.silent = silent;
+            self.dirty.facts.insert(name.to_owned());
+        }
+        match silent {
+            Some(_) => self.join_silence(name, since, now),
+            None => self.end_silence(name, End::Recovered(since), now),
+        }
+    }
+
+    /// A silent checker without an incident: its configuration was taken away and given back.
+    fn rejoin(&mut self, name: &str, silent: Option<Silence>, now: Time) {
+        let in_incident = || self.open_incidents().any(|one| one.subject == Subject::Silence && one.has(name));
+        if let Some(silence) = silent
+            && !in_incident()
+        {
+            self.join_silence(name, silence.heard_at.unwrap_or(silence.judged), now);
+        }
+    }
+
+    fn join_silence(&mut self, name: &str, since: Time, now: Time) {
+        let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| {
+            TimeDelta::milliseconds(facts.deadline.cycle_ms.saturating_add(facts.deadline.margin_ms))
+        });
+        let found = self.open_incidents().find(|incident| incident.admits(since, window)).map(|one| one.number);
+        let number = match found {
+            Some(number) => number,
+            None => self.open(Incident::new(self.last_incident + 1, Subject::Silence, now)),
+        };
+        if let Some(incident) = self.incidents.get_mut(&number) {
+            incident.join(name, since, None);
+            self.dirty.incidents.insert(number);
+        }
+    }
+
+    /// Ends a checker's silence, and recovers the alarm that was about it alone.
+    pub(super) fn end_silence(&mut self, name: &str, end: End, now: Time) {
+        let open = self.open_incidents().find(|incident| incident.subject == Subject::Silence && incident.has(name));
+        let Some(number) = open.map(|incident| incident.number) else { return };
+        if let Some(incident) = self.incidents.get_mut(&number) {
+            incident.leave(name, end);
+            if incident.present().next().is_some() {
+                incident.recovering_since.get_or_insert(now);
+            }
+            self.dirty.incidents.insert(number);
+        }
+        self.recover_token(number, &format!("{name}_Checker"), now);
+    }
+
+    /// What a silent checker said last is not known to be true any more: it neither opens nor closes anything.
+    fn judge_services(&mut self, name: &str, now: Time) {
+        let Some((facts, checker)) = self.facts.get(name).zip(self.checker(name)) else { return };
+        if facts.silent.is_some() {
+            return;
+        }
+        let judged: Vec<(String, Time, Outcome, bool)> = facts
+            .services
+            .iter()
+            .filter_map(|(service, known)| {
+                let outcome = known.outcome();
+                let bad = outcome.is_bad() && known.streak() >= checker.nok_after;
+                let good = outcome == Outcome::Ok && known.streak() >= checker.ok_after;
+                (bad || good).then(|| (service.clone(), known.since(), outcome, bad))
+            })
+            .collect();
+        for (service, since, outcome, bad) in judged {
+            self.judge_service(name, &service, (since, outcome, bad), now);
+        }
+    }
+
+    fn judge_service(&mut self, name: &str, service: &str, seen: (Time, Outcome, bool), now: Time) {
+        let (since, outcome, bad) = seen;
+        let open = self
+            .open_incidents()
+            .find(|incident| matches!(&incident.subject, Subject::Service(of) if of == service))
+            .map(|incident| (incident.number, incident.has(name)));
+        let number = match (open, bad) {
+            (Some((_, true)), true) | (None, false) => return,
+            (Some((number, _)), _) => number,
+            (None, true) => self.open(Incident::new(self.last_incident + 1, Subject::Service(service.to_owned()), now)),
+        };
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        if bad {
+            incident.join(name, since, Some(outcome));
+            self.dirty.incidents.insert(number);
+        } else if incident.leave(name, End::Recovered(since)) {
+            self.dirty.incidents.insert(number);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! How well each mailbox is seen: read up to when, blind since when, and what happened while nobody looked.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, Look};
+use crate::config::{self, Config};
+use crate::imap::History;
+use crate::incident::{End, Incident, Subject};
+use crate::ledger::Facts;
+use crate::time::Time;
+use crate::verdict::Watch;
+
+/// What is known about the reading of one mailbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailbox {
+    /// The beginning of the last complete look.
+    pub heard_until: Option<Time>,
+    /// Blindness counts from here at the earliest: a watchdog that was off has not been trying.
+    pub trying_since: Option<Time>,
+    pub last_failure: Option<(Time, String)>,
+    /// All mails were read, down to the oldest.
+    pub history_known: bool,
+    /// The receipt of the newest mail.
+    pub last_receipt: Option<Time>,
+    /// The first receipt after `heard_until`.
+    first_receipt_since: Option<Time>,
+    /// When every checker was last given a grace because the mailbox had been down.
+    grace: Option<Time>,
+}
+
+/// What a complete look found out about the time before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Observed,
+    /// Nobody looked, but mails came in: only the watchdog was cut off.
+    CutOff,
+    /// No mail came in either: the mailbox was down, and the senders' queues are still full.
+    Down,
+}
+
+impl Mailbox {
+    /// A mailbox that was never read.
+    pub(super) fn watched_from(now: Time) -> Self {
+        Self { trying_since: Some(now), ..Self::default() }
+    }
+
+    /// A new process begins to try.
+    pub(super) fn restart(&mut self, now: Time) {
+        self.trying_since = Some(now);
+        self.last_failure = None;
+    }
+
+    pub(super) fn received(&mut self, received: Time) {
+        self.last_receipt = self.last_receipt.max(Some(received));
+        if self.heard_until.is_some_and(|until| received > until) {
+            self.first_receipt_since = [self.first_receipt_since, Some(received)].into_iter().flatten().min();
+        }
+    }
+
+    fn looked(&mut self, started: Time, history: History, blind_after: TimeDelta) -> (Before, Option<Time>) {
+        let until_now = self.heard_until.replace(started);
+        let first_receipt = self.first_receipt_since.take();
+        let failed = self.last_failure.take().map(|(at, _)| at);
+        self.history_known |= history == History::Complete;
+        let Some(from) = until_now else { return (Before::Observed, None) };
+        if started - from <= blind_after {
+            return (Before::Observed, Some(from));
+        }
+        // A mail that came after the last failed try may be the first one that a revived mailbox took.
+        let cut_off = first_receipt.is_some_and(|receipt| receipt <= failed.unwrap_or(started));
+        if cut_off {
+            return (Before::CutOff, Some(from));
+        }
+        // One grace per silence of the mailbox: a watchdog that is started every ten minutes must not give it for ever.
+        let given = self.grace.is_some_and(|grace| self.last_receipt.is_none_or(|receipt| receipt <= grace));
+        if given {
+            return (Before::CutOff, Some(from));
+        }
+        self.grace = Some(started);
+        (Before::Down, Some(from))
+    }
+}
+
+impl Engine {
+    /// A complete look at `mailbox` began at `started`; everything it found was observed before.
+    pub fn looked(&mut self, mailbox: &str, started: Time, history: History, now: Time) {
+        let Some(config) = self.config.mailboxes.iter().find(|one| one.name == mailbox) else { return };
+        let blind_after = config.blind_after;
+        let Some(state) = self.mailboxes.get_mut(mailbox) else { return };
+        let history_was_known = state.history_known;
+        let (before, from) = state.looked(started, history, blind_after);
+        if !history_was_known && state.history_known {
+            // Who was not found in all of the history was never heard: each of them is judged now.
+            self.touched.extend(self.facts.keys().cloned());
+        }
+        self.dirty.mailboxes.insert(mailbox.to_owned());
+        let observed_from = if before == Before::Observed { from.unwrap_or(started) } else { started };
+        self.dirty.looks.push(Look { mailbox: mailbox.to_owned(), from: observed_from.min(started), until: started });
+        if before == Before::Down {
+            self.grant_grace(mailbox, started);
+        }
+        self.close_mailbox_incident(mailbox, now);
+        self.judge(started, now);
+    }
+
+    /// A look failed.
+    pub fn look_failed(&mut self, mailbox: &str, error: &str, at: Time) {
+        if let Some(state) = self.mailboxes.get_mut(mailbox) {
+            state.last_failure = Some((at, error.to_owned()));
+            self.dirty.mailboxes.insert(mailbox.to_owned());
+        }
+    }
+
+    /// Nobody will try again: the mailbox is blind at once.
+    pub fn give_up(&mut self, mailbox: &str, now: Time) {
+        self.open_mailbox_incident(mailbox, now);
+    }
+
+    pub(super) fn notice_blindness(&mut self, now: Time) {
+        let blind: Vec<String> =
+            self.blind_times().filter(|(_, time)| *time <= now).map(|(name, _)| name.to_owned()).collect();
+        blind.iter().for_each(|name| self.open_mailbox_incident(name, now));
+    }
+
+    /// When each mailbox becomes blind if nothing more is read; not those that are known to be.
+    pub(super) fn blind_times(&self) -> impl Iterator<Item = (&str, Time)> {
+        let known = |name: &str| {
+            self.open_incidents().any(|incident| matches!(&incident.subject, Subject::Mailbox(of) if of == name))
+        };
+        self.mailboxes.iter().filter(move |(name, _)| !known(name)).filter_map(|(name, state)| {
+            let since = state.heard_until.max(state.trying_since)?;
+            let allowed = blind_after(&self.config, name)?;
+            Some((name.as_str(), since + allowed + TimeDelta::milliseconds(1)))
+        })
+    }
+
+    fn open_mailbox_incident(&mut self, mailbox: &str, now: Time) {
+        let subject = Subject::Mailbox(mailbox.to_owned());
+        if self.open_incidents().any(|incident| incident.subject == subject) {
+            return;
+        }
+        let number = self.open(Incident::new(self.last_incident + 1, subject, now));
+        let several = self.config.mailboxes.len() > 1;
+        let token = if several { format!("{mailbox}_Mailbox") } else { "MONITOR_Mailbox".to_owned() };
+        self.announce(number, token, now);
+    }
+
+    fn close_mailbox_incident(&mut self, mailbox: &str, now: Time) {
+        let subject = Subject::Mailbox(mailbox.to_owned());
+        let open = self.open_incidents().find(|incident| incident.subject == subject).map(|incident| incident.number);
+        if let Some(number) = open {
+            self.close(number, now);
+        }
+    }
+
+    /// Ends the alarm about a mailbox that is no longer configured.
+    pub(super) fn forget_mailbox(&mut self, mailbox: &str, now: Time) {
+        self.mailboxes.remove(mailbox);
+        let subject = Subject::Mailbox(mailbox.to_owned());
+        let open = self.open_incidents().find(|incident| incident.subject == subject).map(|incident| incident.number);
+        if let Some(number) = open {
+            if let Some(incident) = self.incidents.get_mut(&number) {
+                incident.join(mailbox, now, None);
+                incident.leave(mailbox, End::Removed(now));
+            }
+            self.close(number, now);
+        }
+    }
+
+    fn grant_grace(&mut self, mailbox: &str, from: Time) {
+        for (name, facts) in &mut self.facts {
+            let relies = facts.heard_through.is_empty() || facts.heard_through.contains_key(mailbox);
+            if relies && facts.silent.is_none() {
+                facts.grace_from = Some(from);
+                self.touched.insert(name.clone());
+                self.dirty.facts.insert(name.clone());
+            }
+        }
+    }
+}
+
+/// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
+/// receives every mail of it. One that was never heard may come through any.
+pub(super) fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
+    let newest = facts.heard_through.values().max();
+    let recent = |name: &str| match newest.zip(facts.heard_through.get(name)) {
+        Some((newest, heard)) => *newest - *heard <= facts.deadline.total(),
+        None => newest.is_none(),
+    };
+    let receiving: Vec<(&String, &Mailbox)> = mailboxes.iter().filter(|(name, _)| recent(name)).collect();
+    let several_sources = mailboxes.len() > 1 || config.mailboxes.iter().any(|mailbox| mailbox.folders.len() > 1);
+    let all_known = mailboxes.values().all(|mailbox| mailbox.history_known);
+    let best = receiving.iter().max_by_key(|(_, mailbox)| mailbox.heard_until);
+    Watch {
+        heard_until: best.and_then(|(_, mailbox)| mailbox.heard_until),
+        blind_after: best.and_then(|(name, _)| blind_after(config, name)).unwrap_or_default(),
+        history_known: all_known,
+        newest_known: all_known || !several_sources,
+    }
+}
+
+fn blind_after(config: &Config, mailbox: &str) -> Option<TimeDelta> {
+    config.mailboxes.iter().find(|one: &&config::Mailbox| one.name == mailbox).map(|one| one.blind_after)
+}

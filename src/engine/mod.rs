@@ -1,0 +1,252 @@
+//! The core as one state machine: events in with their time, changes and messages out. No I/O, no clock.
+//!
+//! The shell feeds it what the readers saw and how deliveries ended, stores [`Engine::take_changes`] in one
+//! transaction, and only then acts on [`Engine::take_due`]. What it holds can always be restored from the store.
+
+mod announce;
+mod judge;
+mod mailbox;
+mod reconfigure;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{Checker, Config};
+use crate::incident::Incident;
+use crate::ledger::{Facts, Observation};
+use crate::outbox::{Message, Outbox, Sent};
+use crate::time::Time;
+use crate::verdict::{Verdict, Watch, judge};
+pub use mailbox::Mailbox;
+use timers::Timers;
+
+/// What the store remembers of the core.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    pub facts: BTreeMap<String, Facts>,
+    pub mailboxes: BTreeMap<String, Mailbox>,
+    /// Open ones.
+    pub incidents: Vec<Incident>,
+    pub messages: Vec<Message>,
+    /// The highest numbers ever used.
+    pub last_incident: u64,
+    pub last_message: u64,
+}
+
+/// A complete look, as an auditor will ask for it: nothing was missed from `from` to `until`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    pub mailbox: String,
+    /// The look before, or `until` when the time between was not observed.
+    pub from: Time,
+    pub until: Time,
+}
+
+/// A message that left the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub message: Message,
+    pub at: Time,
+    /// What the far side answered; None when the message was dropped because its incident ended before it was taken.
+    pub answer: Option<String>,
+}
+
+/// What has to be written in one transaction.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub facts: Vec<(String, Facts)>,
+    /// Checkers that are no longer configured.
+    pub removed: Vec<String>,
+    pub mailboxes: Vec<(String, Mailbox)>,
+    pub incidents: Vec<Incident>,
+    /// New or changed.
+    pub messages: Vec<Message>,
+    pub deliveries: Vec<Delivery>,
+    pub looks: Vec<Look>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+            && self.removed.is_empty()
+            && self.mailboxes.is_empty()
+            && self.incidents.is_empty()
+            && self.messages.is_empty()
+            && self.deliveries.is_empty()
+            && self.looks.is_empty()
+    }
+}
+
+/// What changed since the store was last told.
+#[derive(Debug, Default)]
+struct Dirty {
+    facts: BTreeSet<String>,
+    removed: BTreeSet<String>,
+    mailboxes: BTreeSet<String>,
+    incidents: BTreeSet<u64>,
+    messages: BTreeMap<u64, Message>,
+    deliveries: Vec<Delivery>,
+    looks: Vec<Look>,
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    /// Where each checker stands in the configuration.
+    index: BTreeMap<String, usize>,
+    facts: BTreeMap<String, Facts>,
+    mailboxes: BTreeMap<String, Mailbox>,
+    /// Open ones, and closed ones until the store was told.
+    incidents: BTreeMap<u64, Incident>,
+    outbox: Outbox,
+    last_incident: u64,
+    last_message: u64,
+    timers: Timers,
+    /// Checkers something was read about since they were last judged.
+    touched: BTreeSet<String>,
+    dirty: Dirty,
+}
+
+impl Engine {
+    /// Takes up what a store held, under a configuration that may have changed meanwhile.
+    pub fn restore(config: Config, snapshot: Snapshot, now: Time) -> Self {
+        let open = snapshot.incidents.into_iter().map(|incident| (incident.number, incident)).collect();
+        let mut engine = Self {
+            config: config.clone(),
+            index: BTreeMap::new(),
+            facts: snapshot.facts,
+            mailboxes: snapshot.mailboxes,
+            incidents: open,
+            outbox: Outbox::restore(snapshot.messages, now),
+            last_incident: snapshot.last_incident,
+            last_message: snapshot.last_message,
+            timers: Timers::default(),
+            touched: BTreeSet::new(),
+            dirty: Dirty::default(),
+        };
+        engine.reconfigure(config, now);
+        engine.mailboxes.values_mut().for_each(|mailbox| mailbox.restart(now));
+        engine
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes in one mail. What it means is judged when the look that found it is complete.
+    pub fn observe(&mut self, observation: &Observation) {
+        if let Some(mailbox) = self.mailboxes.get_mut(&observation.mailbox) {
+            mailbox.received(observation.received);
+            self.dirty.mailboxes.insert(observation.mailbox.clone());
+        }
+        let Some(name) = &observation.mail.checker else { return };
+        let checker = self.index.get(name).and_then(|index| self.config.checkers.get(*index));
+        let Some((checker, facts)) = checker.zip(self.facts.get_mut(name)) else { return };
+        facts.observe(observation, checker);
+        self.touched.insert(name.clone());
+        self.dirty.facts.insert(name.clone());
+    }
+
+    /// What time alone does: a mailbox that was not read for too long. Silence is judged after a look only.
+    pub fn tick(&mut self, now: Time) {
+        self.notice_blindness(now);
+    }
+
+    /// Whether a deadline passed that no look has been asked for yet.
+    pub fn wants_look(&mut self, now: Time) -> bool {
+        let split = self.split_times().into_iter().filter(|time| *time < now).max();
+        self.timers.ask(now, split)
+    }
+
+    /// When the engine wants to be called next, if nothing else happens.
+    pub fn next_wake(&self) -> Option<Time> {
+        let blind = self.blind_times().map(|(_, time)| time);
+        let deadlines = self.timers.next(self.split_times());
+        deadlines.into_iter().chain(blind).chain(self.outbox.next_due(&self.config.channels)).min()
+    }
+
+    /// Messages to be tried now, counted as tried: [`Self::take_changes`] must be stored before they are sent.
+    pub fn take_due(&mut self, now: Time) -> Vec<Message> {
+        let due = self.outbox.take_due(&self.config.channels, now);
+        for message in &due {
+            self.dirty.messages.insert(message.id, message.clone());
+        }
+        due
+    }
+
+    /// How the attempt to send a message ended.
+    pub fn sent(&mut self, id: u64, outcome: Sent, now: Time) {
+        match outcome {
+            Sent::Accepted(answer) => {
+                if let Some(message) = self.outbox.accepted(id) {
+                    self.dirty.messages.remove(&id);
+                    self.dirty.deliveries.push(Delivery { message, at: now, answer: Some(answer) });
+                }
+            }
+            Sent::Failed(error) => self.failed(id, &error, false, now),
+            Sent::Refused(error) => self.failed(id, &error, true, now),
+        }
+    }
+
+    /// Everything the store must be told, since the last time.
+    pub fn take_changes(&mut self) -> Changes {
+        let dirty = std::mem::take(&mut self.dirty);
+        let incidents: Vec<Incident> =
+            dirty.incidents.iter().filter_map(|number| self.incidents.get(number)).cloned().collect();
+        self.incidents.retain(|_, incident| incident.closed.is_none());
+        Changes {
+            facts: copies(&self.facts, &dirty.facts),
+            removed: dirty.removed.into_iter().collect(),
+            mailboxes: copies(&self.mailboxes, &dirty.mailboxes),
+            incidents,
+            messages: dirty.messages.into_values().collect(),
+            deliveries: dirty.deliveries,
+            looks: dirty.looks,
+        }
+    }
+
+    /// The verdict on one configured checker.
+    pub fn verdict(&self, name: &str, now: Time) -> Option<Verdict> {
+        self.facts.get(name).map(|facts| judge(facts, self.watch_of(facts), now))
+    }
+
+    pub fn facts(&self) -> &BTreeMap<String, Facts> {
+        &self.facts
+    }
+
+    pub fn mailboxes(&self) -> &BTreeMap<String, Mailbox> {
+        &self.mailboxes
+    }
+
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.values().filter(|incident| incident.closed.is_none())
+    }
+
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// What is known of the mailboxes that receive this checker: of those that did lately, the one read last.
+    pub fn watch_of(&self, facts: &Facts) -> Watch {
+        mailbox::watch_of(facts, &self.mailboxes, &self.config)
+    }
+
+    fn checker(&self, name: &str) -> Option<&Checker> {
+        self.index.get(name).and_then(|index| self.config.checkers.get(*index))
+    }
+
+    fn failed(&mut self, id: u64, error: &str, refused: bool, now: Time) {
+        let Some((message, hand_over)) = self.outbox.failed(id, error, refused, now) else { return };
+        self.dirty.messages.insert(id, message.clone());
+        if hand_over {
+            self.hand_over(&message, error, now);
+        }
+    }
+}
+
+fn copies<T: Clone>(all: &BTreeMap<String, T>, wanted: &BTreeSet<String>) -> Vec<(String, T)> {
+    wanted.iter().filter_map(|name| all.get(name).map(|value| (name.clone(), value.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests;

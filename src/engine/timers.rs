@@ -1,0 +1,91 @@
+//! Deadlines by time, so that nothing sweeps: one entry per checker, moved when a mail is heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+
+use crate::time::Time;
+
+/// A deadline has passed *after* its moment; the look that confirms it starts this much later.
+const PASSED: TimeDelta = TimeDelta::milliseconds(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    by_time: BTreeSet<(Time, String)>,
+    by_name: BTreeMap<String, Time>,
+    /// For deadlines before this a look was asked for.
+    asked: Option<Time>,
+}
+
+impl Timers {
+    /// Sets, moves or (with None) removes the timer of a checker.
+    pub(super) fn set(&mut self, name: &str, time: Option<Time>) {
+        if let Some(before) = self.by_name.remove(name) {
+            self.by_time.remove(&(before, name.to_owned()));
+        }
+        if let Some(time) = time {
+            self.by_name.insert(name.to_owned(), time);
+            self.by_time.insert((time, name.to_owned()));
+        }
+    }
+
+    /// The checkers whose timer lies before `now`.
+    pub(super) fn passed(&self, now: Time) -> Vec<String> {
+        self.by_time.iter().take_while(|(time, _)| *time < now).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Whether a timer, or `other`, has passed for which no look was asked for yet; from now on it was.
+    pub(super) fn ask(&mut self, now: Time, other: Option<Time>) -> bool {
+        let latest = self.by_time.range(..(now, String::new())).next_back().map(|(time, _)| *time).max(other);
+        let wanted = latest.is_some_and(|time| self.asked.is_none_or(|asked| time >= asked));
+        if wanted {
+            self.asked = Some(now);
+        }
+        wanted
+    }
+
+    /// The next moment at which [`Self::ask`] will want a look.
+    pub(super) fn next(&self, others: Vec<Time>) -> Option<Time> {
+        let open = |time: &Time| self.asked.is_none_or(|asked| *time >= asked);
+        let own = match self.asked {
+            Some(asked) => self.by_time.range((asked, String::new())..).next().map(|(time, _)| *time),
+            None => self.by_time.first().map(|(time, _)| *time),
+        };
+        own.into_iter().chain(others.into_iter().filter(open)).min().map(|time| time + PASSED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{TimeZone, Utc};
+
+    fn at(second: i64) -> Time {
+        Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap() + TimeDelta::seconds(second)
+    }
+
+    #[test]
+    fn a_look_is_asked_for_once_per_deadline() {
+        let mut timers = Timers::default();
+        timers.set("a", Some(at(10)));
+        timers.set("b", Some(at(20)));
+        assert_eq!(timers.next(vec![]), Some(at(10) + PASSED));
+        assert!(!timers.ask(at(10), None), "not passed yet");
+        assert!(timers.ask(at(11), None));
+        assert!(!timers.ask(at(12), None));
+        assert_eq!(timers.next(vec![]), Some(at(20) + PASSED));
+        assert_eq!(timers.passed(at(11)), ["a"]);
+        assert!(timers.ask(at(21), None));
+        assert_eq!(timers.next(vec![]), None, "both wait for a look that succeeds");
+    }
+
+    #[test]
+    fn a_moved_timer_counts_where_it_is_now() {
+        let mut timers = Timers::default();
+        timers.set("a", Some(at(10)));
+        timers.set("a", Some(at(30)));
+        assert!(timers.passed(at(20)).is_empty());
+        timers.set("a", None);
+        assert_eq!(timers.next(vec![at(5)]), Some(at(5) + PASSED));
+    }
+}

@@ -1,0 +1,250 @@
+//! Verdicts → incidents: what belongs together, and under which name it is announced. Pure.
+//!
+//! Silences that began within one cycle + margin of each other are one incident. The first is announced at once; the
+//! later ones join, and are named by at most one more message, once nobody else can join any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Event;
+use crate::ledger::Outcome;
+use crate::time::Time;
+
+/// An incident of several silences is announced at most this often: first, and once more with all who joined.
+const ANNOUNCEMENTS_MAX: usize = 2;
+
+/// What an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// One checker or several are silent.
+    Silence,
+    /// A service is NOK or MISSING, whoever saw it.
+    Service(String),
+    /// The mailbox of this name in alarms cannot be read.
+    Mailbox(String),
+}
+
+impl Subject {
+    /// The kind of alarm, by which a channel says whether it wants it.
+    pub fn event(&self) -> Event {
+        match self {
+            Self::Silence => Event::Checker,
+            Self::Service(_) => Event::Service,
+            Self::Mailbox(_) => Event::Mailbox,
+        }
+    }
+
+    /// The word in the store.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Silence => "silence",
+            Self::Service(_) => "service",
+            Self::Mailbox(_) => "mailbox",
+        }
+    }
+}
+
+/// How a checker's part in an incident ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    Recovered(Time),
+    /// Taken out of the configuration.
+    Removed(Time),
+}
+
+/// A checker's part in an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Silence: when it was last heard, or first watched for. Service: when its bad results began.
+    pub since: Time,
+    /// Service: what was seen.
+    pub outcome: Option<Outcome>,
+    /// An announcement has named it.
+    pub named: bool,
+    pub end: Option<End>,
+}
+
+/// An alarm that went out and is owed a recovery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Without `.NOK`.
+    pub token: String,
+    pub at: Time,
+    pub channels: BTreeSet<String>,
+    pub recovered: Option<Time>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Never used twice in one store.
+    pub number: u64,
+    pub subject: Subject,
+    pub opened: Time,
+    pub closed: Option<Time>,
+    pub members: BTreeMap<String, Member>,
+    pub announced: Vec<Announced>,
+    /// Messages composed so far; numbers them within the incident.
+    pub messages: u32,
+    /// When the first of several silent checkers was heard again.
+    pub recovering_since: Option<Time>,
+}
+
+impl Incident {
+    pub fn new(number: u64, subject: Subject, now: Time) -> Self {
+        Self {
+            number,
+            subject,
+            opened: now,
+            closed: None,
+            members: BTreeMap::new(),
+            announced: Vec::new(),
+            messages: 0,
+            recovering_since: None,
+        }
+    }
+
+    /// What people and mails call it: `20261120-42`.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.opened.format("%Y%m%d"), self.number)
+    }
+
+    /// The token of the latest announcement, or None when nothing was announced yet.
+    pub fn token(&self) -> Option<&str> {
+        self.announced.last().map(|announced| announced.token.as_str())
+    }
+
+    pub fn join(&mut self, checker: &str, since: Time, outcome: Option<Outcome>) {
+        let named = self.members.get(checker).is_some_and(|member| member.named);
+        self.members.insert(checker.to_owned(), Member { since, outcome, named, end: None });
+    }
+
+    /// Ends a checker's part. Does nothing when it has none, or it is over.
+    pub fn leave(&mut self, checker: &str, end: End) -> bool {
+        match self.members.get_mut(checker) {
+            Some(member) if member.end.is_none() => {
+                member.end = Some(end);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub fn has(&self, checker: &str) -> bool {
+        self.members.get(checker).is_some_and(|member| member.end.is_none())
+    }
+
+    /// Those whose part is not over.
+    pub fn present(&self) -> impl Iterator<Item = (&str, &Member)> {
+        self.members.iter().filter(|(_, member)| member.end.is_none()).map(|(name, member)| (name.as_str(), member))
+    }
+
+    /// Tokens that were announced and not recovered yet.
+    pub fn owed(&self) -> impl Iterator<Item = &Announced> {
+        self.announced.iter().filter(|announced| announced.recovered.is_none())
+    }
+
+    pub fn has_unnamed(&self) -> bool {
+        self.present().any(|(_, member)| !member.named)
+    }
+
+    /// Whether more silences may join: not during a recovery, and not after those who joined were named.
+    fn takes_more(&self) -> bool {
+        self.recovering_since.is_none() && self.announced.len() < ANNOUNCEMENTS_MAX
+    }
+
+    /// Whether a silence that began at `since` belongs to this one.
+    pub fn admits(&self, since: Time, window: TimeDelta) -> bool {
+        self.subject == Subject::Silence
+            && self.takes_more()
+            && self.present().any(|(_, member)| (member.since - since).abs() <= window)
+    }
+}
+
+/// Where a checker stands when a token is chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    pub name: &'a str,
+    pub provider: &'a str,
+    /// Silent, but in another incident: it was not heard before this one either.
+    pub silent_elsewhere: bool,
+}
+
+/// The token (without `.NOK`) that fits the silence of `silent`, given all configured checkers.
+pub fn silence_token(silent: &BTreeSet<&str>, all: &[Standing<'_>]) -> String {
+    let mut names = silent.iter();
+    if let (Some(only), None) = (names.next(), names.next()) {
+        return format!("{only}_Checker");
+    }
+    if all.iter().all(|one| silent.contains(one.name) || one.silent_elsewhere) {
+        return "MONITOR_MailPath".to_owned();
+    }
+    let providers: BTreeSet<&str> =
+        all.iter().filter(|one| silent.contains(one.name)).map(|one| one.provider).collect();
+    let mut of = providers.iter();
+    if let (Some(provider), None) = (of.next(), of.next())
+        && all.iter().filter(|one| one.provider == *provider).all(|one| silent.contains(one.name))
+    {
+        return format!("{provider}_Provider");
+    }
+    "MONITOR_Checkers".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{TimeZone, Utc};
+
+    fn at(second: i64) -> Time {
+        Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap() + TimeDelta::seconds(second)
+    }
+
+    #[test]
+    fn the_token_names_what_the_silent_have_in_common() {
+        let fleet: &[(&str, &str)] = &[("b1", "free"), ("b2", "free"), ("b3", "orange"), ("b4", "sfr")];
+        let cases: &[(&[&str], &[&str], &str)] = &[
+            (&["b1"], &[], "b1_Checker"),
+            (&["b1", "b2"], &[], "free_Provider"),
+            (&["b1", "b3"], &[], "MONITOR_Checkers"),
+            (&["b1", "b2", "b3"], &[], "MONITOR_Checkers"),
+            (&["b1", "b2", "b3", "b4"], &[], "MONITOR_MailPath"),
+            (&["b1", "b2", "b3"], &["b4"], "MONITOR_MailPath"),
+            (&["b4"], &["b1", "b2", "b3"], "b4_Checker"),
+        ];
+        for (silent, elsewhere, expected) in cases {
+            let all: Vec<Standing<'_>> = fleet
+                .iter()
+                .map(|(name, provider)| Standing { name, provider, silent_elsewhere: elsewhere.contains(name) })
+                .collect();
+            assert_eq!(silence_token(&silent.iter().copied().collect(), &all), *expected);
+        }
+    }
+
+    #[test]
+    fn silences_that_began_together_are_one_incident() {
+        let mut incident = Incident::new(1, Subject::Silence, at(400));
+        incident.join("b1", at(0), None);
+        let window = TimeDelta::seconds(360);
+        assert!(incident.admits(at(360), window));
+        assert!(incident.admits(at(-360), window));
+        assert!(!incident.admits(at(361), window));
+        incident.recovering_since = Some(at(500));
+        assert!(!incident.admits(at(10), window), "who falls silent during the recovery is on its own");
+    }
+
+    #[test]
+    fn a_member_that_comes_back_into_the_incident_is_not_named_twice() {
+        let mut incident = Incident::new(1, Subject::Service("A".into()), at(0));
+        incident.join("b1", at(0), Some(Outcome::Nok));
+        for member in incident.members.values_mut() {
+            member.named = true;
+        }
+        assert!(incident.leave("b1", End::Recovered(at(5))));
+        assert!(!incident.leave("b1", End::Recovered(at(6))));
+        incident.join("b1", at(10), Some(Outcome::Nok));
+        assert!(incident.has("b1") && !incident.has_unnamed());
+    }
+}

@@ -1,0 +1,255 @@
+//! When a checker was heard: sent, received and held mails of one checker.
+//!
+//! A mail proves life at the moment it *left* the checker. For a mail that came straight through, that is the moment
+//! it was received. A mail that was held on the way (a queue released after two hours) proves life two hours ago. A
+//! clock that is hours off looks the same in a single mail, so each mail is compared with what is usual for its
+//! checker, and the answer is worked out anew from the latest mails: it does not depend on the order of reading.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::mail::Hop;
+use crate::time::Time;
+
+/// The latest mails that decide when the checker was heard.
+const RECENT_MAX: usize = 8;
+/// How many moments of receipt what is usual is learnt from.
+const MOMENTS_MAX: usize = 8;
+/// From so many moments on, something is usual.
+const MOMENTS_MIN: usize = 3;
+
+/// How far apart things may be for one checker.
+#[derive(Debug, Clone, Copy)]
+pub struct Rhythm {
+    pub cycle: TimeDelta,
+    pub margin: TimeDelta,
+}
+
+/// One mail on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Arrival {
+    pub received: Time,
+    /// By the checker's clock.
+    pub sent: Option<Time>,
+    /// From the oldest hop of the `Received` chain to the newest, by the clocks of the hops.
+    pub chain_ms: i64,
+}
+
+impl Arrival {
+    pub fn new(received: Time, sent: Option<Time>, chain: &[Hop]) -> Self {
+        let times = chain.iter().filter_map(|hop| hop.at);
+        let ends = times.clone().max().zip(times.min());
+        Self { received, sent, chain_ms: ends.map_or(0, |(newest, oldest)| (newest - oldest).num_milliseconds()) }
+    }
+
+    fn delay_ms(&self) -> Option<i64> {
+        self.sent.map(|sent| (self.received - sent).num_milliseconds())
+    }
+}
+
+/// What was usual at one moment. A burst of mails is one moment, so that a released queue cannot become usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Moment {
+    /// Half cycles since 1970.
+    slot: i64,
+    delay_ms: Option<i64>,
+    chain_ms: i64,
+}
+
+/// The mails of one checker as far as they tell when it was heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// Ascending.
+    recent: Vec<Arrival>,
+    /// Ascending by slot.
+    moments: Vec<Moment>,
+    /// What the mails that have left `recent` proved.
+    proven: Option<Time>,
+    /// What is added to `Date:` to order the runs. Changes only when the checker's clock was set.
+    order_offset_ms: Option<i64>,
+}
+
+impl Arrivals {
+    pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
+        self.learn(arrival, rhythm);
+        let place = self.recent.partition_point(|known| *known < arrival);
+        self.recent.insert(place, arrival);
+        if self.recent.len() > RECENT_MAX {
+            let oldest = self.recent.remove(0);
+            self.proven = self.proven.max(Some(self.left_at(oldest, rhythm)));
+        }
+        self.order_offset_ms = match (self.order_offset_ms, self.usual_delay_ms(rhythm)) {
+            (None, usual) => usual.or(arrival.delay_ms()),
+            (Some(before), Some(usual)) if (usual - before).abs() > rhythm.margin.num_milliseconds() => Some(usual),
+            (before, _) => before,
+        };
+    }
+
+    /// The latest moment at which the checker is known to have lived.
+    pub fn heard_at(&self, rhythm: Rhythm) -> Option<Time> {
+        let recent = self.recent.iter().map(|arrival| self.left_at(*arrival, rhythm)).max();
+        recent.max(self.proven)
+    }
+
+    /// When this mail left its checker, by the receiving server's clock; earlier than `received` only when it was held.
+    pub fn left_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
+        let over_chain = arrival.chain_ms - self.usual_chain_ms(rhythm).unwrap_or(0);
+        let over_delay = arrival.delay_ms().zip(self.usual_delay_ms(rhythm)).map_or(0, |(delay, usual)| delay - usual);
+        let held = over_chain.max(over_delay);
+        if held > rhythm.margin.num_milliseconds() {
+            arrival.received - TimeDelta::milliseconds(held)
+        } else {
+            arrival.received
+        }
+    }
+
+    /// The place of this mail's run among the runs of its checker: by `Date:` where there is one, because the mails of
+    /// one checker overtake each other on the way but its own clock goes forward.
+    pub fn order_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
+        match arrival.sent.zip(self.order_offset_ms) {
+            Some((sent, offset)) => (sent + TimeDelta::milliseconds(offset)).min(arrival.received),
+            None => self.left_at(arrival, rhythm),
+        }
+    }
+
+    /// Received − sent as it usually is for this checker: its clock's offset and the path's delay together.
+    pub fn usual_delay_ms(&self, rhythm: Rhythm) -> Option<i64> {
+        usual(self.moments.iter().filter_map(|moment| moment.delay_ms), rhythm.margin)
+    }
+
+    fn usual_chain_ms(&self, rhythm: Rhythm) -> Option<i64> {
+        usual(self.moments.iter().map(|moment| moment.chain_ms), rhythm.margin)
+    }
+
+    fn learn(&mut self, arrival: Arrival, rhythm: Rhythm) {
+        let half_cycle = (rhythm.cycle.num_milliseconds() / 2).max(1);
+        let slot = arrival.received.timestamp_millis().div_euclid(half_cycle);
+        let moment = Moment { slot, delay_ms: arrival.delay_ms(), chain_ms: arrival.chain_ms };
+        match self.moments.binary_search_by_key(&slot, |known| known.slot) {
+            Ok(place) => {
+                if let Some(known) = self.moments.get_mut(place) {
+                    // The path's delay is never negative: the smallest is nearest to the truth.
+                    known.delay_ms = [known.delay_ms, moment.delay_ms].into_iter().flatten().min();
+                    known.chain_ms = known.chain_ms.min(moment.chain_ms);
+                }
+            }
+            Err(place) => self.moments.insert(place, moment),
+        }
+        if self.moments.len() > MOMENTS_MAX {
+            self.moments.remove(0);
+        }
+    }
+}
+
+/// The value most others lie near to (within the margin); of equals the smallest.
+///
+/// Not the median: while a held queue trickles in, every value is different and the few straight ones must win; after
+/// a clock was set, the values are equal again and the new ones win as soon as they are more.
+fn usual(values: impl Iterator<Item = i64> + Clone, margin: TimeDelta) -> Option<i64> {
+    if values.clone().count() < MOMENTS_MIN {
+        return None;
+    }
+    let near = |value: i64| values.clone().filter(|other| (other - value).abs() <= margin.num_milliseconds()).count();
+    values.clone().max_by_key(|value| (near(*value), -value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{TimeZone, Utc};
+
+    const RHYTHM: Rhythm = Rhythm { cycle: TimeDelta::minutes(5), margin: TimeDelta::seconds(60) };
+
+    fn at(minute: i64) -> Time {
+        Utc.with_ymd_and_hms(2026, 11, 20, 0, 0, 0).unwrap() + TimeDelta::minutes(minute)
+    }
+
+    /// A mail received in `minute`, `delay_s` after it was sent by a clock that is `clock_s` ahead.
+    fn mail(minute: i64, delay_s: i64, clock_s: i64) -> Arrival {
+        let sent = at(minute) - TimeDelta::seconds(delay_s) + TimeDelta::seconds(clock_s);
+        Arrival { received: at(minute), sent: Some(sent), chain_ms: 0 }
+    }
+
+    fn after(mails: &[Arrival]) -> Arrivals {
+        let mut arrivals = Arrivals::default();
+        mails.iter().for_each(|mail| arrivals.add(*mail, RHYTHM));
+        arrivals
+    }
+
+    fn heard(mails: &[Arrival]) -> Time {
+        after(mails).heard_at(RHYTHM).unwrap()
+    }
+
+    #[test]
+    fn a_mail_that_came_straight_through_is_heard_when_received() {
+        assert_eq!(heard(&[mail(0, 2, 0)]), at(0));
+        assert_eq!(heard(&[mail(0, 2, 0), mail(5, 61, 0), mail(10, 2, 0)]), at(10));
+    }
+
+    #[test]
+    fn a_clock_three_hours_off_in_either_direction_is_no_hold() {
+        for clock in [-10_800, 10_800] {
+            let mails: Vec<Arrival> = (0..6).map(|run| mail(run * 5, 2, clock)).collect();
+            for read in 1..=mails.len() {
+                assert_eq!(heard(&mails[..read]), mails[read - 1].received);
+            }
+        }
+    }
+
+    #[test]
+    fn a_released_queue_proves_life_when_the_mails_left() {
+        let mut mails: Vec<Arrival> = (0..4).map(|run| mail(run * 5, 2, 0)).collect();
+        // Sent every 5 minutes from minute 20 to 60, then the checker died; all released in minute 180.
+        mails.extend((4..=12).map(|run| mail(180, 2 + (180 - run * 5) * 60, 0)));
+        assert_eq!(heard(&mails), at(60));
+    }
+
+    #[test]
+    fn the_margin_itself_is_still_straight_and_more_is_held() {
+        let usual = [mail(0, 2, 0), mail(5, 2, 0), mail(10, 2, 0)];
+        let with = |delay| heard(&[usual[0], usual[1], usual[2], mail(15, delay, 0)]);
+        assert_eq!(with(62), at(15));
+        assert_eq!(with(63), at(15) - TimeDelta::seconds(61));
+    }
+
+    #[test]
+    fn before_three_moments_only_the_chain_tells_of_a_hold() {
+        assert_eq!(heard(&[mail(0, 7_200, 0)]), at(0));
+        let held = Arrival { chain_ms: 7_200_000, ..mail(0, 7_200, 0) };
+        assert_eq!(heard(&[held]), at(0) - TimeDelta::hours(2));
+        let burst = [held, Arrival { received: held.received + TimeDelta::seconds(1), ..held }, held, held];
+        assert_eq!(heard(&burst), at(0) - TimeDelta::hours(2) + TimeDelta::seconds(1));
+    }
+
+    #[test]
+    fn a_chain_that_is_always_as_long_is_a_wrong_clock_on_the_way() {
+        let mails: Vec<Arrival> =
+            (0..6).map(|run| Arrival { chain_ms: 10_800_000, ..mail(run * 5, 2, -10_800) }).collect();
+        assert_eq!(heard(&mails), at(25));
+    }
+
+    #[test]
+    fn reading_newest_first_gives_the_same_answer() {
+        let mut mails: Vec<Arrival> = (0..8).map(|run| mail(run * 5, 2 + run % 3, -10_800)).collect();
+        let forward = heard(&mails);
+        mails.reverse();
+        assert_eq!(heard(&mails), forward);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_believed_after_some_cycles() {
+        let mut mails: Vec<Arrival> = (0..8).map(|run| mail(run * 5, 2, 0)).collect();
+        mails.extend((8..13).map(|run| mail(run * 5, 2, -10_800)));
+        assert_eq!(heard(&mails), at(60));
+    }
+
+    #[test]
+    fn runs_are_ordered_by_the_checkers_own_clock() {
+        let arrivals = after(&[mail(0, 2, 0), mail(5, 2, 0), mail(10, 2, 0)]);
+        let overtaken = mail(16, 58, 0);
+        let overtaking = mail(15, 2, 0);
+        assert!(arrivals.order_at(overtaking, RHYTHM) < arrivals.order_at(overtaken, RHYTHM));
+        let fast = mail(20, 2, 10_800);
+        assert_eq!(arrivals.order_at(fast, RHYTHM), fast.received, "no run lies in the future");
+    }
+}

@@ -1,0 +1,232 @@
+//! The facts about each checker, as far as its mails tell. Taking in a mail is idempotent in its effect on what is
+//! true now, and does not depend on the order of reading: history is read newest first.
+
+pub mod arrivals;
+pub mod runs;
+pub mod services;
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Checker;
+use crate::report::{NotHeard, Understood};
+use crate::time::Time;
+use arrivals::{Arrival, Arrivals, Rhythm};
+pub use runs::{Runs, Statement};
+use runs::Piece;
+pub use services::{Outcome, Service};
+
+/// One mail that a mailbox held, with the times that are kept apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    pub mailbox: String,
+    /// INTERNALDATE, but never later than `seen`.
+    pub received: Time,
+    /// When the watchdog first held it.
+    pub seen: Time,
+    pub mail: Understood,
+}
+
+/// `cycle × missed_cycles + Σ timeouts + margin`, kept as its parts because every alarm shows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    pub cycle_ms: i64,
+    pub missed_cycles: u32,
+    pub timeouts_ms: i64,
+    pub margin_ms: i64,
+}
+
+impl Deadline {
+    pub fn of(checker: &Checker) -> Self {
+        Self {
+            cycle_ms: checker.cycle.num_milliseconds(),
+            missed_cycles: checker.missed_cycles,
+            timeouts_ms: checker.tests.iter().map(|test| test.timeout.num_milliseconds()).sum(),
+            margin_ms: checker.mail_path_margin.num_milliseconds(),
+        }
+    }
+
+    /// An older checker is silent.
+    pub fn total(self) -> TimeDelta {
+        self.late_after() + TimeDelta::milliseconds(self.margin_ms)
+    }
+
+    /// Only the mail path can still excuse an older checker.
+    pub fn late_after(self) -> TimeDelta {
+        let cycles = self.cycle_ms.saturating_mul(i64::from(self.missed_cycles));
+        TimeDelta::milliseconds(cycles.saturating_add(self.timeouts_ms))
+    }
+}
+
+/// A deadline that was in force before the configuration was changed. It goes on for the mail it was counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    pub deadline: Deadline,
+    pub until_heard_after: Time,
+}
+
+/// The judgement that a checker is silent, and what it rested on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    pub judged: Time,
+    pub heard_at: Option<Time>,
+}
+
+/// A mail from a known checker that says nothing it may say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaint {
+    pub received: Time,
+    pub what: String,
+}
+
+/// All that is known of one checker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The first complete look with this checker in the configuration.
+    pub watched_since: Option<Time>,
+    /// The mail received last, of those that count as heard.
+    pub last_received: Option<Time>,
+    pub last_sent: Option<Time>,
+    pub services: BTreeMap<String, Service>,
+    /// When each mailbox last received it.
+    pub heard_through: BTreeMap<String, Time>,
+    pub complaint: Option<Complaint>,
+    pub deadline: Deadline,
+    pub former: Option<Former>,
+    /// After a mailbox was down, age counts from here at the earliest.
+    pub grace_from: Option<Time>,
+    /// It was judged silent, and stays so until a newer mail proves that it lives.
+    pub silent: Option<Silence>,
+    arrivals: Arrivals,
+    runs: Runs,
+}
+
+impl Facts {
+    pub fn new(checker: &Checker) -> Self {
+        Self {
+            watched_since: None,
+            last_received: None,
+            last_sent: None,
+            services: BTreeMap::new(),
+            heard_through: BTreeMap::new(),
+            complaint: None,
+            deadline: Deadline::of(checker),
+            former: None,
+            grace_from: None,
+            silent: None,
+            arrivals: Arrivals::default(),
+            runs: Runs::default(),
+        }
+    }
+
+    /// The latest moment at which the checker is known to have lived.
+    pub fn heard_at(&self) -> Option<Time> {
+        self.arrivals.heard_at(self.rhythm())
+    }
+
+    /// Takes in a mail that is addressed to this checker alone.
+    pub fn observe(&mut self, seen: &Observation, checker: &Checker) {
+        match seen.mail.not_heard {
+            None => self.hear(seen, checker),
+            Some(NotHeard::NoToken) => self.complain(seen),
+            Some(_) => {}
+        }
+    }
+
+    /// Takes in what is over by now, of runs whose results come in mails of their own.
+    pub fn close_runs(&mut self, heard_until: Time, checker: &Checker) {
+        let said = self.runs.close(heard_until, self.run_allowance(), &services_of(checker));
+        self.learn(said);
+    }
+
+    /// When the next such run will be over.
+    pub fn next_close(&self) -> Option<Time> {
+        self.runs.next_close(self.run_allowance())
+    }
+
+    /// Takes over a changed configuration at `now`. The past is not judged anew: until the checker is heard again, it
+    /// keeps the longer of the two deadlines.
+    pub fn reconfigure(&mut self, checker: &Checker, now: Time) {
+        let deadline = Deadline::of(checker);
+        if deadline != self.deadline {
+            let standing = self.former.map_or(self.deadline, |former| former.deadline);
+            let longer = if standing.total() > self.deadline.total() { standing } else { self.deadline };
+            self.former = Some(Former { deadline: longer, until_heard_after: now });
+            self.deadline = deadline;
+        }
+        let configured = services_of(checker);
+        self.services.retain(|name, _| configured.contains(&name.as_str()));
+    }
+
+    /// The deadline in force: the former one as long as it is the longer and nothing was heard since the change.
+    pub fn deadline_in_force(&self) -> Deadline {
+        match self.former {
+            Some(former)
+                if self.heard_at().is_none_or(|heard| heard <= former.until_heard_after)
+                    && former.deadline.total() > self.deadline.total() =>
+            {
+                former.deadline
+            }
+            _ => self.deadline,
+        }
+    }
+
+    fn hear(&mut self, seen: &Observation, checker: &Checker) {
+        let mail = &seen.mail;
+        let arrival = Arrival::new(seen.received, mail.sent, &mail.received);
+        self.arrivals.add(arrival, self.rhythm());
+        if (Some(seen.received), mail.sent) > (self.last_received, self.last_sent) {
+            self.last_received = Some(seen.received);
+            self.last_sent = mail.sent;
+        }
+        let left_at = self.arrivals.left_at(arrival, self.rhythm());
+        self.heard_through
+            .entry(seen.mailbox.clone())
+            .and_modify(|before| *before = left_at.max(*before))
+            .or_insert(left_at);
+        if self.complaint.as_ref().is_some_and(|complaint| complaint.received <= seen.received) {
+            self.complaint = None;
+        }
+        let at = self.arrivals.order_at(arrival, self.rhythm());
+        let said = self.runs.add(Piece::new(at, seen.received, mail), &services_of(checker));
+        self.learn(said);
+    }
+
+    fn complain(&mut self, seen: &Observation) {
+        if self.last_received.is_none_or(|last| last < seen.received) {
+            let unknown: Vec<&str> = seen.mail.unknown.iter().map(String::as_str).collect();
+            let what = if unknown.is_empty() {
+                "its mail holds no result".to_owned()
+            } else {
+                format!("its mail names only services that are not configured: {}", unknown.join(", "))
+            };
+            self.complaint = Some(Complaint { received: seen.received, what });
+        }
+    }
+
+    fn learn(&mut self, said: Vec<Statement>) {
+        for (name, at, outcome) in said {
+            self.services
+                .entry(name)
+                .and_modify(|service| service.learn(at, outcome))
+                .or_insert_with(|| Service::new(at, outcome));
+        }
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        Rhythm {
+            cycle: TimeDelta::milliseconds(self.deadline.cycle_ms),
+            margin: TimeDelta::milliseconds(self.deadline.margin_ms),
+        }
+    }
+
+    fn run_allowance(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.deadline.timeouts_ms.saturating_add(self.deadline.margin_ms))
+    }
+}
+
+fn services_of(checker: &Checker) -> Vec<&str> {
+    checker.tests.iter().map(|test| test.service.as_str()).collect()
+}

@@ -1,0 +1,214 @@
+//! What is to be sent, and when to try. Pure: the attempt is counted before it is made, and a message is gone only
+//! after the far side said yes.
+//!
+//! Messages of one incident to one recipient keep their order: a recovery never overtakes its alarm.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Channel;
+use crate::time::Time;
+
+/// The wait after the first failure; it doubles with each further one.
+const RETRY_FIRST: TimeDelta = TimeDelta::seconds(5);
+const RETRY_LONGEST: TimeDelta = TimeDelta::minutes(5);
+/// The wait after the far side refused for good: somebody may have mended it.
+const RETRY_REFUSED: TimeDelta = TimeDelta::hours(1);
+/// So many failures in a row hand the message over to the fallback channels.
+const FAILURES_UNTIL_HAND_OVER: u32 = 3;
+/// So many messages of one channel are on their way at once.
+const IN_FLIGHT_PER_CHANNEL: usize = 4;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Ascending in the order of composing.
+    pub id: u64,
+    /// What people call the incident.
+    pub incident: String,
+    /// Its number among the incident's messages, from 1.
+    pub ordinal: u32,
+    /// Without `.NOK` or `.OK`.
+    pub token: String,
+    pub recovery: bool,
+    pub channel: String,
+    pub recipient: String,
+    pub subject: String,
+    pub body: String,
+    pub created: Time,
+    pub attempts: u32,
+    pub due: Time,
+    pub last_error: Option<String>,
+    /// The far side refused it for good.
+    pub refused: bool,
+    /// The fallback channels have been given a copy.
+    pub handed_over: bool,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// What the far side answered.
+    Accepted(String),
+    /// Another try may help.
+    Failed(String),
+    /// The far side will not take it, however often it is tried.
+    Refused(String),
+}
+
+type Lane = (String, String, String);
+
+/// Every message that is not delivered yet.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    messages: BTreeMap<u64, Message>,
+    lanes: BTreeMap<Lane, BTreeSet<u64>>,
+    /// Heads of lanes that are not on their way, by channel and due time.
+    ready: BTreeMap<String, BTreeSet<(Time, u64)>>,
+    in_flight: BTreeMap<String, BTreeSet<u64>>,
+    /// Spacing: the channel's next message may not go before this.
+    not_before: BTreeMap<String, Time>,
+}
+
+impl Outbox {
+    /// What a store held; all of it is due at once.
+    pub fn restore(messages: impl IntoIterator<Item = Message>, now: Time) -> Self {
+        let mut outbox = Self::default();
+        for message in messages {
+            outbox.put(Message { due: now, ..message });
+        }
+        outbox
+    }
+
+    pub fn put(&mut self, message: Message) {
+        let lane = self.lanes.entry(lane_of(&message)).or_default();
+        lane.insert(message.id);
+        if lane.first() == Some(&message.id) {
+            self.ready.entry(message.channel.clone()).or_default().insert((message.due, message.id));
+        }
+        self.messages.insert(message.id, message);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.messages.values()
+    }
+
+    /// Takes what may be tried at `now`, counted as tried. The count must be stored before the attempt is made.
+    pub fn take_due(&mut self, channels: &[Channel], now: Time) -> Vec<Message> {
+        channels.iter().flat_map(|channel| self.take_due_of(channel, now)).collect()
+    }
+
+    /// The next moment at which [`Self::take_due`] could give something, if nothing else happens.
+    pub fn next_due(&self, channels: &[Channel]) -> Option<Time> {
+        let of = |channel: &Channel| {
+            if self.in_flight.get(&channel.name).is_some_and(|flying| flying.len() >= IN_FLIGHT_PER_CHANNEL) {
+                return None;
+            }
+            let (due, _) = self.ready.get(&channel.name)?.first()?;
+            Some(self.not_before.get(&channel.name).map_or(*due, |earliest| (*earliest).max(*due)))
+        };
+        channels.iter().filter_map(of).min()
+    }
+
+    /// The message was accepted: it is gone.
+    pub fn accepted(&mut self, id: u64) -> Option<Message> {
+        let message = self.messages.get(&id)?.clone();
+        self.remove(&message);
+        Some(message)
+    }
+
+    /// The attempt failed: the message waits. Returns it, and whether the fallback channels must take over.
+    pub fn failed(&mut self, id: u64, error: &str, refused: bool, now: Time) -> Option<(Message, bool)> {
+        self.land(id);
+        let message = self.messages.get_mut(&id)?;
+        message.last_error = Some(error.to_owned());
+        message.refused = refused;
+        message.due = now + if refused { RETRY_REFUSED } else { retry_after(message.attempts) };
+        let hand_over = !message.handed_over && (refused || message.attempts >= FAILURES_UNTIL_HAND_OVER);
+        message.handed_over |= hand_over;
+        let message = message.clone();
+        self.ready.entry(message.channel.clone()).or_default().insert((message.due, id));
+        Some((message, hand_over))
+    }
+
+    /// Drops what a recovery has overtaken: alarms of this incident that the far side refused for good. Returns them.
+    pub fn drop_refused(&mut self, incident: &str) -> Vec<Message> {
+        let gone: Vec<Message> = self
+            .messages
+            .values()
+            .filter(|message| message.incident == incident && message.refused && !self.is_flying(message))
+            .cloned()
+            .collect();
+        gone.iter().for_each(|message| self.remove(message));
+        gone
+    }
+
+    fn is_flying(&self, message: &Message) -> bool {
+        self.in_flight.get(&message.channel).is_some_and(|flying| flying.contains(&message.id))
+    }
+
+    fn take_due_of(&mut self, channel: &Channel, now: Time) -> Vec<Message> {
+        let mut taken = Vec::new();
+        let flying = self.in_flight.entry(channel.name.clone()).or_default();
+        let Some(ready) = self.ready.get_mut(&channel.name) else { return taken };
+        while flying.len() < IN_FLIGHT_PER_CHANNEL
+            && self.not_before.get(&channel.name).is_none_or(|earliest| *earliest <= now)
+            && let Some((due, id)) = ready.first().copied()
+            && due <= now
+        {
+            ready.pop_first();
+            flying.insert(id);
+            if channel.spacing > TimeDelta::zero() {
+                self.not_before.insert(channel.name.clone(), now + channel.spacing);
+            }
+            if let Some(message) = self.messages.get_mut(&id) {
+                message.attempts = message.attempts.saturating_add(1);
+                taken.push(message.clone());
+            }
+        }
+        taken
+    }
+
+    fn land(&mut self, id: u64) {
+        self.in_flight.values_mut().for_each(|flying| {
+            flying.remove(&id);
+        });
+    }
+
+    fn remove(&mut self, message: &Message) {
+        self.land(message.id);
+        self.messages.remove(&message.id);
+        if let Some(ready) = self.ready.get_mut(&message.channel) {
+            ready.remove(&(message.due, message.id));
+        }
+        let lane = lane_of(message);
+        let Some(waiting) = self.lanes.get_mut(&lane) else { return };
+        waiting.remove(&message.id);
+        match waiting.first().and_then(|next| self.messages.get(next)) {
+            Some(next) => {
+                self.ready.entry(next.channel.clone()).or_default().insert((next.due, next.id));
+            }
+            None => {
+                self.lanes.remove(&lane);
+            }
+        }
+    }
+}
+
+fn lane_of(message: &Message) -> Lane {
+    (message.incident.clone(), message.channel.clone(), message.recipient.clone())
+}
+
+/// 5 s, 10 s, 20 s … 5 min.
+fn retry_after(attempts: u32) -> TimeDelta {
+    let doublings = attempts.saturating_sub(1).min(10);
+    (RETRY_FIRST * (1 << doublings)).min(RETRY_LONGEST)
+}
+
+#[cfg(test)]
+mod tests;

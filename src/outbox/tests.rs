@@ -1,0 +1,137 @@
+use super::*;
+use crate::config::{ChannelKind, Server, Smtp, Tls};
+use chrono::{TimeZone, Utc};
+
+fn at(second: i64) -> Time {
+    Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap() + TimeDelta::seconds(second)
+}
+
+fn channel(name: &str, spacing: i64) -> Channel {
+    let server =
+        Server { host: "localhost".into(), port: 25, tls: Tls::Plain, ca_file: None, pin_sha256: None };
+    Channel {
+        name: name.into(),
+        fallback: false,
+        events: BTreeSet::new(),
+        spacing: TimeDelta::seconds(spacing),
+        kind: ChannelKind::Smtp(Smtp { server, login: None, from: "a@b.c".into(), to: vec!["d@e.f".into()] }),
+    }
+}
+
+fn message(id: u64, incident: &str, recipient: &str) -> Message {
+    Message {
+        id,
+        incident: incident.into(),
+        ordinal: 1,
+        token: "bresse1_Checker".into(),
+        recovery: false,
+        channel: "mail".into(),
+        recipient: recipient.into(),
+        subject: String::new(),
+        body: String::new(),
+        created: at(0),
+        attempts: 0,
+        due: at(0),
+        last_error: None,
+        refused: false,
+        handed_over: false,
+    }
+}
+
+fn outbox(messages: &[Message]) -> Outbox {
+    Outbox::restore(messages.to_vec(), at(0))
+}
+
+fn taken(outbox: &mut Outbox, second: i64) -> Vec<u64> {
+    outbox.take_due(&[channel("mail", 0)], at(second)).iter().map(|message| message.id).collect()
+}
+
+#[test]
+fn an_attempt_is_counted_when_it_is_taken_and_gone_only_when_accepted() {
+    let mut outbox = outbox(&[message(1, "i", "a")]);
+    let first = outbox.take_due(&[channel("mail", 0)], at(0));
+    assert_eq!(first[0].attempts, 1);
+    assert_eq!(taken(&mut outbox, 0), [0; 0], "it is on its way");
+    assert!(!outbox.is_empty());
+    assert_eq!(outbox.accepted(1).map(|message| message.id), Some(1));
+    assert!(outbox.is_empty());
+}
+
+#[test]
+fn waits_double_up_to_five_minutes_and_the_first_is_within_ten_seconds() {
+    let mut outbox = outbox(&[message(1, "i", "a")]);
+    let mut now = at(0);
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        assert_eq!(outbox.take_due(&[channel("mail", 0)], now).len(), 1);
+        let (failed, _) = outbox.failed(1, "451 later", false, now).unwrap();
+        waits.push((failed.due - now).num_seconds());
+        assert_eq!(outbox.next_due(&[channel("mail", 0)]), Some(failed.due));
+        now = failed.due;
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+}
+
+#[test]
+fn order_is_kept_within_an_incident_and_recipient_only() {
+    let mut outbox = outbox(&[message(1, "i", "a"), message(2, "i", "a"), message(3, "i", "b"), message(4, "j", "a")]);
+    assert_eq!(taken(&mut outbox, 0), [1, 3, 4]);
+    outbox.failed(1, "451", false, at(0));
+    assert_eq!(taken(&mut outbox, 1), [0; 0], "2 waits behind 1");
+    assert_eq!(taken(&mut outbox, 5), [1]);
+    outbox.accepted(1);
+    assert_eq!(taken(&mut outbox, 5), [2]);
+}
+
+#[test]
+fn the_third_failure_or_a_refusal_hands_over_once() {
+    let mut temporary = outbox(&[message(1, "i", "a")]);
+    let mut handed = Vec::new();
+    for attempt in 0..4 {
+        taken(&mut temporary, attempt * 1000);
+        handed.push(temporary.failed(1, "451", false, at(attempt * 1000)).unwrap().1);
+    }
+    assert_eq!(handed, [false, false, true, false]);
+    let mut refused = outbox(&[message(1, "i", "a")]);
+    taken(&mut refused, 0);
+    let (message, hand_over) = refused.failed(1, "550 no such user", true, at(0)).unwrap();
+    assert!(hand_over);
+    assert_eq!(message.due, at(3600));
+}
+
+#[test]
+fn after_a_restart_everything_is_due_at_once() {
+    let waiting = Message { due: at(9_999), attempts: 7, ..message(1, "i", "a") };
+    assert_eq!(taken(&mut outbox(&[waiting]), 0), [1]);
+}
+
+#[test]
+fn a_channel_has_so_many_on_their_way_and_no_more() {
+    let many: Vec<Message> = (1..=10).map(|id| message(id, &format!("i{id}"), "a")).collect();
+    let mut outbox = outbox(&many);
+    assert_eq!(taken(&mut outbox, 0), [1, 2, 3, 4]);
+    assert_eq!(outbox.next_due(&[channel("mail", 0)]), None, "an answer comes first");
+    outbox.accepted(2);
+    assert_eq!(taken(&mut outbox, 0), [5]);
+}
+
+#[test]
+fn spacing_keeps_messages_apart() {
+    let mut outbox = outbox(&[message(1, "i", "a"), message(2, "j", "a")]);
+    let spaced = [channel("mail", 30)];
+    assert_eq!(outbox.take_due(&spaced, at(0)).len(), 1);
+    assert_eq!(outbox.take_due(&spaced, at(29)).len(), 0);
+    assert_eq!(outbox.next_due(&spaced), Some(at(30)));
+    assert_eq!(outbox.take_due(&spaced, at(30)).len(), 1);
+}
+
+#[test]
+fn what_was_refused_for_good_is_dropped_when_its_incident_is_over() {
+    let mut outbox = outbox(&[message(1, "i", "a"), message(2, "i", "b"), message(3, "i", "a")]);
+    taken(&mut outbox, 0);
+    outbox.failed(1, "550", true, at(0));
+    outbox.failed(2, "451", false, at(0));
+    let dropped: Vec<u64> = outbox.drop_refused("i").iter().map(|message| message.id).collect();
+    assert_eq!(dropped, [1]);
+    assert_eq!(taken(&mut outbox, 5), [2, 3]);
+}

@@ -1,0 +1,58 @@
+//! Times as people and machines read them. Pure: nothing here knows what time it is.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+/// An instant; all arithmetic is UTC.
+pub type Time = DateTime<Utc>;
+
+/// RFC 3339 in UTC, to the second: `2026-11-20T02:58:11Z`.
+pub fn rfc3339(time: Time) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// For people: `2026-11-20 02:58:11 UTC (03:58:11 Europe/Paris)`; the local date is added when it is another day.
+pub fn utc_and_local(time: Time, zone: Tz) -> String {
+    let utc = time.format("%Y-%m-%d %H:%M:%S UTC");
+    if zone == Tz::UTC {
+        return utc.to_string();
+    }
+    let local = time.with_timezone(&zone);
+    let form = if local.date_naive() == time.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    format!("{utc} ({} {zone})", local.format(form))
+}
+
+/// A time span for people, two units at most, rounded down: `3 d 4 h`, `6 min 40 s`, `0 s`.
+pub fn span(length: TimeDelta) -> String {
+    let seconds = length.num_seconds().max(0);
+    let (big, small) = match seconds {
+        86_400.. => ((seconds / 86_400, "d"), (seconds % 86_400 / 3_600, "h")),
+        3_600.. => ((seconds / 3_600, "h"), (seconds % 3_600 / 60, "min")),
+        60.. => ((seconds / 60, "min"), (seconds % 60, "s")),
+        _ => ((seconds, "s"), (0, "")),
+    };
+    if small.0 == 0 { format!("{} {}", big.0, big.1) } else { format!("{} {} {} {}", big.0, big.1, small.0, small.1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    #[test]
+    fn people_read_utc_first_and_the_local_date_only_when_it_differs() {
+        let noon = Utc.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap();
+        assert_eq!(utc_and_local(noon, Tz::Europe__Paris), "2026-11-20 12:00:00 UTC (13:00:00 Europe/Paris)");
+        let late = Utc.with_ymd_and_hms(2026, 7, 20, 22, 30, 0).unwrap();
+        assert_eq!(utc_and_local(late, Tz::Europe__Paris), "2026-07-20 22:30:00 UTC (2026-07-21 00:30:00 Europe/Paris)");
+        assert_eq!(utc_and_local(noon, Tz::UTC), "2026-11-20 12:00:00 UTC");
+    }
+
+    #[test]
+    fn spans_have_two_units_at_most() {
+        let cases = [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (400, "6 min 40 s"), (7_200, "2 h"), (273_600, "3 d 4 h")];
+        for (seconds, expected) in cases {
+            assert_eq!(span(TimeDelta::seconds(seconds)), expected);
+        }
+    }
+}
