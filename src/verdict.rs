@@ -64,8 +64,7 @@ pub fn judge(facts: &Facts, watch: Watch, now: Time) -> Verdict {
     let heard_at = facts.heard_at();
     let deadline = facts.deadline_in_force();
     // A checker not found so far may still be found in the part of the history that is not read yet.
-    let counted_from = heard_at.or(facts.watched_since.filter(|_| watch.history_known));
-    let base = counted_from.map(|from| facts.grace_from.map_or(from, |grace| grace.max(from)));
+    let base = facts.base().filter(|_| heard_at.is_some() || watch.history_known);
     let silent_after = base.map(|base| base + deadline.total());
     let state = state(facts, watch, now, Counted { heard_at, base, deadline });
     Verdict { state, heard_at, base, deadline, silent_after }

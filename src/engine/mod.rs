@@ -11,6 +11,8 @@ mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
+
 use crate::config::{Checker, Config};
 use crate::incident::Incident;
 use crate::ledger::{Facts, Observation};
@@ -51,13 +53,30 @@ pub struct Delivery {
     pub answer: Option<String>,
 }
 
+/// A configured checker with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub name: String,
+    pub provider: String,
+    /// Its place in the configuration.
+    pub position: usize,
+    pub facts: Facts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxRow {
+    pub name: String,
+    pub blind_after: TimeDelta,
+    pub state: Mailbox,
+}
+
 /// What has to be written in one transaction.
 #[derive(Debug, Default)]
 pub struct Changes {
-    pub facts: Vec<(String, Facts)>,
+    pub checkers: Vec<Row>,
     /// Checkers that are no longer configured.
     pub removed: Vec<String>,
-    pub mailboxes: Vec<(String, Mailbox)>,
+    pub mailboxes: Vec<MailboxRow>,
     pub incidents: Vec<Incident>,
     /// New or changed.
     pub messages: Vec<Message>,
@@ -67,7 +86,7 @@ pub struct Changes {
 
 impl Changes {
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
+        self.checkers.is_empty()
             && self.removed.is_empty()
             && self.mailboxes.is_empty()
             && self.incidents.is_empty()
@@ -195,9 +214,9 @@ impl Engine {
             dirty.incidents.iter().filter_map(|number| self.incidents.get(number)).cloned().collect();
         self.incidents.retain(|_, incident| incident.closed.is_none());
         Changes {
-            facts: copies(&self.facts, &dirty.facts),
+            checkers: dirty.facts.iter().filter_map(|name| self.row(name)).collect(),
             removed: dirty.removed.into_iter().collect(),
-            mailboxes: copies(&self.mailboxes, &dirty.mailboxes),
+            mailboxes: dirty.mailboxes.iter().filter_map(|name| self.mailbox_row(name)).collect(),
             incidents,
             messages: dirty.messages.into_values().collect(),
             deliveries: dirty.deliveries,
@@ -231,6 +250,18 @@ impl Engine {
         mailbox::watch_of(facts, &self.mailboxes, &self.config)
     }
 
+    fn row(&self, name: &str) -> Option<Row> {
+        let position = *self.index.get(name)?;
+        let provider = self.config.checkers.get(position)?.provider.clone();
+        Some(Row { name: name.to_owned(), provider, position, facts: self.facts.get(name)?.clone() })
+    }
+
+    fn mailbox_row(&self, name: &str) -> Option<MailboxRow> {
+        let config = self.config.mailboxes.iter().find(|mailbox| mailbox.name == name)?;
+        let state = self.mailboxes.get(name)?.clone();
+        Some(MailboxRow { name: name.to_owned(), blind_after: config.blind_after, state })
+    }
+
     fn checker(&self, name: &str) -> Option<&Checker> {
         self.index.get(name).and_then(|index| self.config.checkers.get(*index))
     }
@@ -242,10 +273,6 @@ impl Engine {
             self.hand_over(&message, error, now);
         }
     }
-}
-
-fn copies<T: Clone>(all: &BTreeMap<String, T>, wanted: &BTreeSet<String>) -> Vec<(String, T)> {
-    wanted.iter().filter_map(|name| all.get(name).map(|value| (name.clone(), value.clone()))).collect()
 }
 
 #[cfg(test)]

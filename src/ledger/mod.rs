@@ -126,6 +126,17 @@ impl Facts {
         self.arrivals.heard_at(self.rhythm())
     }
 
+    /// Age counts from here: what was heard last, or the beginning of the watch, or a grace after a mailbox was down.
+    pub fn base(&self) -> Option<Time> {
+        let from = self.heard_at().or(self.watched_since)?;
+        Some(self.grace_from.map_or(from, |grace| grace.max(from)))
+    }
+
+    /// The mailbox that received it last.
+    pub fn newest_mailbox(&self) -> Option<&str> {
+        self.heard_through.iter().max_by_key(|(_, heard)| **heard).map(|(name, _)| name.as_str())
+    }
+
     /// Takes in a mail that is addressed to this checker alone.
     pub fn observe(&mut self, seen: &Observation, checker: &Checker) {
         match seen.mail.not_heard {

@@ -55,20 +55,25 @@ CREATE TABLE checkers (
     name             TEXT PRIMARY KEY,
     provider         TEXT NOT NULL,
     position         INTEGER NOT NULL,
-    state            TEXT NOT NULL,
+    -- 1: judged silent, until it is heard again.
+    silent           INTEGER NOT NULL,
     reason           TEXT,
     last_received_ms INTEGER,
     last_sent_ms     INTEGER,
     heard_at_ms      INTEGER,
+    -- Its age counts from here.
+    base_ms          INTEGER,
+    late_after_ms    INTEGER NOT NULL,
     deadline_ms      INTEGER NOT NULL,
-    heard_until_ms   INTEGER,
-    blind_after_ms   INTEGER NOT NULL,
+    -- The mailbox that received it last.
+    mailbox          TEXT,
     facts            TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE mailboxes (
     name           TEXT PRIMARY KEY,
     heard_until_ms INTEGER,
+    blind_after_ms INTEGER NOT NULL,
     error          TEXT,
     state          TEXT NOT NULL
 ) STRICT;
@@ -118,16 +123,29 @@ CREATE TABLE deliveries (
 ) STRICT;
 
 CREATE VIEW last_seen AS
-SELECT name,
+WITH read AS (
+    SELECT checkers.name AS name,
+           MAX(mailboxes.heard_until_ms) AS heard_until_ms,
+           MAX(mailboxes.blind_after_ms) AS blind_after_ms
+      FROM checkers
+      LEFT JOIN mailboxes ON checkers.mailbox IS NULL OR checkers.mailbox = mailboxes.name
+     GROUP BY checkers.name
+)
+SELECT checkers.name AS name,
        provider,
-       CASE WHEN state IN ('ok', 'late')
-             AND (heard_until_ms IS NULL
-                  OR heard_until_ms + blind_after_ms < CAST(strftime('%s', 'now') AS INTEGER) * 1000)
-            THEN 'blind' ELSE state END AS state,
+       CASE
+           WHEN silent = 1 OR heard_until_ms - base_ms > deadline_ms THEN 'silent'
+           WHEN heard_at_ms IS NULL THEN 'waiting'
+           WHEN heard_until_ms IS NULL THEN 'blind'
+           WHEN CAST(strftime('%s', 'now') AS INTEGER) * 1000 - heard_until_ms > blind_after_ms THEN 'blind'
+           WHEN heard_until_ms - base_ms > late_after_ms THEN 'late'
+           ELSE 'ok'
+       END AS state,
        reason,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_received_ms / 1000, 'unixepoch') AS last_received,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_sent_ms / 1000, 'unixepoch') AS last_sent,
        strftime('%Y-%m-%dT%H:%M:%SZ', heard_at_ms / 1000, 'unixepoch') AS heard_at,
        deadline_ms / 1000.0 AS deadline_s
   FROM checkers
+  JOIN read ON read.name = checkers.name
  ORDER BY position;

@@ -1,0 +1,165 @@
+//! The state on disk: SQLite in WAL mode, every decision in one transaction, synced before anything is sent.
+
+mod lock;
+mod read;
+mod write;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::engine::Changes;
+use crate::imap::Cursor;
+use crate::intake::Taken;
+use crate::time::Time;
+use lock::Lock;
+
+/// Marks a file as ours (SQLite's `application_id`): "BRWD".
+const APPLICATION_ID: i64 = 0x4252_5744;
+const SCHEMA_VERSION: i64 = 1;
+/// How long another program (a backup, an auditor's shell) may hold the file.
+const BUSY_MS: u64 = 5_000;
+
+/// What is written in one transaction.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub mails: Vec<Kept>,
+    pub cursors: Vec<(Place, Cursor)>,
+    pub changes: Changes,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.mails.is_empty() && self.cursors.is_empty() && self.changes.is_empty()
+    }
+}
+
+/// A folder of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub mailbox: String,
+    pub folder: String,
+}
+
+/// A mail and where it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub place: Place,
+    pub taken: Taken,
+}
+
+/// The state file, open and, unless it is only read, locked.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    _lock: Option<Lock>,
+}
+
+impl Store {
+    /// Opens the state for the one process that may change it, and creates it when there is none.
+    ///
+    /// # Errors
+    /// Says who holds the file, or what is wrong with it and what to do.
+    pub fn open(path: &Path, holder: &str) -> Result<Self> {
+        let lock = Lock::take(path, holder)?;
+        let db = Connection::open(path).map_err(|error| explained(error, path))?;
+        let store = Self { db, _lock: Some(lock) };
+        store.prepare().with_context(|| format!("The state file {} cannot be used", path.display()))?;
+        Ok(store)
+    }
+
+    /// Opens the state to look at it only, also while another process changes it.
+    ///
+    /// # Errors
+    /// Says that there is none, or what is wrong with it.
+    pub fn open_read_only(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            bail!("There is no state file {} yet; `run` or `once` makes it.", path.display());
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).map_err(|error| explained(error, path))?;
+        db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        let store = Self { db, _lock: None };
+        let version = store.schema_version().map_err(|error| explained(error, path))?;
+        if version != SCHEMA_VERSION {
+            bail!("The state file {} has version {version}; this program reads {SCHEMA_VERSION}.", path.display());
+        }
+        Ok(store)
+    }
+
+    /// Writes a batch: all of it or nothing, synced to the disk.
+    ///
+    /// # Errors
+    /// Says what is wrong with the disk or the file. Nothing was written then, and the batch may be tried again.
+    pub fn commit(&mut self, batch: &Batch) -> Result<()> {
+        write::commit(&mut self.db, batch).map_err(|error| anyhow::anyhow!(sentence(&error)))
+    }
+
+    fn prepare(&self) -> Result<()> {
+        self.db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        let tables: i64 = self
+            .db
+            .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
+        if tables == 0 {
+            self.db.execute_batch("PRAGMA journal_mode = WAL;").map_err(|error| anyhow::anyhow!(sentence(&error)))?;
+            self.db
+                .execute_batch(&format!(
+                    "BEGIN; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+                    include_str!("schema.sql")
+                ))
+                .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
+        }
+        let id: i64 = self.db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        if id != APPLICATION_ID {
+            bail!("it is a database of another program; name another file in watchdog.state");
+        }
+        let version = self.schema_version()?;
+        if version != SCHEMA_VERSION {
+            bail!("it was written by another version of this program (schema {version}, needed {SCHEMA_VERSION})");
+        }
+        // FULL: what was announced must survive a power cut, or its recovery would never be sent.
+        self.db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;")?;
+        Ok(())
+    }
+
+    fn schema_version(&self) -> rusqlite::Result<i64> {
+        self.db.query_row("PRAGMA user_version", [], |row| row.get(0))
+    }
+}
+
+fn explained(error: rusqlite::Error, path: &Path) -> anyhow::Error {
+    anyhow::anyhow!("The state file {} cannot be opened: {}", path.display(), sentence(&error))
+}
+
+/// What is wrong, and what to do.
+fn sentence(error: &rusqlite::Error) -> String {
+    let advice = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full; make room",
+        Some(ErrorCode::ReadOnly) => "it may not be written; check its owner and mode, and those of its folder",
+        Some(ErrorCode::CannotOpen) => "its folder must exist and be writable; create it or name another one in watchdog.state",
+        Some(ErrorCode::PermissionDenied) => "permission is denied; check its owner and mode",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program keeps it locked; end that program (a backup, an sqlite3 shell)"
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "it is damaged; move it away (keep it for an audit) and start again: the mailbox is read anew"
+        }
+        Some(ErrorCode::NotADatabase) => "it is no SQLite database; move it away or name another file in watchdog.state",
+        Some(ErrorCode::SystemIoFailure) => "the disk reports an error; check the disk",
+        _ => return error.to_string(),
+    };
+    format!("{advice} ({error})")
+}
+
+fn millis(time: Time) -> i64 {
+    time.timestamp_millis()
+}
+
+fn time_of(millis: i64) -> Time {
+    Time::from_timestamp_millis(millis).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

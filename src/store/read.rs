@@ -1,0 +1,159 @@
+//! What the store gives back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use rusqlite::{OptionalExtension, params};
+use serde::de::DeserializeOwned;
+
+use super::{Place, Store, millis, time_of};
+use crate::engine::Snapshot;
+use crate::imap::Cursor;
+use crate::intake::Key;
+use crate::time::Time;
+
+/// A report as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReport {
+    pub received: Time,
+    pub seen: Time,
+    pub message_id: Option<String>,
+    pub place: Place,
+    pub uid: u32,
+    /// The mail as understood, JSON.
+    pub content: String,
+}
+
+/// A mail that was nobody's report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherMail {
+    pub received: Time,
+    pub checker: Option<String>,
+    pub reason: String,
+    pub sender: Option<String>,
+    pub recipient: Option<String>,
+    pub subject: String,
+}
+
+impl Store {
+    /// What the core knew when it last wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn load(&self) -> Result<Snapshot> {
+        Ok(Snapshot {
+            facts: self.named("SELECT name, facts FROM checkers")?,
+            mailboxes: self.named("SELECT name, state FROM mailboxes")?,
+            incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
+            messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
+            last_incident: self.highest("SELECT MAX(number) FROM incidents")?,
+            last_message: self
+                .highest("SELECT MAX(id) FROM outbox")?
+                .max(self.highest("SELECT MAX(message) FROM deliveries")?),
+        })
+    }
+
+    /// How far every folder was read.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn cursors(&self) -> Result<BTreeMap<Place, Cursor>> {
+        let mut statement = self.db.prepare("SELECT mailbox, folder, uidvalidity, high, low FROM cursors")?;
+        let rows = statement.query_map([], |row| {
+            let place = Place { mailbox: row.get(0)?, folder: row.get(1)? };
+            Ok((place, Cursor { uidvalidity: row.get(2)?, high: row.get(3)?, low: row.get(4)? }))
+        })?;
+        rows.collect::<rusqlite::Result<_>>().context("The cursors cannot be read")
+    }
+
+    /// Whether a mail of this key is kept already.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn knows(&self, key: &Key) -> Result<bool> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT 1 FROM reports WHERE mail_key = $1 UNION ALL SELECT 1 FROM other_mails WHERE mail_key = $1",
+        )?;
+        Ok(statement.query_row([key], |_| Ok(())).optional()?.is_some())
+    }
+
+    /// The latest reports of a checker received up to `until`, newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn reports_of(&self, checker: &str, until: Time, limit: u32) -> Result<Vec<StoredReport>> {
+        let mut statement = self.db.prepare(
+            "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, content FROM reports
+             WHERE checker = $1 AND received_ms <= $2 ORDER BY received_ms DESC, id DESC LIMIT $3",
+        )?;
+        let rows = statement.query_map(params![checker, millis(until), limit], |row| {
+            Ok(StoredReport {
+                received: time_of(row.get(0)?),
+                seen: time_of(row.get(1)?),
+                message_id: row.get(2)?,
+                place: Place { mailbox: row.get(3)?, folder: row.get(4)? },
+                uid: row.get(5)?,
+                content: row.get(6)?,
+            })
+        })?;
+        rows.collect::<rusqlite::Result<_>>().context("The reports cannot be read")
+    }
+
+    /// How many mails are kept that were nobody's report, and the latest of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn other_mails(&self, limit: u32) -> Result<(u64, Vec<OtherMail>)> {
+        let count = self.db.query_row("SELECT COUNT(*) FROM other_mails", [], |row| row.get::<_, i64>(0))?;
+        let mut statement = self.db.prepare(
+            "SELECT received_ms, checker, reason, sender, recipient, subject FROM other_mails
+             ORDER BY received_ms DESC, id DESC LIMIT $1",
+        )?;
+        let rows = statement.query_map([limit], |row| {
+            Ok(OtherMail {
+                received: time_of(row.get(0)?),
+                checker: row.get(1)?,
+                reason: row.get(2)?,
+                sender: row.get(3)?,
+                recipient: row.get(4)?,
+                subject: row.get(5)?,
+            })
+        })?;
+        let mails = rows.collect::<rusqlite::Result<_>>().context("The other mails cannot be read")?;
+        Ok((u64::try_from(count).unwrap_or_default(), mails))
+    }
+
+    /// Up to when each mailbox had been read as of `time`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn observed_until(&self, time: Time) -> Result<BTreeMap<String, Time>> {
+        let mut statement = self
+            .db
+            .prepare("SELECT mailbox, MAX(MIN(until_ms, $1)) FROM observed WHERE from_ms <= $1 GROUP BY mailbox")?;
+        let rows = statement.query_map([millis(time)], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
+        rows.collect::<rusqlite::Result<_>>().context("The observed spans cannot be read")
+    }
+
+    fn highest(&self, sql: &str) -> Result<u64> {
+        let highest: Option<i64> = self.db.query_row(sql, [], |row| row.get(0))?;
+        Ok(highest.and_then(|number| u64::try_from(number).ok()).unwrap_or_default())
+    }
+
+    fn named<T: DeserializeOwned>(&self, sql: &str) -> Result<BTreeMap<String, T>> {
+        let mut statement = self.db.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        rows.map(|row| {
+            let (name, text) = row?;
+            let value = serde_json::from_str(&text).with_context(|| format!("What is stored of {name} is damaged"))?;
+            Ok((name, value))
+        })
+        .collect()
+    }
+
+    fn contents<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
+        let mut statement = self.db.prepare(sql)?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        rows.map(|row| serde_json::from_str(&row?).context("A stored incident or message is damaged")).collect()
+    }
+}

@@ -1,0 +1,251 @@
+//! What the store is told: one transaction for a whole batch.
+
+use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
+
+use super::{Batch, Kept, Place, millis};
+use crate::engine::{Changes, Delivery, Look, MailboxRow, Row};
+use crate::imap::Cursor;
+use crate::incident::Incident;
+use crate::outbox::Message;
+use crate::report::NotHeard;
+
+/// Mails of strangers are kept for the curious, not for the audit.
+const OTHER_MAILS_MAX: i64 = 10_000;
+
+type Result<T> = rusqlite::Result<T>;
+
+pub(super) fn commit(db: &mut Connection, batch: &Batch) -> Result<()> {
+    let transaction = db.transaction()?;
+    batch.mails.iter().try_for_each(|mail| put_mail(&transaction, mail))?;
+    if batch.mails.iter().any(|mail| !mail.taken.observation.mail.heard()) {
+        prune_other_mails(&transaction)?;
+    }
+    batch.cursors.iter().try_for_each(|(place, cursor)| put_cursor(&transaction, place, *cursor))?;
+    put_changes(&transaction, &batch.changes)?;
+    transaction.commit()
+}
+
+fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
+    for name in &changes.removed {
+        transaction.prepare_cached("DELETE FROM checkers WHERE name = $1")?.execute([name])?;
+    }
+    changes.checkers.iter().try_for_each(|row| put_checker(transaction, row))?;
+    changes.mailboxes.iter().try_for_each(|row| put_mailbox(transaction, row))?;
+    changes.looks.iter().try_for_each(|look| put_look(transaction, look))?;
+    changes.incidents.iter().try_for_each(|incident| put_incident(transaction, incident))?;
+    changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
+    changes.deliveries.iter().try_for_each(|delivery| put_delivery(transaction, delivery))
+}
+
+fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
+    let seen = &kept.taken.observation;
+    let (taken, place) = (&kept.taken, &kept.place);
+    match (&seen.mail.checker, seen.mail.not_heard) {
+        (Some(checker), None) => {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO reports
+                     (mail_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms, content)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+            )?;
+            insert.execute(params![
+                taken.key,
+                checker,
+                place.mailbox,
+                place.folder,
+                taken.uid,
+                taken.message_id,
+                seen.mail.sent.map(millis),
+                millis(seen.received),
+                millis(seen.seen),
+                json(&seen.mail)?,
+            ])?;
+        }
+        (checker, reason) => {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO other_mails
+                     (mail_key, checker, reason, sender, recipient, subject, mailbox, folder, uid,
+                      received_ms, seen_ms, content)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+            )?;
+            insert.execute(params![
+                taken.key,
+                checker,
+                reason.map_or("", NotHeard::word),
+                taken.sender,
+                taken.recipient,
+                taken.subject,
+                place.mailbox,
+                place.folder,
+                taken.uid,
+                millis(seen.received),
+                millis(seen.seen),
+                json(&seen.mail)?,
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+fn prune_other_mails(transaction: &Transaction<'_>) -> Result<()> {
+    transaction
+        .prepare_cached("DELETE FROM other_mails WHERE id <= (SELECT MAX(id) FROM other_mails) - $1")?
+        .execute([OTHER_MAILS_MAX])?;
+    Ok(())
+}
+
+fn put_cursor(transaction: &Transaction<'_>, place: &Place, cursor: Cursor) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO cursors (mailbox, folder, uidvalidity, high, low) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (mailbox, folder) DO UPDATE
+             SET uidvalidity = excluded.uidvalidity, high = excluded.high, low = excluded.low",
+        )?
+        .execute(params![place.mailbox, place.folder, cursor.uidvalidity, cursor.high, cursor.low])?;
+    Ok(())
+}
+
+fn put_checker(transaction: &Transaction<'_>, row: &Row) -> Result<()> {
+    let facts = &row.facts;
+    let deadline = facts.deadline_in_force();
+    transaction
+        .prepare_cached(
+            "INSERT INTO checkers
+                 (name, provider, position, silent, last_received_ms, last_sent_ms, heard_at_ms, base_ms,
+                  late_after_ms, deadline_ms, mailbox, facts)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             ON CONFLICT (name) DO UPDATE
+             SET provider = excluded.provider, position = excluded.position, silent = excluded.silent,
+                 last_received_ms = excluded.last_received_ms, last_sent_ms = excluded.last_sent_ms,
+                 heard_at_ms = excluded.heard_at_ms, base_ms = excluded.base_ms,
+                 late_after_ms = excluded.late_after_ms, deadline_ms = excluded.deadline_ms,
+                 mailbox = excluded.mailbox, facts = excluded.facts",
+        )?
+        .execute(params![
+            row.name,
+            row.provider,
+            i64::try_from(row.position).unwrap_or(i64::MAX),
+            facts.silent.is_some(),
+            facts.last_received.map(millis),
+            facts.last_sent.map(millis),
+            facts.heard_at().map(millis),
+            facts.base().map(millis),
+            deadline.late_after().num_milliseconds(),
+            deadline.total().num_milliseconds(),
+            facts.newest_mailbox(),
+            json(facts)?,
+        ])?;
+    Ok(())
+}
+
+fn put_mailbox(transaction: &Transaction<'_>, row: &MailboxRow) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO mailboxes (name, heard_until_ms, blind_after_ms, error, state) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (name) DO UPDATE
+             SET heard_until_ms = excluded.heard_until_ms, blind_after_ms = excluded.blind_after_ms,
+                 error = excluded.error, state = excluded.state",
+        )?
+        .execute(params![
+            row.name,
+            row.state.heard_until.map(millis),
+            row.blind_after.num_milliseconds(),
+            row.state.last_failure.as_ref().map(|(_, error)| error),
+            json(&row.state)?,
+        ])?;
+    Ok(())
+}
+
+/// Looks that follow each other without a gap are one span.
+fn put_look(transaction: &Transaction<'_>, look: &Look) -> Result<()> {
+    let extended = transaction
+        .prepare_cached(
+            "UPDATE observed SET until_ms = $3
+              WHERE mailbox = $1 AND until_ms = $2
+                AND from_ms = (SELECT MAX(from_ms) FROM observed WHERE mailbox = $1)",
+        )?
+        .execute(params![look.mailbox, millis(look.from), millis(look.until)])?;
+    if extended == 0 {
+        transaction
+            .prepare_cached(
+                "INSERT INTO observed (mailbox, from_ms, until_ms) VALUES ($1, $2, $3)
+                 ON CONFLICT (mailbox, from_ms) DO UPDATE SET until_ms = excluded.until_ms",
+            )?
+            .execute(params![look.mailbox, millis(look.from), millis(look.until)])?;
+    }
+    Ok(())
+}
+
+fn put_incident(transaction: &Transaction<'_>, incident: &Incident) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO incidents (number, id, kind, token, opened_ms, closed_ms, content)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (number) DO UPDATE
+             SET token = excluded.token, closed_ms = excluded.closed_ms, content = excluded.content",
+        )?
+        .execute(params![
+            signed(incident.number),
+            incident.id(),
+            incident.subject.word(),
+            incident.token(),
+            millis(incident.opened),
+            incident.closed.map(millis),
+            json(incident)?,
+        ])?;
+    Ok(())
+}
+
+fn put_message(transaction: &Transaction<'_>, message: &Message) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO outbox (id, incident, channel, recipient, subject, attempts, due_ms, last_error, content)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (id) DO UPDATE
+             SET attempts = excluded.attempts, due_ms = excluded.due_ms, last_error = excluded.last_error,
+                 content = excluded.content",
+        )?
+        .execute(params![
+            signed(message.id),
+            message.incident,
+            message.channel,
+            message.recipient,
+            message.subject,
+            message.attempts,
+            millis(message.due),
+            message.last_error,
+            json(message)?,
+        ])?;
+    Ok(())
+}
+
+fn put_delivery(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()> {
+    let message = &delivery.message;
+    transaction.prepare_cached("DELETE FROM outbox WHERE id = $1")?.execute([signed(message.id)])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO deliveries
+                 (message, incident, channel, recipient, subject, attempts, created_ms, at_ms, answer)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (message) DO NOTHING",
+        )?
+        .execute(params![
+            signed(message.id),
+            message.incident,
+            message.channel,
+            message.recipient,
+            message.subject,
+            message.attempts,
+            millis(message.created),
+            millis(delivery.at),
+            delivery.answer,
+        ])?;
+    Ok(())
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
