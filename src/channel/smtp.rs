@@ -1,0 +1,268 @@
+//! Mail through a submission server. The mail is built by a pure function; the far side's 250 is the only yes.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, SinglePart};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, Message as Mail};
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::config::{Smtp, Tls};
+use crate::net::{self, Stream};
+use crate::outbox::{Message, Sent};
+use crate::secret;
+use crate::time::Time;
+
+/// The longest line of an answer (RFC 5321, section 4.5.3.1.5, allows 512).
+const ANSWER_BYTES_MAX: u64 = 4096;
+/// An answer has no more lines than this.
+const ANSWER_LINES_MAX: usize = 100;
+
+/// After STARTTLS the session begins anew, but the server does not greet again (RFC 3207, section 4.2); lettre waits
+/// for a greeting on every stream it is given.
+const SECOND_GREETING: &[u8] = b"220 TLS\r\n";
+
+/// Tries once to deliver a message.
+pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
+    let (envelope, mail) = match compose(smtp, message, now) {
+        Ok(composed) => composed,
+        Err(error) => return Sent::Refused(format!("the mail cannot be written ({error}); check from and to")),
+    };
+    let mut connection = match connect(smtp).await {
+        Ok(connection) => connection,
+        Err(error) => return Sent::Failed(error),
+    };
+    let sent = match connection.send(&envelope, &mail).await {
+        Ok(answer) => Sent::Accepted(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" "))),
+        Err(error) if error.is_permanent() => Sent::Refused(format!("{} refused it ({error})", smtp.server.host)),
+        Err(error) => Sent::Failed(format!("{} did not take it ({error})", smtp.server.host)),
+    };
+    // The answer stands, whatever becomes of the goodbye.
+    let _ = connection.quit().await;
+    sent
+}
+
+/// Connects and signs in, as for a delivery, and sends nothing.
+///
+/// # Errors
+/// One sentence that says what is wrong and what to do.
+pub async fn probe(smtp: &Smtp) -> Result<(), String> {
+    let mut connection = connect(smtp).await?;
+    let _ = connection.quit().await;
+    Ok(())
+}
+
+/// The mail, and whom the server is told it is for.
+fn compose(smtp: &Smtp, message: &Message, now: Time) -> anyhow::Result<(Envelope, Vec<u8>)> {
+    let from: Address = smtp.from.parse()?;
+    let to: Address = message.recipient.parse()?;
+    let thread = format!("{}.{}", message.incident, ascii(&message.channel));
+    let mut mail = Mail::builder()
+        .from(from.clone().into())
+        // An out-of-office answer would quote the token back into the mailbox that is watched for it.
+        .reply_to(from.clone().into())
+        .to(to.clone().into())
+        .subject(message.subject.clone())
+        .date(now.into())
+        .message_id(Some(format!("<{thread}.{}@{}>", message.ordinal, from.domain())))
+        .references(format!("<{thread}@{}>", from.domain()))
+        .singlepart(plain(&message.body))?;
+    for (name, value) in [
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "All"),
+        ("X-Bresse-Incident", message.incident.as_str()),
+    ] {
+        mail.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));
+    }
+    Ok((Envelope::new(Some(from), vec![to])?, mail.formatted()))
+}
+
+/// Quoted-printable always: base64 could spell the letters that open approvals.
+fn plain(text: &str) -> SinglePart {
+    let text = text.replace('\n', "\r\n");
+    match Body::new_with_encoding(text.clone(), ContentTransferEncoding::QuotedPrintable) {
+        Ok(body) => SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body),
+        Err(_) => SinglePart::plain(text),
+    }
+}
+
+fn ascii(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}
+
+async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
+    let server = &smtp.server;
+    let host = &server.host;
+    let tcp = net::connect(server).await?;
+    let peer = tcp.peer_addr().map_err(|error| format!("the connection to {host} broke ({error})"))?;
+    let transport = match server.tls {
+        Tls::Plain => Transport { greeting: b"", stream: Box::new(tcp), peer },
+        Tls::Implicit => Transport { greeting: b"", stream: net::secure(server, Box::new(tcp)).await?, peer },
+        Tls::Starttls => {
+            let stream = start_tls(BufReader::new(tcp)).await.map_err(|error| format!("{host}: {error}"))?;
+            Transport { greeting: SECOND_GREETING, stream: net::secure(server, Box::new(stream)).await?, peer }
+        }
+    };
+    let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(transport), &ClientId::default())
+        .await
+        .map_err(|error| format!("{host} does not greet as a mail server ({error}); check host, port and tls"))?;
+    if let Some((user, password)) = &smtp.login {
+        let password = secret::resolve(password).await.map_err(|error| format!("{error:#}"))?;
+        let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
+        connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(|error| {
+            format!("{host} does not let {user} in ({error}); check user and password of the channel")
+        })?;
+    }
+    Ok(connection)
+}
+
+/// Speaks SMTP in the clear up to the server's consent to TLS.
+async fn start_tls(mut stream: BufReader<TcpStream>) -> Result<TcpStream, String> {
+    answer(&mut stream, "220").await?;
+    let hello = ClientId::default();
+    command(&mut stream, &format!("EHLO {hello}")).await?;
+    answer(&mut stream, "250").await?;
+    command(&mut stream, "STARTTLS").await?;
+    answer(&mut stream, "220").await?;
+    if !stream.buffer().is_empty() {
+        // CVE-2011-0411: what was sent in the clear must not count as said under TLS.
+        return Err("the server spoke on before TLS began; somebody may be tampering with the connection".to_owned());
+    }
+    Ok(stream.into_inner())
+}
+
+async fn command(stream: &mut BufReader<TcpStream>, line: &str) -> Result<(), String> {
+    stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(|error| format!("the connection broke ({error})"))
+}
+
+/// Reads one answer, all its lines, and demands its code.
+async fn answer(stream: &mut BufReader<TcpStream>, code: &str) -> Result<(), String> {
+    for _ in 0..ANSWER_LINES_MAX {
+        let mut line = String::new();
+        let read = stream.take(ANSWER_BYTES_MAX).read_line(&mut line).await;
+        read.map_err(|error| format!("the connection broke ({error})"))?;
+        if !line.starts_with(code) {
+            let said: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+            return Err(format!("the server does not offer STARTTLS here ({said}); check port and tls"));
+        }
+        if line.get(3..4) != Some("-") {
+            return Ok(());
+        }
+    }
+    Err("the server's answer does not end; is this a mail server?".to_owned())
+}
+
+/// A stream as lettre wants it.
+#[derive(Debug)]
+struct Transport {
+    /// Read before anything the far side says.
+    greeting: &'static [u8],
+    stream: Stream,
+    peer: SocketAddr,
+}
+
+impl AsyncTokioStream for Transport {
+    fn peer_addr(&self) -> std::io::Result<SocketAddr> {
+        Ok(self.peer)
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.greeting.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let (now, later) = self.greeting.split_at(self.greeting.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        self.greeting = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Server;
+    use chrono::{TimeZone, Utc};
+
+    fn smtp() -> Smtp {
+        let server =
+            Server { host: "127.0.0.1".into(), port: 1, tls: Tls::Plain, ca_file: None, pin_sha256: None };
+        Smtp { server, login: None, from: "bresse8@elsewhere.example".into(), to: vec!["oncall@elsewhere.example".into()] }
+    }
+
+    fn message(subject: &str, body: &str) -> Message {
+        let now = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
+        Message {
+            id: 7,
+            incident: "20261120-42".into(),
+            ordinal: 2,
+            token: "bresse3_Checker".into(),
+            recovery: false,
+            channel: "backup mail".into(),
+            recipient: "oncall@elsewhere.example".into(),
+            subject: subject.into(),
+            body: body.into(),
+            created: now,
+            attempts: 1,
+            due: now,
+            last_error: None,
+            refused: false,
+            handed_over: false,
+        }
+    }
+
+    #[test]
+    fn a_mail_says_that_it_is_automatic_and_which_incident_it_is_about() {
+        let alarm = message("bresse3_Checker.NOK bresse3 is silent (orange)", "Déjà vu.\nIncident 20261120-42\n");
+        let (envelope, bytes) = compose(&smtp(), &alarm, alarm.created).unwrap();
+        assert_eq!(envelope.from().map(ToString::to_string), Some("bresse8@elsewhere.example".to_owned()));
+        insta::assert_snapshot!(String::from_utf8(bytes).unwrap().replace('\r', ""));
+    }
+
+    #[test]
+    fn no_encoding_spells_the_letters_that_open_approvals() {
+        for text in ["déjà vu ".repeat(50), "日本語のメール".repeat(40)] {
+            let calm = message("bresse3_Checker.OK", &text);
+            let (_, bytes) = compose(&smtp(), &calm, calm.created).unwrap();
+            let body = String::from_utf8(bytes).unwrap().to_ascii_uppercase();
+            assert!(!body.contains("NOK"), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_and_not_tried_for_ever() {
+        let nobody = Message { recipient: "nobody".into(), ..message("s", "b") };
+        assert!(compose(&smtp(), &nobody, nobody.created).is_err());
+    }
+}

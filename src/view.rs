@@ -1,0 +1,163 @@
+//! Engine → the last-seen table: the same value for the terminal, JSON, CSV and the exit status. Pure.
+
+use chrono::TimeDelta;
+use serde::{Serialize, Serializer};
+
+use crate::config::Checker;
+use crate::engine::Engine;
+use crate::ledger::{Facts, Outcome};
+use crate::time::{Time, rfc3339};
+use crate::verdict::{State, Verdict, Watch, judge};
+
+/// The table of the contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastSeen {
+    #[serde(serialize_with = "text")]
+    pub as_of: Time,
+    /// Up to when every mailbox was read; null before that.
+    #[serde(serialize_with = "optional_text")]
+    pub heard_until: Option<Time>,
+    pub checkers: Vec<CheckerLine>,
+    /// Messages that are not delivered yet.
+    pub undelivered: usize,
+    /// History is still being read: who was not found yet may still be.
+    pub provisional: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckerLine {
+    pub name: String,
+    pub provider: String,
+    pub state: State,
+    pub reason: Option<String>,
+    #[serde(serialize_with = "optional_text")]
+    pub last_received: Option<Time>,
+    #[serde(serialize_with = "optional_text")]
+    pub last_sent: Option<Time>,
+    #[serde(serialize_with = "optional_text")]
+    pub heard_at: Option<Time>,
+    pub age_s: Option<i64>,
+    #[serde(serialize_with = "seconds")]
+    pub deadline_s: TimeDelta,
+    pub services: Vec<ServiceLine>,
+    /// A mail of it that could not be understood, newer than its last report.
+    pub complaint: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceLine {
+    pub name: String,
+    /// `OK`, `NOK`, `MISSING` or `UNKNOWN`.
+    pub result: &'static str,
+    #[serde(serialize_with = "optional_text")]
+    pub since: Option<Time>,
+}
+
+/// How well all is, in the order of the Nagios plugin convention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    Well,
+    /// Something is late, degraded or undelivered.
+    Warning,
+    /// A checker is silent or a service NOK or MISSING.
+    Critical,
+    /// Blind.
+    Unknown,
+}
+
+impl Health {
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::Warning => 1,
+            Self::Critical => 2,
+            Self::Unknown => 3,
+        }
+    }
+}
+
+impl LastSeen {
+    /// The table as the engine knows it at `as_of`.
+    pub fn of(engine: &Engine, as_of: Time) -> Self {
+        let line = |checker: &Checker| {
+            let facts = engine.facts().get(&checker.name)?;
+            Some(checker_line(checker, facts, engine.watch_of(facts), as_of))
+        };
+        let heard = engine.mailboxes().values().map(|mailbox| mailbox.heard_until);
+        Self {
+            as_of,
+            heard_until: heard.min().flatten(),
+            checkers: engine.config().checkers.iter().filter_map(line).collect(),
+            undelivered: engine.outbox().iter().count(),
+            provisional: engine.mailboxes().values().any(|mailbox| !mailbox.history_known),
+        }
+    }
+
+    /// The first that holds of: blind, critical, warning, well.
+    pub fn health(&self, blind_after: TimeDelta) -> Health {
+        let blind = self.heard_until.is_none_or(|until| self.as_of - until > blind_after);
+        let any = |state| self.checkers.iter().any(|checker| checker.state == state);
+        let mut results = self.checkers.iter().flat_map(|checker| &checker.services).map(|service| service.result);
+        if blind || any(State::Blind) {
+            Health::Unknown
+        } else if any(State::Silent) || results.any(|result| result == "NOK" || result == "MISSING") {
+            Health::Critical
+        } else if any(State::Late) || self.undelivered > 0 || self.checkers.iter().any(|one| one.complaint.is_some()) {
+            Health::Warning
+        } else {
+            Health::Well
+        }
+    }
+}
+
+/// One line of the table.
+pub fn checker_line(checker: &Checker, facts: &Facts, watch: Watch, as_of: Time) -> CheckerLine {
+    let verdict = judge(facts, watch, as_of);
+    CheckerLine {
+        name: checker.name.clone(),
+        provider: checker.provider.clone(),
+        state: verdict.state,
+        reason: reason(&verdict),
+        last_received: facts.last_received,
+        last_sent: facts.last_sent,
+        heard_at: verdict.heard_at,
+        age_s: verdict.heard_at.map(|heard| (as_of - heard).num_seconds()),
+        deadline_s: verdict.deadline.total(),
+        services: checker.tests.iter().map(|test| service_line(&test.service, facts, verdict.state)).collect(),
+        complaint: facts.complaint.as_ref().map(|complaint| complaint.what.clone()),
+    }
+}
+
+fn reason(verdict: &Verdict) -> Option<String> {
+    match verdict.state {
+        State::Blind => Some("watcher_blind".to_owned()),
+        State::Silent if verdict.heard_at.is_none() => Some("never_seen".to_owned()),
+        State::Silent => Some("unknown".to_owned()),
+        State::Waiting | State::Ok | State::Late => None,
+    }
+}
+
+/// An old OK is never shown as OK: what a silent or unseen checker said last is not known to be true.
+fn service_line(service: &str, facts: &Facts, state: State) -> ServiceLine {
+    let known = facts.services.get(service);
+    let current = known.filter(|_| matches!(state, State::Ok | State::Late));
+    ServiceLine {
+        name: service.to_owned(),
+        result: current.map_or(Outcome::Unread.word(), |known| known.outcome().word()),
+        since: current.map(|known| known.since()),
+    }
+}
+
+fn text<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
+}
+
+fn optional_text<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(rfc3339).serialize(serializer)
+}
+
+/// Whole seconds as an integer, because that is what nearly every deadline is.
+fn seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
+    let ms = length.num_milliseconds();
+    if ms % 1000 == 0 { serializer.serialize_i64(ms / 1000) } else { serializer.serialize_f64(ms as f64 / 1000.0) }
+}
