@@ -1,5 +1,7 @@
 //! skeleton
+pub mod channel;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod imap;
@@ -7,9 +9,15 @@ pub mod incident;
 pub mod intake;
 pub mod ledger;
 pub mod mail;
+mod net;
+mod oauth2;
 pub mod outbox;
 pub mod report;
+mod secret;
+pub mod service;
 pub mod store;
 pub mod time;
+mod tls;
 pub mod verdict;
+pub mod view;
 pub mod words;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use chrono_tz::Tz;
 
@@ -89,6 +90,31 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
     let _ = writeln!(body, "\nOpen since {}, for {}.", utc_and_local(incident.opened, scene.zone), span(lasted));
     body.push_str(&footer(incident, scene));
     Letter::recovery(token, &recovery_words(incident), &body)
+}
+
+/// The state file cannot be used: nothing can be remembered, and no other alarm can be kept until it is delivered.
+pub fn store_alarm(watchdog: &str, state: &Path, error: &str, now: Time, zone: Tz) -> Letter {
+    let body = format!(
+        "{watchdog} cannot use its state file {}.\n\n\
+         Reason:       {}\n\n\
+         While it lasts nothing is judged, and no other alarm goes out.\n\n\
+         Look first at: the disk and the file on the computer {watchdog}.\n\n\
+         {watchdog}, {}\n",
+        state.display(),
+        quoted(error),
+        utc_and_local(now, zone)
+    );
+    Letter::alarm("MONITOR_Store", &format!("{watchdog} cannot use its state file"), body)
+}
+
+/// The state file can be used again.
+pub fn store_recovery(watchdog: &str, since: Time, now: Time, zone: Tz) -> Letter {
+    let body = format!(
+        "{watchdog} can use its state file again; everything is judged again.\n\nOpen since {}, for {}.\n",
+        utc_and_local(since, zone),
+        span(now - since)
+    );
+    Letter::recovery("MONITOR_Store", "the state file can be used again", &body)
 }
 
 /// The test of a channel. No approval may be opened by it.

@@ -85,6 +85,17 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// Adds what came later; of two values for the same thing the later one is written last.
+    pub fn merge(&mut self, later: Self) {
+        self.checkers.extend(later.checkers);
+        self.removed.extend(later.removed);
+        self.mailboxes.extend(later.mailboxes);
+        self.incidents.extend(later.incidents);
+        self.messages.extend(later.messages);
+        self.deliveries.extend(later.deliveries);
+        self.looks.extend(later.looks);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.checkers.is_empty()
             && self.removed.is_empty()
@@ -164,6 +175,18 @@ impl Engine {
         facts.observe(observation, checker);
         self.touched.insert(name.clone());
         self.dirty.facts.insert(name.clone());
+    }
+
+    /// Takes in another copy of a mail that is known: it only tells that this mailbox receives the checker.
+    pub fn observe_copy(&mut self, observation: &Observation) {
+        if let Some(mailbox) = self.mailboxes.get_mut(&observation.mailbox) {
+            mailbox.received(observation.received);
+        }
+        let Some(name) = observation.mail.checker.as_ref().filter(|_| observation.mail.heard()) else { return };
+        if self.facts.get_mut(name).is_some_and(|facts| facts.heard_through_too(observation)) {
+            self.touched.insert(name.clone());
+            self.dirty.facts.insert(name.clone());
+        }
     }
 
     /// What time alone does: a mailbox that was not read for too long. Silence is judged after a look only.

@@ -1,6 +1,24 @@
 //! Reading mailboxes by IMAP. Only EXAMINE and PEEK: nothing in a mailbox is ever changed.
 
+mod auth;
+mod connect;
+mod error;
+mod fetch;
+mod guard;
+mod idle;
+#[cfg(test)]
+mod peer;
+mod plan;
+mod probe;
+mod reader;
+mod session;
+mod utf7;
+mod wire;
+
 use chrono::{DateTime, Utc};
+
+pub use probe::{Folder, Probe, probe};
+pub use reader::spawn;
 
 /// How far one folder has been read. Stored in the same transaction as the mails it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

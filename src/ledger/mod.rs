@@ -146,6 +146,18 @@ impl Facts {
         }
     }
 
+    /// Notes that a mailbox receives this checker. Returns whether that is news.
+    pub fn heard_through_too(&mut self, seen: &Observation) -> bool {
+        let arrival = Arrival::new(seen.received, seen.mail.sent, &seen.mail.received);
+        let left_at = self.arrivals.left_at(arrival, self.rhythm());
+        let before = self.heard_through.get(&seen.mailbox).copied();
+        if before >= Some(left_at) {
+            return false;
+        }
+        self.heard_through.insert(seen.mailbox.clone(), left_at);
+        true
+    }
+
     /// Takes in what is over by now, of runs whose results come in mails of their own.
     pub fn close_runs(&mut self, heard_until: Time, checker: &Checker) {
         let said = self.runs.close(heard_until, self.run_allowance(), &services_of(checker));
@@ -192,11 +204,7 @@ impl Facts {
             self.last_received = Some(seen.received);
             self.last_sent = mail.sent;
         }
-        let left_at = self.arrivals.left_at(arrival, self.rhythm());
-        self.heard_through
-            .entry(seen.mailbox.clone())
-            .and_modify(|before| *before = left_at.max(*before))
-            .or_insert(left_at);
+        self.heard_through_too(seen);
         if self.complaint.as_ref().is_some_and(|complaint| complaint.received <= seen.received) {
             self.complaint = None;
         }

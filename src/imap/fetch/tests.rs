@@ -1,0 +1,111 @@
+use super::super::peer::session;
+use super::*;
+
+const ASKED: &str = "UID FETCH 5:9 (UID INTERNALDATE BODY.PEEK[]<0.65536>)";
+
+async fn fetched(answer: &str) -> Window {
+    session(&[(ASKED, &format!("{answer}TAG OK done\r\n"))]).fetch(5, Some(9)).await.unwrap()
+}
+
+fn uids(window: &Window) -> Vec<u32> {
+    window.mails.iter().map(|mail| mail.uid).collect()
+}
+
+#[tokio::test]
+async fn a_mail_comes_with_its_date_and_text() {
+    let window =
+        fetched("* 1 FETCH (UID 5 INTERNALDATE \" 1-Nov-2026 03:00:00 +0100\" BODY[]<0> {3}\r\nabc)\r\n")
+            .await;
+    let mail = window.mails.first().unwrap();
+    assert_eq!((mail.uid, mail.bytes.as_slice(), mail.truncated), (5, &b"abc"[..], false));
+    assert_eq!(mail.internal_date.unwrap().to_rfc3339(), "2026-11-01T02:00:00+00:00");
+}
+
+#[tokio::test]
+async fn order_duplicates_and_what_was_not_asked_for_do_not_matter() {
+    let window = fetched(
+        "* 9 FETCH (BODY[] {1}\r\nc FLAGS (\\Seen) INTERNALDATE \"rubbish\" UID 9 SAVEDATE NIL)\r\n* 3 EXPUNGE\r\n\
+         * 1 FETCH (FLAGS (\\Seen))\r\n* 1 FETCH (UID 6 FLAGS (\\Seen))\r\n* 7 EXISTS\r\n\
+         * 4 FETCH (UID 4 BODY[] {1}\r\nx)\r\n* 1 FETCH (UID 6 BODY[] \"b\")\r\n* 1 FETCH (UID 6 BODY[] {1}\r\nb)\r\n",
+    )
+    .await;
+    assert_eq!(uids(&window), [6, 9]);
+    assert!(window.mails.iter().all(|mail| mail.internal_date.is_none()));
+    assert_eq!(window.without_text, 0);
+}
+
+#[tokio::test]
+async fn a_mail_without_text_is_no_mail_but_counted_when_the_server_says_nil() {
+    let window = fetched("* 1 FETCH (UID 5)\r\n* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n").await;
+    assert_eq!((uids(&window), window.without_text), (vec![], 1));
+}
+
+#[tokio::test]
+async fn beyond_the_end_the_last_mail_comes_back_and_is_not_new() {
+    let mut session =
+        session(&[("UID FETCH 10:*", "* 1 FETCH (UID 9 BODY[]<0> {1}\r\nx)\r\nTAG OK done\r\n")]);
+    assert!(session.fetch(10, None).await.unwrap().mails.is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_fetch_is_an_error_even_after_mails() {
+    let mut session =
+        session(&[(ASKED, "* 1 FETCH (UID 5 BODY[]<0> {1}\r\nx)\r\nTAG NO [EXPUNGEISSUED] gone\r\n")]);
+    assert!(matches!(session.fetch(5, Some(9)).await, Err(Error::Refused { .. })));
+}
+
+#[tokio::test]
+async fn more_than_a_window_may_hold_is_an_overflow_without_mails() {
+    let mail = "x".repeat(1 << 20);
+    let many: String =
+        (0..17).map(|_| format!("* 1 FETCH (UID 5 BODY[] {{1048576}}\r\n{mail})\r\n")).collect();
+    let window = fetched(&many).await;
+    assert!(window.overflow && window.mails.is_empty());
+}
+
+fn first_piece() -> RawMail {
+    let bytes = vec![b'a'; FIRST_BYTES];
+    RawMail { uid: 5, internal_date: None, seen: DateTime::UNIX_EPOCH, bytes, truncated: true }
+}
+
+fn piece(offset: usize, length: usize) -> String {
+    format!("* 1 FETCH (UID 5 BODY[]<{offset}> {{{length}}}\r\n{})\r\nTAG OK done\r\n", "b".repeat(length))
+}
+
+#[tokio::test]
+async fn a_long_mail_is_completed_and_a_very_long_one_cut_at_one_mebibyte() {
+    // What the server has, and what of it is kept.
+    for (length, kept, truncated) in [
+        (FIRST_BYTES, FIRST_BYTES, false),
+        (FIRST_BYTES + 10, FIRST_BYTES + 10, false),
+        (MAIL_BYTES_MAX, MAIL_BYTES_MAX, false),
+        (MAIL_BYTES_MAX + 1, MAIL_BYTES_MAX, true),
+    ] {
+        let (mut script, mut at) = (Vec::new(), FIRST_BYTES);
+        while script.last().is_none_or(|(_, sent, wanted)| sent == wanted) && at <= MAIL_BYTES_MAX {
+            let wanted = (MAIL_BYTES_MAX + 1 - at).min(8 * FIRST_BYTES);
+            let sent = wanted.min(length - at);
+            script.push((at, sent, wanted));
+            at += sent;
+        }
+        let script: Vec<(String, String)> = script
+            .iter()
+            .map(|(at, sent, wanted)| {
+                (format!("UID FETCH 5 (UID BODY.PEEK[]<{at}.{wanted}>)"), piece(*at, *sent))
+            })
+            .collect();
+        let script: Vec<(&str, &str)> = script.iter().map(|(line, answer)| (&**line, &**answer)).collect();
+        let mut mail = first_piece();
+        session(&script).complete(&mut mail).await.unwrap();
+        assert_eq!((mail.bytes.len(), mail.truncated), (kept, truncated), "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_vanishes_before_it_is_completed_stays_truncated() {
+    for answer in ["TAG OK done\r\n", "* 1 FETCH (UID 5 BODY[] {1}\r\nx)\r\nTAG OK done\r\n"] {
+        let mut mail = first_piece();
+        session(&[("UID FETCH 5", answer)]).complete(&mut mail).await.unwrap();
+        assert_eq!((mail.bytes.len(), mail.truncated), (FIRST_BYTES, true));
+    }
+}

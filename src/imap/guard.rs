@@ -1,0 +1,191 @@
+//! Bounds what a server can make the parser do, before the parser sees it.
+//!
+//! async-imap allocates an announced literal at once (up to 512 MiB), parses a growing line again at every read, and
+//! imap-proto recurses once per parenthesis of a BODYSTRUCTURE, which nobody asked for but any server can send: some
+//! thousand levels overflow the stack and end the whole process. All three are refused here.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// All literals of one response together. 64 KiB of a mail are asked for at a time; some servers ignore that and send
+/// the whole mail.
+const LITERAL_BYTES_MAX: u64 = 16 << 20;
+/// All of one response outside its literals.
+const TEXT_BYTES_MAX: u32 = 128 << 10;
+/// A FETCH answer has two or three, the deepest answer anybody needs a few dozen.
+const PARENTHESES_MAX: u32 = 256;
+
+/// A stream that fails as soon as what it reads exceeds the bounds. Writing is passed through.
+#[derive(Debug)]
+pub(super) struct Guard<S> {
+    inner: S,
+    scan: Scan,
+}
+
+impl<S> Guard<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner, scan: Scan::default() }
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+/// Where in the server's talk the next byte falls.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Bytes of the current literal still to come.
+    literal_left: u64,
+    /// The number in `{123`, while it may still become a literal's announcement.
+    announced: Option<u64>,
+    /// The announcement's `}` was seen.
+    closed: bool,
+    literal_bytes: u64,
+    text_bytes: u32,
+    parentheses: u32,
+}
+
+impl Scan {
+    fn advance(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
+        while let Some((&byte, rest)) = bytes.split_first() {
+            if self.literal_left > 0 {
+                let skipped = usize::try_from(self.literal_left).unwrap_or(usize::MAX).min(bytes.len());
+                self.literal_left -= skipped as u64;
+                bytes = bytes.get(skipped..).unwrap_or_default();
+            } else {
+                self.text(byte)?;
+                bytes = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, byte: u8) -> Result<(), &'static str> {
+        self.text_bytes += 1;
+        if self.text_bytes > TEXT_BYTES_MAX {
+            return Err("a line longer than 128 KiB");
+        }
+        match (byte, self.announced) {
+            (b'\n', Some(length)) if self.closed => self.begin_literal(length)?,
+            (b'\n', _) => *self = Self::default(),
+            (b'\r', _) => {}
+            (b'{', _) => (self.announced, self.closed) = (Some(0), false),
+            (b'}', Some(_)) => self.closed = true,
+            (b'0'..=b'9', Some(length)) if !self.closed => {
+                self.announced = Some(length.saturating_mul(10).saturating_add(u64::from(byte - b'0')));
+            }
+            _ => self.announced = None,
+        }
+        if byte == b'(' {
+            self.parentheses += 1;
+            if self.parentheses > PARENTHESES_MAX {
+                return Err("an answer with more than 256 parentheses");
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_literal(&mut self, length: u64) -> Result<(), &'static str> {
+        (self.announced, self.closed) = (None, false);
+        self.literal_bytes = self.literal_bytes.saturating_add(length);
+        if self.literal_bytes > LITERAL_BYTES_MAX {
+            return Err("an answer of more than 16 MiB");
+        }
+        self.literal_left = length;
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let fresh = buf.filled().get(before..).unwrap_or_default();
+        Poll::Ready(self.scan.advance(fresh).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what)))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(parts: &[&[u8]]) -> Result<Scan, &'static str> {
+        let mut scan = Scan::default();
+        parts.iter().try_for_each(|part| scan.advance(part)).map(|()| scan)
+    }
+
+    #[test]
+    fn a_literal_is_refused_when_it_is_announced_not_when_it_is_there() {
+        assert!(scan(&[b"* 1 FETCH (BODY[] {16777216}\r\n"]).is_ok());
+        assert_eq!(
+            scan(&[b"* 1 FETCH (BODY[] {16777217}\r\n"]).unwrap_err(),
+            "an answer of more than 16 MiB"
+        );
+        assert!(scan(&[b"* 1 FETCH (BODY[] {99999999999999999999999}\r\n"]).is_err());
+    }
+
+    #[test]
+    fn literals_of_one_answer_are_added_and_a_new_answer_starts_anew() {
+        let literal = vec![b'x'; 9 << 20];
+        let announce = b"* 1 FETCH (BODY[] {9437184}\r\n";
+        assert!(scan(&[announce, &literal, b")\r\n", announce, &literal, b")\r\n"]).is_ok());
+        assert!(scan(&[announce, &literal, b" BODY[1] {9437184}\r\n"]).is_err());
+    }
+
+    #[test]
+    fn what_stands_inside_a_literal_is_not_looked_at() {
+        let nested = vec![b'('; 10_000];
+        assert!(scan(&[b"* 1 FETCH (BODY[] {10000}\r\n", &nested, b")\r\n"]).is_ok());
+        assert!(
+            scan(&[b"* 1 FETCH (BODY[] {5}\r\n{99}\r", b"\n)\r\n"]).is_ok_and(|scan| scan.literal_left == 0)
+        );
+    }
+
+    #[test]
+    fn deep_nesting_and_endless_lines_are_refused() {
+        let nested = vec![b'('; 10_000];
+        assert_eq!(
+            scan(&[b"* 1 FETCH (BODYSTRUCTURE ", &nested]).unwrap_err(),
+            "an answer with more than 256 parentheses"
+        );
+        assert_eq!(scan(&[&vec![b'a'; 200_000]]).unwrap_err(), "a line longer than 128 KiB");
+    }
+
+    #[test]
+    fn the_scan_does_not_depend_on_how_the_bytes_are_cut() {
+        let talk = b"* 1 FETCH (UID 7 BODY[]<0> {12}\r\nhello\r\n{9}\r\n)\r\nA1 OK done\r\n* 2 EXISTS\r\n";
+        let whole = scan(&[talk]).unwrap();
+        for cut in 0..talk.len() {
+            let (left, right) = talk.split_at(cut);
+            let parts = scan(&[left, right]).unwrap();
+            assert_eq!(
+                (parts.literal_left, parts.text_bytes),
+                (whole.literal_left, whole.text_bytes),
+                "cut at {cut}"
+            );
+            assert_eq!(whole.text_bytes, 0);
+        }
+    }
+}

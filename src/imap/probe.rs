@@ -1,0 +1,63 @@
+//! One connection that tells what a mailbox offers, for `check`.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use tokio::time::timeout;
+
+use super::auth::Credential;
+use super::connect;
+use super::error::Error;
+use super::session::Counts;
+use crate::config::Mailbox;
+
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a mailbox offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// In upper case, sorted.
+    pub capabilities: Vec<String>,
+    /// Every folder of the mailbox that can hold mails.
+    pub folders: Vec<Folder>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    pub name: String,
+    /// The configuration names it. Only such folders are counted.
+    pub configured: bool,
+    pub messages: Option<u32>,
+    pub uidnext: Option<u32>,
+}
+
+/// Signs in, opens every configured folder and lists the others. The error is one sentence that names the host.
+pub async fn probe(mailbox: &Mailbox) -> Result<Probe> {
+    let probed = timeout(PROBE_LIMIT, connect_and_look(mailbox)).await;
+    let probed = probed.unwrap_or_else(|_| {
+        Err(Error::Setup("the server was not done within 60 s; it is too slow".to_owned()))
+    });
+    probed.map_err(|error| anyhow!(error.at(&mailbox.server.host)))
+}
+
+async fn connect_and_look(mailbox: &Mailbox) -> Result<Probe, Error> {
+    let credential = Credential::obtain(mailbox, None).await?;
+    let mut session = connect::open(mailbox, &credential).await?;
+    for folder in &mailbox.folders {
+        session.examine(folder).await?;
+    }
+    let mut folders = Vec::new();
+    for name in session.list().await? {
+        let configured = mailbox.folders.iter().any(|folder| same_folder(folder, &name));
+        let counts = if configured { session.status(&name).await? } else { Counts::default() };
+        folders.push(Folder { name, configured, messages: counts.messages, uidnext: counts.uidnext });
+    }
+    let capabilities = session.capabilities.names().map(str::to_owned).collect();
+    session.logout().await;
+    Ok(Probe { capabilities, folders })
+}
+
+/// INBOX alone is compared without regard to case (RFC 3501, section 5.1).
+fn same_folder(configured: &str, listed: &str) -> bool {
+    configured == listed || (configured.eq_ignore_ascii_case("INBOX") && listed.eq_ignore_ascii_case("INBOX"))
+}

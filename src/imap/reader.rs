@@ -1,0 +1,388 @@
+//! Reads one mailbox for ever: looks for new mails, fills in history, waits.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::auth::Credential;
+use super::connect;
+use super::error::Error;
+use super::fetch::Window;
+use super::idle::Woken;
+use super::plan::{self, Direction, Pace};
+use super::session::Session;
+use super::{Cursor, Event, History, RawMail};
+use crate::clock;
+use crate::config::{Login, Mailbox};
+use crate::oauth2::TokenSource;
+
+const BATCH_MAILS_MAX: usize = 500;
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// RFC 2177 allows 29 minutes; Exchange Online stops pushing long before that without a word.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Looks that are asked for shorten a back-off no more often than this.
+const WAKE_EVERY: Duration = Duration::from_secs(5);
+const POLL_DEFAULT: Duration = Duration::from_secs(60);
+
+/// Reads `mailbox` from `cursors` (one per folder; none means a first start) until the receiver of `events` is dropped
+/// or the task is aborted. Each permit of `requests` is one look as soon as possible, which begins after the request.
+pub fn spawn(
+    mailbox: Mailbox,
+    cursors: BTreeMap<String, Cursor>,
+    events: mpsc::Sender<Event>,
+    requests: Arc<Notify>,
+) -> JoinHandle<()> {
+    let tokens = match &mailbox.login {
+        Login::OAuth2(oauth2) => Some(TokenSource::new(oauth2.clone())),
+        Login::Password(_) => None,
+    };
+    let cursors = Mutex::new(cursors);
+    let shared = Shared { mailbox, tokens, cursors, events, requests, looked: AtomicBool::new(false) };
+    tokio::spawn(supervise(Arc::new(shared)))
+}
+
+/// What outlives a connection.
+struct Shared {
+    mailbox: Mailbox,
+    tokens: Option<TokenSource>,
+    cursors: Mutex<BTreeMap<String, Cursor>>,
+    events: mpsc::Sender<Event>,
+    requests: Arc<Notify>,
+    /// The current connection has completed a look.
+    looked: AtomicBool,
+}
+
+impl Shared {
+    fn cursor(&self, folder: &str) -> Option<Cursor> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(folder).copied()
+    }
+
+    /// Hands over mails and, with them, how far the folder is read.
+    async fn tell(&self, folder: &str, mails: Vec<RawMail>, cursor: Cursor) -> Result<(), Error> {
+        if mails.is_empty() && self.cursor(folder) == Some(cursor) {
+            return Ok(());
+        }
+        let (mailbox, folder) = (self.mailbox.name.clone(), folder.to_owned());
+        self.send(Event::Mails { mailbox, folder: folder.clone(), mails, cursor }).await?;
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).insert(folder, cursor);
+        Ok(())
+    }
+
+    async fn send(&self, event: Event) -> Result<(), Error> {
+        self.events.send(event).await.map_err(|_| Error::Ended)
+    }
+
+    /// The first folder whose history is not read to its beginning.
+    fn unfinished(&self) -> Option<&str> {
+        let unfinished = |folder: &&String| self.cursor(folder).is_none_or(|cursor| cursor.low > 1);
+        self.mailbox.folders.iter().find(unfinished).map(String::as_str)
+    }
+
+    fn poll(&self) -> Duration {
+        self.mailbox.poll.to_std().unwrap_or(POLL_DEFAULT)
+    }
+}
+
+/// Opens one connection after another. Each runs in a task of its own, for imap-proto panics on some answers
+/// (`INTERNALDATE NIL`; a response code directly followed by a character that is not ASCII).
+async fn supervise(shared: Arc<Shared>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let mut connection = JoinSet::new();
+        connection.spawn(run(Arc::clone(&shared)));
+        let ended = tokio::select! {
+            ended = connection.join_next() => ended,
+            () = shared.events.closed() => return,
+        };
+        let error = match ended {
+            Some(Ok(Err(Error::Ended))) | None => return,
+            Some(Ok(Err(error))) => error,
+            Some(Ok(Ok(never))) => match never {},
+            Some(Err(_)) => Error::Protocol("an answer on which the parser fails".to_owned()),
+        };
+        let told = error.at(&shared.mailbox.server.host);
+        let failed = Event::Failed { mailbox: shared.mailbox.name.clone(), at: clock::now(), error: told };
+        if shared.send(failed).await.is_err() {
+            return;
+        }
+        if shared.looked.swap(false, Ordering::Relaxed) {
+            backoff.failures = 0;
+        }
+        tokio::select! {
+            () = backoff.rest(error.backoff(), &shared.requests) => {}
+            () = shared.events.closed() => return,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Backoff {
+    /// In a row.
+    failures: u32,
+    woken: Option<Instant>,
+}
+
+impl Backoff {
+    async fn rest(&mut self, suggested: Option<Duration>, requests: &Notify) {
+        if let Some(suggested) = suggested {
+            tokio::time::sleep(suggested).await;
+            return;
+        }
+        let ordinary = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MAX);
+        self.failures = self.failures.saturating_add(1);
+        let now = Instant::now();
+        let until = now + ordinary.mul_f64(0.8 + 0.4 * fastrand::f64());
+        let wakeable = self.woken.map_or(now, |woken| woken + WAKE_EVERY);
+        let request = async {
+            sleep_until(wakeable).await;
+            requests.notified().await;
+        };
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = request => self.woken = Some(Instant::now()),
+        }
+    }
+}
+
+/// One connection, from its opening to its failure.
+async fn run(shared: Arc<Shared>) -> Result<Infallible, Error> {
+    let credential = Credential::obtain(&shared.mailbox, shared.tokens.as_ref()).await?;
+    let session = match connect::open(&shared.mailbox, &credential).await {
+        Ok(session) => session,
+        Err(error) => {
+            if let (Error::Denied(_), Some(tokens)) = (&error, &shared.tokens) {
+                tokens.forget().await;
+            }
+            return Err(error);
+        }
+    };
+    let can_idle = session.capabilities.has("IDLE");
+    let mut reader = Reader {
+        shared: &shared,
+        session,
+        selected: None,
+        newer: Pace::new(),
+        older: Pace::new(),
+        looked_at: Instant::now(),
+        can_idle,
+    };
+    loop {
+        match reader.look().await? {
+            History::Filling => reader.fill().await?,
+            History::Complete => reader.wait().await?,
+        }
+    }
+}
+
+struct Reader<'a> {
+    shared: &'a Shared,
+    session: Session,
+    selected: Option<&'a str>,
+    newer: Pace,
+    older: Pace,
+    /// When the last look at all folders began.
+    looked_at: Instant,
+    can_idle: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads every folder up to its end.
+    async fn look(&mut self) -> Result<History, Error> {
+        let started = clock::now();
+        self.looked_at = Instant::now();
+        let shared = self.shared;
+        // The first folder comes last, so that it stays selected for IDLE.
+        for folder in shared.mailbox.folders.iter().rev() {
+            let (mut cursor, uidnext) = self.select(folder).await?;
+            if plan::is_fresh(cursor) {
+                cursor = self.read_older(folder, cursor).await?;
+            }
+            let end = uidnext.unwrap_or(0);
+            while let Some((first, last)) = plan::newer(cursor, end, &self.newer) {
+                let window = self.session.fetch(first, Some(last)).await?;
+                cursor = match settle(&window, &mut self.newer, last - first + 1)? {
+                    Settled::TryNarrower => cursor,
+                    Settled::Good => self.deliver(folder, window, Direction::Newer, cursor, last).await?,
+                };
+            }
+            shared.tell(folder, Vec::new(), cursor).await?;
+        }
+        self.announce(started).await
+    }
+
+    /// EXAMINEs a folder and returns where to go on in it, and its UIDNEXT.
+    async fn select(&mut self, folder: &'a str) -> Result<(Cursor, Option<u32>), Error> {
+        let examined = self.session.examine(folder).await?;
+        self.selected = Some(folder);
+        Ok((plan::reconcile(self.shared.cursor(folder), &examined), examined.uidnext))
+    }
+
+    async fn announce(&mut self, started: DateTime<Utc>) -> Result<History, Error> {
+        let history = if self.shared.unfinished().is_none() { History::Complete } else { History::Filling };
+        self.shared.looked.store(true, Ordering::Relaxed);
+        self.shared
+            .send(Event::Looked { mailbox: self.shared.mailbox.name.clone(), started, history })
+            .await?;
+        Ok(history)
+    }
+
+    /// Reads history, a window at least, until there is none left or a look is due.
+    async fn fill(&mut self) -> Result<(), Error> {
+        while let Some(folder) = self.shared.unfinished() {
+            if self.selected != Some(folder) {
+                let (cursor, _) = self.select(folder).await?;
+                if Some(cursor) != self.shared.cursor(folder) {
+                    // Renumbered, or emptied: the next look sorts that out.
+                    return Ok(());
+                }
+            }
+            let Some(cursor) = self.shared.cursor(folder) else { return Ok(()) };
+            self.read_older(folder, cursor).await?;
+            if self.look_is_due() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn look_is_due(&mut self) -> bool {
+        self.looked_at.elapsed() >= self.shared.poll() || self.session.wire.take_news() || self.requested()
+    }
+
+    fn requested(&self) -> bool {
+        let mut request = std::pin::pin!(self.shared.requests.notified());
+        // True when a permit was there to take; a fresh `Notified` that stays pending takes none.
+        request.as_mut().enable()
+    }
+
+    /// One window of history, newest mails first.
+    async fn read_older(&mut self, folder: &str, cursor: Cursor) -> Result<Cursor, Error> {
+        while let Some((first, last)) = plan::older(cursor, &self.older) {
+            let window = self.session.fetch(first, Some(last)).await?;
+            match settle(&window, &mut self.older, last - first + 1)? {
+                Settled::TryNarrower => {}
+                Settled::Good => return self.deliver(folder, window, Direction::Older, cursor, first).await,
+            }
+        }
+        Ok(cursor)
+    }
+
+    /// Hands over a window in batches. `end` is the UID up (or down) to which the window's tagged OK reaches.
+    async fn deliver(
+        &mut self,
+        folder: &str,
+        window: Window,
+        direction: Direction,
+        cursor: Cursor,
+        end: u32,
+    ) -> Result<Cursor, Error> {
+        if window.without_text > 0 {
+            tracing::warn!(
+                folder,
+                mails = window.without_text,
+                "the server shows mails without their text; skipped"
+            );
+        }
+        let mut mails = window.mails;
+        if direction == Direction::Older {
+            mails.reverse();
+        }
+        let (mut batch, mut bytes, mut reached) = (Vec::new(), 0, cursor);
+        for mut mail in mails {
+            if mail.truncated {
+                self.session.complete(&mut mail).await?;
+            }
+            if batch.len() == BATCH_MAILS_MAX
+                || (!batch.is_empty() && bytes + mail.bytes.len() > BATCH_BYTES_MAX)
+            {
+                self.shared.tell(folder, std::mem::take(&mut batch), reached).await?;
+                bytes = 0;
+            }
+            bytes += mail.bytes.len();
+            reached = direction.advance(cursor, mail.uid);
+            batch.push(mail);
+        }
+        let reached = direction.advance(cursor, end);
+        self.shared.tell(folder, batch, reached).await?;
+        Ok(reached)
+    }
+
+    /// Waits until a look is due; reads what the server announces meanwhile.
+    async fn wait(&mut self) -> Result<(), Error> {
+        let due = self.looked_at + self.shared.poll();
+        while Instant::now() < due {
+            let until = due.min(Instant::now() + IDLE_MAX);
+            let woken = if self.can_idle {
+                self.session.idle(until, &self.shared.requests).await?
+            } else {
+                pause(until, &self.shared.requests).await
+            };
+            match woken {
+                Woken::Requested => return Ok(()),
+                Woken::Refused => self.can_idle = false,
+                // Not every server pushes what has come; Exchange Online falls silent after a while.
+                Woken::Elapsed if until < due => self.read_news().await?,
+                Woken::Elapsed => {}
+                Woken::Push => self.read_news().await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is new in the first folder, which is selected, without the price of a full look.
+    async fn read_news(&mut self) -> Result<(), Error> {
+        let started = clock::now();
+        let Some(folder) = self.shared.mailbox.folders.first() else { return Ok(()) };
+        // A FETCH alone answers from what the server has told so far; only after this it knows all that came before.
+        self.session.noop().await?;
+        self.session.wire.take_news();
+        let Some(cursor) = self.shared.cursor(folder) else { return Ok(()) };
+        let Some(first) = cursor.high.checked_add(1) else { return Ok(()) };
+        let window = self.session.fetch(first, None).await?;
+        if window.overflow {
+            return self.look().await.map(drop);
+        }
+        let last = window.mails.last().map_or(cursor.high, |mail| mail.uid);
+        self.deliver(folder, window, Direction::Newer, cursor, last).await?;
+        if self.shared.mailbox.folders.len() == 1 {
+            self.announce(started).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn pause(until: Instant, requests: &Notify) -> Woken {
+    tokio::select! {
+        () = requests.notified() => Woken::Requested,
+        () = sleep_until(until) => Woken::Elapsed,
+    }
+}
+
+enum Settled {
+    Good,
+    TryNarrower,
+}
+
+/// Learns from a window how wide the next one may be.
+fn settle(window: &Window, pace: &mut Pace, span: u32) -> Result<Settled, Error> {
+    if !window.overflow {
+        pace.learn(span, window.mails.len(), window.bytes);
+        return Ok(Settled::Good);
+    }
+    let narrower = pace.overflowed(span);
+    narrower
+        .map(|()| Settled::TryNarrower)
+        .ok_or_else(|| Error::Protocol("the same mail again and again".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,355 @@
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use super::super::peer::{Contents, Fault, Peer};
+use super::*;
+use crate::config::{Secret, Server, Tls};
+
+fn mailbox(port: u16, folders: &[&str], poll: TimeDelta) -> Mailbox {
+    Mailbox {
+        name: "MONITOR".to_owned(),
+        server: Server {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: Tls::Plain,
+            ca_file: None,
+            pin_sha256: None,
+        },
+        user: "me@x".to_owned(),
+        login: Login::Password(Secret::Value(SecretString::from("hunter2"))),
+        folders: folders.iter().map(|folder| (*folder).to_owned()).collect(),
+        poll,
+        blind_after: TimeDelta::seconds(180),
+    }
+}
+
+/// A reader under test and all it has told.
+struct Watch {
+    events: mpsc::Receiver<Event>,
+    requests: Arc<Notify>,
+    task: JoinHandle<()>,
+    /// In the order in which they came, by folder.
+    uids: Vec<(String, u32)>,
+    cursors: BTreeMap<String, Cursor>,
+    failures: Vec<String>,
+}
+
+impl Watch {
+    fn start(peer: &Peer, folders: &[&str], poll: TimeDelta, cursors: BTreeMap<String, Cursor>) -> Self {
+        let (sender, events) = mpsc::channel(4);
+        let requests = Arc::new(Notify::new());
+        let task = spawn(mailbox(peer.port, folders, poll), cursors.clone(), sender, Arc::clone(&requests));
+        Self { events, requests, task, uids: Vec::new(), cursors, failures: Vec::new() }
+    }
+
+    fn inbox(peer: &Peer) -> Self {
+        Self::start(peer, &["INBOX"], TimeDelta::seconds(3600), BTreeMap::new())
+    }
+
+    /// Takes events up to and including the next look; checks each cursor against the mails it comes with.
+    async fn look(&mut self) -> History {
+        loop {
+            let event =
+                timeout(Duration::from_secs(20), self.events.recv()).await.expect("no look within 20 s");
+            match event.expect("the reader has ended") {
+                Event::Mails { folder, mails, cursor, .. } => {
+                    assert!(mails.len() <= BATCH_MAILS_MAX);
+                    assert!(
+                        mails.iter().all(|mail| (cursor.low..=cursor.high).contains(&mail.uid)),
+                        "{cursor:?}"
+                    );
+                    self.uids.extend(mails.iter().map(|mail| (folder.clone(), mail.uid)));
+                    self.cursors.insert(folder, cursor);
+                }
+                Event::Looked { history, .. } => return history,
+                Event::Failed { error, .. } => self.failures.push(error),
+            }
+        }
+    }
+
+    async fn complete(&mut self) {
+        while self.look().await == History::Filling {}
+    }
+
+    async fn failure(&mut self) -> String {
+        while self.failures.is_empty() {
+            let event =
+                timeout(Duration::from_secs(20), self.events.recv()).await.expect("no event within 20 s");
+            if let Some(Event::Failed { error, .. }) = event {
+                self.failures.push(error);
+            }
+        }
+        self.failures.remove(0)
+    }
+
+    fn seen(&self) -> Vec<u32> {
+        self.uids.iter().map(|(_, uid)| *uid).collect()
+    }
+
+    fn cursor(&self) -> (u32, u32, u32) {
+        let cursor = self.cursors["INBOX"];
+        (cursor.uidvalidity, cursor.low, cursor.high)
+    }
+}
+
+#[tokio::test]
+async fn a_first_start_reads_newest_mails_first_and_then_all_history() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(3_000))]).await;
+    let mut watch = Watch::inbox(&peer);
+    assert_eq!(watch.look().await, History::Filling);
+    assert_eq!(watch.seen(), (2_501..=3_000).rev().collect::<Vec<_>>());
+    assert_eq!(watch.cursor(), (7, 2_501, 3_000));
+    watch.complete().await;
+    assert_eq!(watch.seen(), (1..=3_000).rev().collect::<Vec<_>>());
+    assert_eq!(watch.cursor(), (7, 1, 3_000));
+    assert_eq!(watch.failures, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_mail_that_comes_while_history_is_filled_is_read_first() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(20_000))]).await;
+    let mut watch = Watch::inbox(&peer);
+    watch.look().await;
+    peer.change(|world| world.folders.get_mut("INBOX").unwrap().add());
+    watch.requests.notify_one();
+    assert_eq!(watch.look().await, History::Filling);
+    assert_eq!(watch.seen().last(), Some(&20_001));
+    watch.complete().await;
+    assert_eq!((watch.seen().len(), watch.cursor()), (20_001, (7, 1, 20_001)));
+}
+
+#[tokio::test]
+async fn a_pushed_mail_is_read_at_once_without_another_examine() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
+    let mut watch = Watch::inbox(&peer);
+    watch.complete().await;
+    while peer.asked("IDLE") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let examined = peer.asked("EXAMINE");
+    // Changes made before the server idles are not pushed.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    peer.change(|world| world.folders.get_mut("INBOX").unwrap().add());
+    watch.look().await;
+    assert_eq!((watch.seen(), watch.cursor()), (vec![3, 2, 1, 4], (7, 1, 4)));
+    assert_eq!(peer.asked("EXAMINE"), examined);
+}
+
+#[tokio::test]
+async fn a_full_look_is_taken_every_poll_with_idle_and_without() {
+    for capabilities in ["IMAP4rev1 IDLE", "IMAP4rev1"] {
+        let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
+        peer.change(|world| world.capabilities = capabilities.to_owned());
+        let mut watch = Watch::start(&peer, &["INBOX"], TimeDelta::milliseconds(200), BTreeMap::new());
+        for _ in 0..4 {
+            watch.look().await;
+        }
+        assert!(peer.asked("EXAMINE") >= 4);
+        assert_eq!(peer.asked("IDLE") > 0, capabilities.contains("IDLE"));
+        assert_eq!(watch.seen(), [3, 2, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_idle_becomes_polling() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
+    peer.change(|world| world.faults = vec![("IDLE".to_owned(), Fault::Says("TAG NO not today\r\n"))]);
+    let mut watch = Watch::start(&peer, &["INBOX"], TimeDelta::milliseconds(200), BTreeMap::new());
+    for _ in 0..4 {
+        watch.look().await;
+    }
+    assert_eq!((peer.asked("IDLE"), watch.failures.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_the_stored_cursor_ends() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(3_000))]).await;
+    let stored = Cursor { uidvalidity: 7, high: 2_990, low: 11 };
+    let stored = BTreeMap::from([("INBOX".to_owned(), stored)]);
+    let mut watch = Watch::start(&peer, &["INBOX"], TimeDelta::seconds(3600), stored);
+    watch.complete().await;
+    let expected: Vec<u32> = (2_991..=3_000).chain((1..=10).rev()).collect();
+    assert_eq!((watch.seen(), watch.cursor()), (expected, (7, 1, 3_000)));
+}
+
+#[tokio::test]
+async fn a_renumbered_folder_is_read_anew() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(20))]).await;
+    let mut watch = Watch::inbox(&peer);
+    watch.complete().await;
+    peer.change(|world| {
+        world.folders.insert("INBOX".to_owned(), Contents { uidvalidity: 8, ..Contents::dense(5) })
+    });
+    watch.requests.notify_one();
+    while watch.cursor().0 == 7 {
+        watch.look().await;
+    }
+    assert_eq!((watch.seen().split_off(20), watch.cursor()), (vec![5, 4, 3, 2, 1], (8, 1, 5)));
+}
+
+#[tokio::test]
+async fn a_uidnext_that_goes_back_loses_no_mail() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(20))]).await;
+    let mut watch = Watch::inbox(&peer);
+    watch.complete().await;
+    peer.change(|world| world.folders.insert("INBOX".to_owned(), Contents::dense(15)));
+    watch.requests.notify_one();
+    while watch.cursor().2 != 15 {
+        watch.look().await;
+    }
+    peer.change(|world| world.folders.get_mut("INBOX").unwrap().add());
+    watch.requests.notify_one();
+    while watch.cursor().2 != 16 {
+        watch.look().await;
+    }
+    assert_eq!(watch.seen().last(), Some(&16));
+}
+
+#[tokio::test]
+async fn sparse_empty_and_uidnext_less_folders_are_read_whole() {
+    let mut sparse = Contents::dense(0);
+    sparse.uidnext = 4_000_000_000;
+    for uid in [3, 70_000, 3_999_999_999] {
+        sparse.mails.insert(uid, b"x".to_vec());
+    }
+    let silent = Contents { shows_uidnext: false, ..Contents::dense(3) };
+    for (contents, uids) in
+        [(sparse, vec![3_999_999_999, 70_000, 3]), (Contents::dense(0), vec![]), (silent, vec![3, 2, 1])]
+    {
+        let peer = Peer::start(&[("INBOX", contents)]).await;
+        let mut watch = Watch::inbox(&peer);
+        watch.complete().await;
+        assert_eq!(watch.seen(), uids);
+        assert!(peer.asked("UID FETCH") < 20, "{}", peer.asked("UID FETCH"));
+    }
+}
+
+#[tokio::test]
+async fn every_folder_is_read_and_a_look_covers_all() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(2)), ("Junk &- Co", Contents::dense(700))]).await;
+    let mut watch = Watch::start(&peer, &["INBOX", "Junk & Co"], TimeDelta::seconds(3600), BTreeMap::new());
+    assert_eq!(watch.look().await, History::Filling);
+    assert_eq!(watch.uids.len(), 502);
+    watch.complete().await;
+    let all: BTreeSet<(String, u32)> = watch.uids.iter().cloned().collect();
+    assert_eq!((all.len(), watch.uids.len()), (702, 702));
+}
+
+#[tokio::test]
+async fn big_mails_are_read_in_windows_that_fit_into_memory() {
+    let mut contents = Contents::dense(400);
+    for mail in contents.mails.values_mut() {
+        mail.resize(60_000, b'x');
+    }
+    contents.mails.insert(200, vec![b'y'; 2 << 20]);
+    let peer = Peer::start(&[("INBOX", contents)]).await;
+    let mut watch = Watch::inbox(&peer);
+    watch.complete().await;
+    assert_eq!(watch.seen(), (1..=400).rev().collect::<Vec<_>>());
+}
+
+/// What must end a connection and be told, and must not be taken for an empty mailbox.
+#[tokio::test]
+async fn a_failure_is_told_and_the_next_connection_goes_on_without_a_gap() {
+    for (command, fault, told) in [
+        (
+            "UID FETCH",
+            Fault::Says("TAG NO server busy\r\n"),
+            "127.0.0.1: the server refuses UID FETCH: server busy",
+        ),
+        (
+            "UID FETCH",
+            Fault::Closes,
+            "127.0.0.1: the server closed the connection in the middle of UID FETCH",
+        ),
+        ("EXAMINE", Fault::Says("* BYE maintenance\r\n"), "127.0.0.1: the server ended the connection"),
+        (
+            "UID FETCH",
+            Fault::Says("* 1 FETCH (UID 1 INTERNALDATE NIL)\r\nTAG OK\r\n"),
+            "127.0.0.1: the server sent what",
+        ),
+        (
+            "AUTHENTICATE",
+            Fault::Says("TAG NO wrong\r\n"),
+            "127.0.0.1: the server refuses user and password of me@x (wrong)",
+        ),
+        ("IDLE", Fault::Closes, "127.0.0.1: the server closed the connection in the middle of IDLE"),
+    ] {
+        let peer = Peer::start(&[("INBOX", Contents::dense(30))]).await;
+        peer.change(|world| world.faults = vec![(command.to_owned(), fault)]);
+        let mut watch = Watch::inbox(&peer);
+        let mut error = None;
+        while error.is_none() || watch.uids.len() < 30 {
+            watch.look().await;
+            error = error.or_else(|| watch.failures.pop());
+        }
+        let error = error.unwrap();
+        assert!(error.starts_with(told), "{command}: {error}");
+        assert_eq!(watch.seen(), (1..=30).rev().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_suggested_backoff_is_not_shortened_by_requests_and_an_ordinary_one_is() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(1))]).await;
+    let throttled = "TAG NO Request is throttled. Suggested Backoff Time: 700 milliseconds\r\n";
+    peer.change(|world| {
+        world.faults =
+            vec![("EXAMINE".to_owned(), Fault::Says(throttled)), ("EXAMINE".to_owned(), Fault::Closes)];
+    });
+    let mut watch = Watch::inbox(&peer);
+    assert!(watch.failure().await.contains("throttles"));
+    let told = Instant::now();
+    watch.requests.notify_one();
+    watch.failure().await;
+    assert!(told.elapsed() >= Duration::from_millis(700), "{:?}", told.elapsed());
+    let told = Instant::now();
+    watch.requests.notify_one();
+    watch.look().await;
+    assert!(told.elapsed() < Duration::from_millis(700), "{:?}", told.elapsed());
+}
+
+#[tokio::test]
+async fn the_reader_ends_with_its_listener() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(1))]).await;
+    let mut watch = Watch::inbox(&peer);
+    watch.complete().await;
+    drop(watch.events);
+    timeout(Duration::from_secs(5), watch.task).await.expect("still reading").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn back_off_doubles_to_a_minute_and_is_woken_by_a_request_once_per_five_seconds() {
+    let requests = Notify::new();
+    let mut backoff = Backoff::default();
+    let mut rested = Vec::new();
+    for _ in 0..8 {
+        let from = Instant::now();
+        backoff.rest(None, &requests).await;
+        rested.push(from.elapsed().as_secs_f64());
+    }
+    for (rested, expected) in rested.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]) {
+        assert!((expected * 0.79..=expected * 1.21).contains(rested), "{rested} for {expected}");
+    }
+    for expected in [0.0, 5.0] {
+        requests.notify_one();
+        let from = Instant::now();
+        backoff.rest(None, &requests).await;
+        assert!((from.elapsed().as_secs_f64() - expected).abs() < 0.1, "{:?}", from.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_mails_are_a_matter_of_seconds() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(100_000))]).await;
+    let mut watch = Watch::inbox(&peer);
+    let from = Instant::now();
+    watch.complete().await;
+    let took = from.elapsed();
+    println!("100,000 mails in {took:?}");
+    assert_eq!(watch.uids.len(), 100_000);
+    assert!(peer.asked("UID FETCH") < 60, "{} round trips", peer.asked("UID FETCH"));
+}

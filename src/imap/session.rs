@@ -1,0 +1,188 @@
+//! The commands of a signed-in connection. Nothing here changes a mailbox: EXAMINE, never SELECT; PEEK, never plain BODY.
+
+use std::collections::BTreeSet;
+
+use async_imap::imap_proto::{
+    AttributeValue, Capability, MailboxDatum, NameAttribute, Response, ResponseCode, StatusAttribute,
+};
+
+use super::error::Error;
+use super::utf7;
+use super::wire::{COMMAND_LIMIT, Wire, quoted};
+
+/// Folder names kept from a LIST; some servers list a whole file system.
+const FOLDERS_MAX: usize = 1000;
+/// Folder names shown in one error.
+const FOLDERS_SHOWN: usize = 20;
+
+/// What the server can do, in upper case: `IDLE`, `AUTH=PLAIN`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Capabilities(BTreeSet<String>);
+
+impl Capabilities {
+    pub(super) async fn ask(wire: &mut Wire) -> Result<Self, Error> {
+        let mut found = BTreeSet::new();
+        wire.command("CAPABILITY", "CAPABILITY", COMMAND_LIMIT, |response| {
+            if let Response::Capabilities(capabilities) = response {
+                found.extend(capabilities.iter().map(|capability| match capability {
+                    Capability::Imap4rev1 => "IMAP4REV1".to_owned(),
+                    Capability::Auth(mechanism) => format!("AUTH={}", mechanism.to_ascii_uppercase()),
+                    Capability::Atom(atom) => atom.to_ascii_uppercase(),
+                }));
+            }
+        })
+        .await?;
+        Ok(Self(found))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+/// A folder as EXAMINE shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Examined {
+    /// 0 when the server does not say (RFC 3501 demands it).
+    pub(super) uidvalidity: u32,
+    /// The next mail's UID will be at least this. Unknown only of an empty folder.
+    pub(super) uidnext: Option<u32>,
+    pub(super) exists: u32,
+}
+
+/// A folder as STATUS shows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) messages: Option<u32>,
+    pub(super) uidnext: Option<u32>,
+    pub(super) uidvalidity: Option<u32>,
+}
+
+/// A signed-in connection.
+pub(super) struct Session {
+    pub(super) wire: Wire,
+    pub(super) capabilities: Capabilities,
+}
+
+impl Session {
+    pub(super) fn new(wire: Wire, capabilities: Capabilities) -> Self {
+        Self { wire, capabilities }
+    }
+
+    /// Opens `folder` for reading. A folder that cannot be opened is an error that names those that can.
+    pub(super) async fn examine(&mut self, folder: &str) -> Result<Examined, Error> {
+        let (mut uidvalidity, mut uidnext, mut exists) = (0, None, None);
+        let line = format!("EXAMINE {}", quoted(&utf7::encode(folder)));
+        let outcome = self.wire.command("EXAMINE", &line, COMMAND_LIMIT, |response| match response {
+            Response::Data { outcome, .. } => match outcome.code {
+                Some(ResponseCode::UidValidity(number)) => uidvalidity = number,
+                Some(ResponseCode::UidNext(number)) if number > 0 => uidnext = Some(number),
+                _ => {}
+            },
+            Response::MailboxData(MailboxDatum::Exists(number)) => exists = Some(*number),
+            _ => {}
+        });
+        match outcome.await {
+            Ok(()) => {}
+            Err(Error::Refused { text, .. }) => return Err(self.no_such_folder(folder, &text).await?),
+            Err(other) => return Err(other),
+        }
+        // The answers to EXAMINE itself are no news.
+        self.wire.take_news();
+        // RFC 3501 demands it, and a folder must not seem empty because an answer got lost.
+        let Some(exists) = exists else {
+            return Err(Error::Protocol(format!("an EXAMINE of {folder:?} without the number of mails")));
+        };
+        if uidnext.is_none() && exists > 0 {
+            uidnext = self.last_uid().await?.map(|uid| uid.saturating_add(1));
+        }
+        Ok(Examined { uidvalidity, uidnext, exists })
+    }
+
+    /// For servers that keep UIDNEXT to themselves.
+    async fn last_uid(&mut self) -> Result<Option<u32>, Error> {
+        let mut last = None;
+        self.wire
+            .command("UID FETCH", "UID FETCH * (UID)", COMMAND_LIMIT, |response| {
+                if let Response::Fetch(_, attributes) = response {
+                    let uids = attributes.iter().filter_map(|attribute| match attribute {
+                        AttributeValue::Uid(uid) => Some(*uid),
+                        _ => None,
+                    });
+                    last = last.max(uids.max());
+                }
+            })
+            .await?;
+        Ok(last)
+    }
+
+    async fn no_such_folder(&mut self, folder: &str, text: &str) -> Result<Error, Error> {
+        let names = self.list().await?;
+        let more = names.len().saturating_sub(FOLDERS_SHOWN);
+        let mut shown = names.into_iter().take(FOLDERS_SHOWN).collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            shown = format!("{shown} and {more} more");
+        }
+        Ok(Error::Setup(format!(
+            "the folder {folder:?} cannot be opened ({text}); the folders there are: {shown}; correct folders"
+        )))
+    }
+
+    /// The names of all folders that can hold mails, in UTF-8.
+    pub(super) async fn list(&mut self) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        self.wire
+            .command("LIST", "LIST \"\" \"*\"", COMMAND_LIMIT, |response| {
+                if let Response::MailboxData(MailboxDatum::List(list)) = response
+                    && !list.name_attributes.contains(&NameAttribute::NoSelect)
+                    && names.len() < FOLDERS_MAX
+                {
+                    names.push(unescaped(&utf7::decode(&list.name)));
+                }
+            })
+            .await?;
+        Ok(names)
+    }
+
+    pub(super) async fn status(&mut self, folder: &str) -> Result<Counts, Error> {
+        let mut counts = Counts::default();
+        let line = format!("STATUS {} (MESSAGES UIDNEXT UIDVALIDITY)", quoted(&utf7::encode(folder)));
+        self.wire
+            .command("STATUS", &line, COMMAND_LIMIT, |response| {
+                let Response::MailboxData(MailboxDatum::Status { status, .. }) = response else { return };
+                for attribute in status {
+                    match attribute {
+                        StatusAttribute::Messages(messages) => counts.messages = Some(*messages),
+                        StatusAttribute::UidNext(uidnext) => counts.uidnext = Some(*uidnext),
+                        StatusAttribute::UidValidity(uidvalidity) => counts.uidvalidity = Some(*uidvalidity),
+                        _ => {}
+                    }
+                }
+            })
+            .await?;
+        Ok(counts)
+    }
+
+    /// Lets the server tell what is new in the selected folder; see [`Wire::take_news`].
+    pub(super) async fn noop(&mut self) -> Result<(), Error> {
+        self.wire.command("NOOP", "NOOP", COMMAND_LIMIT, |_| {}).await
+    }
+
+    /// Says goodbye. The connection is over either way, so nothing that happens now matters.
+    pub(super) async fn logout(mut self) {
+        let limit = std::time::Duration::from_secs(3);
+        let _ended = self.wire.command("LOGOUT", "LOGOUT", limit, |_| {}).await;
+    }
+}
+
+/// imap-proto leaves the escapes of a quoted string in place.
+fn unescaped(name: &str) -> String {
+    name.replace("\\\"", "\"").replace("\\\\", "\\")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Commands and answers on one connection. A command is done only when its own tagged OK has come.
+//!
+//! async-imap's typed commands return `Ok` for a tagged NO and for a connection that ends in the middle, which a
+//! watchdog would read as "no mail". So only its stream and parser are used. Commands are written to the stream in one
+//! piece (one TLS record) and never pass through async-imap, whose trace log would hold the password.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_imap::Client;
+use async_imap::imap_proto::{MailboxDatum, Outcome, Response, Status};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::error::Error;
+use super::guard::Guard;
+
+/// The longest silence between two answers of a command.
+pub(super) const READ_LIMIT: Duration = Duration::from_secs(30);
+/// A command whose answer is short is over by then, even if the server trickles.
+pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+const WRITE_LIMIT: Duration = Duration::from_secs(15);
+
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug> Transport for T {}
+
+pub(super) type Stream = Box<dyn Transport>;
+
+/// One connection, before and after authentication.
+pub(super) struct Wire {
+    client: Client<Guard<Stream>>,
+    commands: u32,
+    news: bool,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { client: Client::new(Guard::new(stream)), commands: 0, news: false }
+    }
+
+    /// The bare stream. Whatever was received but not yet read is lost, which STARTTLS relies upon.
+    pub(super) fn into_stream(self) -> Stream {
+        self.client.into_inner().into_inner()
+    }
+
+    /// Whether the server hinted at a change in the selected folder since the last call.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Runs `line` to its tagged OK; `on` sees every other answer on the way.
+    pub(super) async fn command(
+        &mut self,
+        name: &'static str,
+        line: &str,
+        limit: Duration,
+        mut on: impl FnMut(&Response<'_>),
+    ) -> Result<(), Error> {
+        let answered = async {
+            let tag = self.send(name, line).await?;
+            loop {
+                let done = self.read(name, READ_LIMIT, |response| match response {
+                    Response::Done { tag: answered, status, outcome } if answered.0 == tag => {
+                        Some(tagged(name, status, outcome))
+                    }
+                    other => {
+                        on(other);
+                        None
+                    }
+                });
+                if let Some(outcome) = done.await? {
+                    return outcome;
+                }
+            }
+        };
+        timeout(limit, answered).await.unwrap_or(Err(Error::Silent { command: name, limit }))
+    }
+
+    /// Writes one tagged command and returns its tag.
+    pub(super) async fn send(&mut self, name: &'static str, line: &str) -> Result<String, Error> {
+        self.commands += 1;
+        let tag = format!("W{}", self.commands);
+        self.send_line(name, &format!("{tag} {line}")).await?;
+        Ok(tag)
+    }
+
+    /// Writes one line as it is: DONE, or the answer to a challenge.
+    pub(super) async fn send_line(&mut self, name: &'static str, line: &str) -> Result<(), Error> {
+        // The last defence against a folder name or password that would smuggle in a second command.
+        if line.contains(['\r', '\n', '\0']) {
+            return Err(Error::Setup(format!(
+                "{name} cannot be sent: a name or password contains a line break or NUL"
+            )));
+        }
+        let bytes = format!("{line}\r\n");
+        let stream = self.client.get_mut();
+        let written = async {
+            stream.write_all(bytes.as_bytes()).await?;
+            stream.flush().await
+        };
+        match timeout(WRITE_LIMIT, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Error::from_io(&error, name)),
+            Err(_) => Err(Error::Silent { command: name, limit: WRITE_LIMIT }),
+        }
+    }
+
+    /// Reads one answer. A `BYE` and the end of the connection are errors. Safe to cancel.
+    pub(super) async fn read<R>(
+        &mut self,
+        name: &'static str,
+        limit: Duration,
+        on: impl FnOnce(&Response<'_>) -> R,
+    ) -> Result<R, Error> {
+        let answer = match timeout(limit, self.client.read_response()).await {
+            Ok(Ok(Some(answer))) => answer,
+            Ok(Ok(None)) => return Err(Error::Closed(name)),
+            Ok(Err(error)) => return Err(Error::from_io(&error, name)),
+            Err(_) => return Err(Error::Silent { command: name, limit }),
+        };
+        match answer.parsed() {
+            Response::Data { status: Status::Bye, outcome } => return Err(Error::bye(words(outcome))),
+            Response::Expunge(_)
+            | Response::MailboxData(MailboxDatum::Exists(_) | MailboxDatum::Recent(_)) => {
+                self.news = true;
+            }
+            _ => {}
+        }
+        Ok(on(answer.parsed()))
+    }
+}
+
+/// What a tagged answer means.
+pub(super) fn tagged(name: &'static str, status: &Status, outcome: &Outcome<'_>) -> Result<(), Error> {
+    match status {
+        Status::Ok => Ok(()),
+        _ => Err(Error::refused(name, words(outcome))),
+    }
+}
+
+pub(super) fn words<'a>(outcome: &'a Outcome<'_>) -> &'a str {
+    outcome.information.as_deref().unwrap_or_default()
+}
+
+/// An IMAP quoted string (RFC 3501, section 4.3). Line breaks are refused when the command is sent.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

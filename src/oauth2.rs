@@ -1,0 +1,177 @@
+//! Access tokens by the client credentials grant (RFC 6749, section 4.4): one form POST, cached.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Client, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::config::OAuth2;
+use crate::{secret, tls};
+
+const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// Microsoft's tokens have about 2 KiB, its error texts less.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// A token is not used in its last minutes: it would end while a connection is being opened.
+const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// What RFC 6749, section 5.1, leaves open when `expires_in` is missing.
+const LIFETIME_DEFAULT: u64 = 3600;
+const LIFETIME_MAX: u64 = 24 * 3600;
+const ERROR_CHARS_MAX: usize = 300;
+
+/// The tokens of one application, fetched when needed.
+#[derive(Debug)]
+pub struct TokenSource {
+    oauth2: OAuth2,
+    cached: Mutex<Option<Cached>>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    token: SecretString,
+    renew_at: Instant,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+    error_description: Option<String>,
+}
+
+impl TokenSource {
+    pub fn new(oauth2: OAuth2) -> Self {
+        Self { oauth2, cached: Mutex::new(None) }
+    }
+
+    /// A token that is good for some minutes at least. Errors name the endpoint, never a secret.
+    pub async fn token(&self) -> Result<SecretString> {
+        let mut cached = self.cached.lock().await;
+        if let Some(Cached { token, renew_at }) = &*cached
+            && Instant::now() < *renew_at
+        {
+            return Ok(token.clone());
+        }
+        let granted = self.fetch().await?;
+        let lifetime = Duration::from_secs(granted.expires_in.unwrap_or(LIFETIME_DEFAULT).min(LIFETIME_MAX));
+        let renew_at = Instant::now() + lifetime.saturating_sub(RENEW_BEFORE);
+        let token = SecretString::from(granted.access_token);
+        *cached = Some(Cached { token: token.clone(), renew_at });
+        Ok(token)
+    }
+
+    /// Forgets a token that a server has refused.
+    pub async fn forget(&self) {
+        *self.cached.lock().await = None;
+    }
+
+    async fn fetch(&self) -> Result<Granted> {
+        let OAuth2 { token_url, client_id, client_secret, scope, .. } = &self.oauth2;
+        let url = checked_url(token_url)?;
+        let secret =
+            secret::resolve(client_secret).await.context("the OAuth 2.0 client secret cannot be had")?;
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", client_id),
+            ("client_secret", secret.expose_secret()),
+            ("scope", scope),
+        ];
+        let client = http_client().await?;
+        let exchange = async {
+            let response =
+                client.post(url).form(&form).send().await.map_err(|error| unreachable_endpoint(&error))?;
+            let status = response.status();
+            Ok::<_, anyhow::Error>((status, bounded_body(response).await?))
+        };
+        let answer = tokio::time::timeout(REQUEST_LIMIT, exchange).await;
+        let Ok(answer) = answer else { bail!("the token endpoint {token_url} has not answered within 15 s") };
+        let (status, body) = answer.with_context(|| format!("no token from {token_url}"))?;
+        understand(status, &body).with_context(|| format!("no token from {token_url}"))
+    }
+}
+
+/// The secret would cross the network in the clear otherwise.
+fn checked_url(text: &str) -> Result<Url> {
+    let url = Url::parse(text).with_context(|| format!("token_url {text} is not a URL"))?;
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback =
+        host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if loopback => Ok(url),
+        _ => bail!("token_url {text} must begin with https://"),
+    }
+}
+
+async fn http_client() -> Result<Client> {
+    let config =
+        tokio::task::spawn_blocking(|| tls::client_config(None, None)).await.context("interrupted")??;
+    Client::builder()
+        .tls_backend_preconfigured(config)
+        // A redirected POST would carry the secret to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .context("the HTTP client cannot be set up")
+}
+
+fn unreachable_endpoint(error: &reqwest::Error) -> anyhow::Error {
+    use std::error::Error;
+    let mut cause: &dyn Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    anyhow::anyhow!("the endpoint cannot be reached ({cause})")
+}
+
+async fn bounded_body(mut response: Response) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_endpoint(&error))? {
+        ensure!(
+            body.len() + chunk.len() <= ANSWER_BYTES_MAX,
+            "the answer is larger than 64 KiB: is it the right URL?"
+        );
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn understand(status: StatusCode, body: &[u8]) -> Result<Granted> {
+    if status.is_success() {
+        // serde's own message could quote the answer, and the answer holds the token.
+        let granted = serde_json::from_slice::<Granted>(body).ok();
+        let granted = granted.filter(|granted| is_token(&granted.access_token));
+        return granted.context("the endpoint answered without an access token: is it the right URL?");
+    }
+    match serde_json::from_slice::<Refused>(body) {
+        Ok(Refused { error, error_description }) => {
+            let detail = error_description.unwrap_or_default();
+            bail!("the endpoint refused ({status}): {}", shortened(&format!("{error} {detail}")))
+        }
+        Err(_) => bail!("the endpoint answered {status} without saying why: is it the right URL?"),
+    }
+}
+
+/// A control character would break out of the SASL message, whose fields are separated by ^A.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Microsoft's description is one line of what went wrong, then trace identifiers.
+fn shortened(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(ERROR_CHARS_MAX).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

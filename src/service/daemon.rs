@@ -1,0 +1,198 @@
+//! The daemon: one loop that waits for mail, for answers and for deadlines.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::store_alarm::StoreAlarm;
+use super::{Readers, Service};
+use crate::clock;
+use crate::config::{Config, environment};
+use crate::imap::Event;
+
+/// Between two tries to write to a store that fails.
+const STORE_RETRY: TimeDelta = TimeDelta::seconds(5);
+/// So many events that wait already are stored together.
+const EVENTS_TOGETHER_MAX: usize = 16;
+/// What is on its way when the daemon is told to end is given so long to arrive.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Watches until SIGTERM or SIGINT. SIGHUP reads the configuration again and keeps the old one if the new is invalid.
+///
+/// # Errors
+/// When it cannot start; once it runs it ends only when told to.
+pub async fn run(config: Config, file: Option<&Path>, overrides: &[(String, String)]) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let service = match Service::open(config.clone()) {
+        Ok(service) => service,
+        Err(error) => {
+            StoreAlarm::report_once(&config, &error).await;
+            return Err(error);
+        }
+    };
+    let mut daemon = Daemon { readers: service.start_readers(), service, stuck: Vec::new(), alarm: None };
+    tracing::info!(checkers = config.checkers.len(), mailboxes = config.mailboxes.len(), "watching");
+    notify(&[NotifyState::Ready]);
+    loop {
+        daemon.settle();
+        match daemon.wait(&mut signals).await {
+            Woken::Work => {}
+            Woken::Reload => daemon.reload(file, overrides),
+            Woken::End => break,
+        }
+    }
+    notify(&[NotifyState::Stopping]);
+    daemon.end().await;
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let on = |kind| signal(kind).context("Signals cannot be handled");
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+}
+
+enum Woken {
+    Work,
+    Reload,
+    End,
+}
+
+struct Daemon {
+    service: Service,
+    readers: Readers,
+    /// Events that the store could not be asked about yet.
+    stuck: Vec<Event>,
+    /// Set while the store fails.
+    alarm: Option<StoreAlarm>,
+}
+
+impl Daemon {
+    async fn wait(&mut self, signals: &mut Signals) -> Woken {
+        let store_fails = self.alarm.is_some();
+        let wake = if store_fails { Some(clock::now() + STORE_RETRY) } else { self.service.engine.next_wake() };
+        tokio::select! {
+            _ = signals.terminate.recv() => return Woken::End,
+            _ = signals.interrupt.recv() => return Woken::End,
+            _ = signals.hangup.recv() => return Woken::Reload,
+            Some(done) = self.service.deliveries.join_next(), if !self.service.deliveries.is_empty() => {
+                self.take_delivery(done);
+            }
+            // While the store fails nothing more is read: the full queue makes the readers wait.
+            Some(event) = self.readers.events.recv(), if !store_fails => self.take_events(event),
+            () = sleep(wake) => {}
+        }
+        Woken::Work
+    }
+
+    fn take_events(&mut self, first: Event) {
+        self.stuck.push(first);
+        while self.stuck.len() < EVENTS_TOGETHER_MAX
+            && let Ok(event) = self.readers.events.try_recv()
+        {
+            self.stuck.push(event);
+        }
+    }
+
+    fn take_delivery(&mut self, done: Result<(u64, crate::outbox::Sent), tokio::task::JoinError>) {
+        match done {
+            Ok((id, sent)) => self.service.delivered(id, sent),
+            Err(error) => tracing::error!(%error, "a delivery broke off"),
+        }
+    }
+
+    /// Judges, stores and sends; when the store fails, says so by another way and keeps everything for later.
+    fn settle(&mut self) {
+        match self.try_settle() {
+            Ok(()) => {
+                if let Some(alarm) = self.alarm.take() {
+                    alarm.recover(self.service.engine.config());
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
+                let config = self.service.engine.config();
+                self.alarm.get_or_insert_with(|| StoreAlarm::raise(config, &error));
+            }
+        }
+    }
+
+    fn try_settle(&mut self) -> Result<()> {
+        while let Some(event) = self.stuck.first() {
+            self.service.take(event)?;
+            let judged = matches!(event, Event::Looked { .. } | Event::Failed { .. });
+            self.stuck.remove(0);
+            if judged {
+                notify(&[NotifyState::Watchdog]);
+            }
+        }
+        self.service.settle()?;
+        if self.service.engine.wants_look(clock::now()) {
+            self.readers.look();
+        }
+        Ok(())
+    }
+
+    fn reload(&mut self, file: Option<&Path>, overrides: &[(String, String)]) {
+        let config = match environment::load(file, overrides) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!("the new configuration is invalid, the old one stays: {error}");
+                return;
+            }
+        };
+        if config.state != self.service.engine.config().state {
+            tracing::error!("watchdog.state cannot change while the daemon runs; the old configuration stays");
+            return;
+        }
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        self.stuck.clear();
+        self.service.reconfigure(config);
+        self.readers = self.service.start_readers();
+        tracing::info!("the new configuration is in force");
+    }
+
+    /// Gives what is on its way a moment; the rest is sent again at the next start.
+    async fn end(mut self) {
+        let answers = async {
+            while let Some(done) = self.service.deliveries.join_next().await {
+                self.take_delivery(done);
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, answers).await;
+        self.settle_last();
+    }
+
+    fn settle_last(&mut self) {
+        if let Err(error) = self.service.store_only() {
+            tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
+        }
+    }
+}
+
+async fn sleep(until: Option<DateTime<Utc>>) {
+    match until {
+        Some(time) => clock::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Outside systemd nobody listens, which is no fault.
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}

@@ -1,0 +1,29 @@
+//! Mails on their way from a reader into the core: known ones are dropped, new ones observed and kept.
+
+use anyhow::Result;
+
+use super::Service;
+use crate::imap::{Cursor, RawMail};
+use crate::intake::take_in;
+use crate::store::{Kept, Place};
+
+impl Service {
+    pub(super) fn take_mails(&mut self, place: &Place, mails: &[RawMail], cursor: Cursor) -> Result<()> {
+        for raw in mails {
+            let taken = take_in(raw, &place.mailbox, &self.roster);
+            // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
+            if self.keys.contains(&taken.key) || self.store.knows(&taken.key)? {
+                self.engine.observe_copy(&taken.observation);
+                continue;
+            }
+            self.engine.observe(&taken.observation);
+            self.keys.insert(taken.key);
+            self.batch.mails.push(Kept { place: place.clone(), taken });
+        }
+        let known = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
+        if known.or_else(|| self.cursors.get(place).copied()) != Some(cursor) {
+            self.batch.cursors.push((place.clone(), cursor));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! The shell around the core: feeds it what the readers saw, stores what it decided, and only then sends.
+//!
+//! `run` and `once` differ only in when they stop.
+
+mod daemon;
+mod intake;
+mod once;
+mod store_alarm;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::config::Config;
+use crate::engine::{Engine, Snapshot};
+use crate::imap::{self, Cursor, Event};
+use crate::outbox::{Message, Sent};
+use crate::report::Roster;
+use crate::store::{Batch, Place, Store};
+use crate::{channel, clock};
+pub use daemon::run;
+pub use once::{Once, once};
+
+/// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
+const EVENTS_WAITING_MAX: usize = 8;
+
+/// The core, its memory on disk, and what has not been written there yet.
+struct Service {
+    engine: Engine,
+    store: Store,
+    roster: Roster,
+    cursors: BTreeMap<Place, Cursor>,
+    batch: Batch,
+    /// Keys of the mails in `batch`.
+    keys: BTreeSet<crate::intake::Key>,
+    /// Taken from the outbox with the batch; sent once it is stored.
+    due: Vec<Message>,
+    deliveries: JoinSet<(u64, Sent)>,
+}
+
+impl Service {
+    fn open(config: Config) -> Result<Self> {
+        let store = Store::open(&config.state, &config.name)?;
+        let snapshot: Snapshot = store.load()?;
+        let cursors = store.cursors()?;
+        let roster = Roster::new(&config.checkers);
+        let engine = Engine::restore(config, snapshot, clock::now());
+        Ok(Self {
+            engine,
+            store,
+            roster,
+            cursors,
+            batch: Batch::default(),
+            keys: BTreeSet::new(),
+            due: Vec::new(),
+            deliveries: JoinSet::new(),
+        })
+    }
+
+    /// Takes in one event of a reader.
+    ///
+    /// # Errors
+    /// When the store cannot be read. The event may be given again: what was taken in of it is not taken in twice.
+    fn take(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Mails { mailbox, folder, mails, cursor } => {
+                let place = Place { mailbox: mailbox.clone(), folder: folder.clone() };
+                self.take_mails(&place, mails, *cursor)?;
+            }
+            Event::Looked { mailbox, started, history } => {
+                tracing::debug!(mailbox, %started, ?history, "complete look");
+                self.engine.looked(mailbox, *started, *history, clock::now());
+            }
+            Event::Failed { mailbox, at, error } => {
+                tracing::warn!(mailbox, error, "the mailbox cannot be read");
+                self.engine.look_failed(mailbox, error, *at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores everything decided so far, and sends what is due only after that.
+    ///
+    /// # Errors
+    /// When the store cannot write. Nothing is lost and nothing was sent: call it again.
+    fn settle(&mut self) -> Result<()> {
+        let now = clock::now();
+        self.engine.tick(now);
+        let due = self.engine.take_due(now);
+        self.due.extend(due);
+        self.store_only()?;
+        for message in std::mem::take(&mut self.due) {
+            self.send(message);
+        }
+        Ok(())
+    }
+
+    /// Stores everything decided so far.
+    fn store_only(&mut self) -> Result<()> {
+        self.batch.changes.merge(self.engine.take_changes());
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(&self.batch)?;
+        for (place, cursor) in std::mem::take(&mut self.batch).cursors {
+            self.cursors.insert(place, cursor);
+        }
+        self.keys.clear();
+        Ok(())
+    }
+
+    /// Takes over a new configuration. What was not stored yet is read again by the new readers.
+    fn reconfigure(&mut self, config: Config) {
+        self.roster = Roster::new(&config.checkers);
+        self.engine.reconfigure(config, clock::now());
+    }
+
+    fn send(&mut self, message: Message) {
+        let channels = &self.engine.config().channels;
+        let Some(channel) = channels.iter().find(|channel| channel.name == message.channel).cloned() else { return };
+        self.deliveries.spawn(async move { (message.id, channel::deliver(&channel, &message, clock::now()).await) });
+    }
+
+    /// Takes in how an attempt ended.
+    fn delivered(&mut self, id: u64, sent: Sent) {
+        match &sent {
+            Sent::Accepted(answer) => tracing::info!(message = id, answer, "delivered"),
+            Sent::Failed(error) | Sent::Refused(error) => tracing::warn!(message = id, error, "not delivered"),
+        }
+        self.engine.sent(id, sent, clock::now());
+    }
+
+    fn start_readers(&self) -> Readers {
+        Readers::start(self.engine.config(), &self.cursors)
+    }
+}
+
+/// One reader per mailbox; dropping them ends them.
+struct Readers {
+    events: mpsc::Receiver<Event>,
+    requests: Vec<Arc<Notify>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    fn start(config: &Config, cursors: &BTreeMap<Place, Cursor>) -> Self {
+        let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
+        let mut readers = Self { events, requests: Vec::new(), tasks: Vec::new() };
+        for mailbox in &config.mailboxes {
+            let known = cursors
+                .iter()
+                .filter(|(place, _)| place.mailbox == mailbox.name && mailbox.folders.contains(&place.folder))
+                .map(|(place, cursor)| (place.folder.clone(), *cursor))
+                .collect();
+            let request = Arc::new(Notify::new());
+            readers.requests.push(Arc::clone(&request));
+            readers.tasks.push(imap::spawn(mailbox.clone(), known, sender.clone(), request));
+        }
+        readers
+    }
+
+    fn look(&self) {
+        self.requests.iter().for_each(|request| request.notify_one());
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

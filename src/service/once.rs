@@ -1,0 +1,102 @@
+//! One full read, one judgement, and what is due delivered.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Service;
+use super::store_alarm::StoreAlarm;
+use crate::clock;
+use crate::config::Config;
+use crate::imap::{Event, History};
+use crate::view::{Health, LastSeen};
+
+/// So long a mailbox that cannot be read is tried.
+const TRYING: Duration = Duration::from_secs(12);
+/// So long one that is being read may be silent between two batches of mails.
+const READING: Duration = Duration::from_secs(30);
+/// So long deliveries may take altogether.
+const DELIVERING: Duration = Duration::from_secs(30);
+
+/// What one pass found.
+#[derive(Debug)]
+pub struct Once {
+    pub table: LastSeen,
+    pub health: Health,
+    /// Why a mailbox could not be read, one sentence each.
+    pub failures: Vec<String>,
+}
+
+/// Reads every mailbox to its end, judges, and delivers what is due.
+///
+/// # Errors
+/// When the state cannot be opened or written; that is alarmed too, as far as the channels work.
+pub async fn once(config: Config) -> Result<Once> {
+    let outcome = match Service::open(config.clone()) {
+        Ok(mut service) => service.pass().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &outcome {
+        StoreAlarm::report_once(&config, error).await;
+    }
+    outcome
+}
+
+impl Service {
+    async fn pass(&mut self) -> Result<Once> {
+        let failures = self.read_everything().await?;
+        self.deliver_due().await?;
+        let table = LastSeen::of(&self.engine, clock::now());
+        let blind_after = self.engine.config().mailboxes.iter().map(|mailbox| mailbox.blind_after).max();
+        let health = match failures.is_empty() {
+            true => table.health(blind_after.unwrap_or_default()),
+            false => Health::Unknown,
+        };
+        Ok(Once { table, health, failures })
+    }
+
+    /// Returns what could not be read.
+    async fn read_everything(&mut self) -> Result<Vec<String>> {
+        let mut readers = self.start_readers();
+        let mut unread: BTreeSet<String> =
+            self.engine.config().mailboxes.iter().map(|mailbox| mailbox.name.clone()).collect();
+        let mut until = Instant::now() + TRYING;
+        while !unread.is_empty() {
+            let Ok(Some(event)) = timeout_at(until, readers.events.recv()).await else { break };
+            self.take(&event)?;
+            match event {
+                Event::Looked { mailbox, history: History::Complete, .. } => {
+                    unread.remove(&mailbox);
+                }
+                Event::Looked { .. } | Event::Mails { .. } => until = Instant::now() + READING,
+                Event::Failed { .. } => {}
+            }
+            self.settle()?;
+        }
+        let now = clock::now();
+        unread.iter().for_each(|mailbox| self.engine.give_up(mailbox, now));
+        self.settle()?;
+        Ok(unread.iter().map(|mailbox| self.failure_of(mailbox)).collect())
+    }
+
+    fn failure_of(&self, mailbox: &str) -> String {
+        let known = self.engine.mailboxes().get(mailbox).and_then(|state| state.last_failure.as_ref());
+        known.map_or_else(|| format!("The mailbox {mailbox} did not answer in time."), |(_, error)| error.clone())
+    }
+
+    async fn deliver_due(&mut self) -> Result<()> {
+        let deadline = Instant::now() + DELIVERING;
+        self.settle()?;
+        while !self.deliveries.is_empty() {
+            match timeout(deadline.saturating_duration_since(Instant::now()), self.deliveries.join_next()).await {
+                Ok(Some(Ok((id, sent)))) => self.delivered(id, sent),
+                Ok(Some(Err(error))) => tracing::error!(%error, "a delivery broke off"),
+                Ok(None) | Err(_) => break,
+            }
+            self.settle()?;
+        }
+        self.store_only()
+    }
+}
