@@ -1,10 +1,12 @@
 //! A mail server inside the library: the `demo` command runs on it, and tests script its faults.
 //!
-//! Real sockets, kept in memory. [`MailStore`] holds the folders, [`imap::ImapServer`] serves them.
+//! Real sockets, kept in memory. [`MailStore`] holds the folders, [`imap::ImapServer`] serves them,
+//! [`smtp::SmtpSink`] accepts mail and can deliver it into them.
 
 mod faults;
 pub mod imap;
 mod net;
+pub mod smtp;
 pub mod store;
 
 pub use net::Tls;
