@@ -1,1 +1,161 @@
-//! Commands.
+//! The command line. Each command is a file; this one knows which there are.
+
+mod alert_test;
+mod explain;
+mod last_seen;
+mod once;
+mod output;
+mod run;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use chrono::TimeDelta;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::clock;
+use crate::config::{Config, duration, environment};
+use crate::time::Time;
+
+/// Watches the checkers that watch your services.
+///
+/// Reads the mailbox the checkers write to, knows when each was last heard, and alarms by another way when one falls
+/// silent or a service fails.
+#[derive(Debug, Parser)]
+#[command(name = "bresse-watchdog", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// The configuration [default: ./watchdog.toml, then /etc/bresse-watchdog/watchdog.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one key of the configuration, for instance mailbox.host=mail.example
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    overrides: Vec<(String, String)>,
+    /// How tables are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// How log lines are written to standard error
+    #[arg(long, global = true, value_enum, default_value_t = Log::Text)]
+    log: Log,
+    /// Log more: -v what is done, -vv every step
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Log {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the mailbox, judge and alarm, until told to end
+    Run,
+    /// Read everything once, judge once, deliver what is due, print the table; exit status 0 to 3 as for Nagios
+    Once,
+    /// Print when each checker was last seen, from the state file
+    LastSeen(last_seen::Options),
+    /// Say why a checker is in its state, or how one mail is understood
+    Explain(explain::Options),
+    /// Send a marked test through one channel or all, and say what the far side answered
+    AlertTest(alert_test::Options),
+}
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // A wrong usage of a Nagios plugin is "unknown"; `--help` and `--version` are no fault.
+            return ExitCode::from(if error.use_stderr() { 3 } else { 0 });
+        }
+    };
+    log_to_stderr(&cli.global);
+    let plugin = matches!(cli.command, Command::Once)
+        || matches!(&cli.command, Command::LastSeen(options) if options.check);
+    match execute(cli) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}", output::plain(&format!("{error:#}")));
+            ExitCode::from(if plugin { 3 } else { 1 })
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<u8> {
+    let global = &cli.global;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("The runtime cannot start")?;
+    match cli.command {
+        Command::Run => runtime.block_on(run::run(global)),
+        Command::Once => runtime.block_on(once::once(global)),
+        Command::LastSeen(options) => last_seen::last_seen(global, &options),
+        Command::Explain(options) => explain::explain(global, &options),
+        Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
+    }
+}
+
+impl Global {
+    /// The configuration; what is unwise in it is logged.
+    fn load(&self) -> Result<Config> {
+        let config = environment::load(self.config.as_deref(), &self.overrides)?;
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(config)
+    }
+}
+
+fn log_to_stderr(global: &Global) {
+    let level = match global.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    // Libraries say things that are ours to judge; async-imap's lines hold mail texts.
+    let filter = EnvFilter::new(format!("error,bresse_watchdog={level}"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match global.log {
+        Log::Text => builder.with_target(false).init(),
+        Log::Json => builder.json().init(),
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String)> {
+    let (key, value) = text.split_once('=').ok_or_else(|| anyhow!("write KEY=VALUE"))?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+/// A TIME of the command line: RFC 3339, or a span before now such as `-90m`.
+fn time(text: &str) -> Result<Time> {
+    if let Some(ago) = text.strip_prefix('-') {
+        let ago: TimeDelta = duration::parse(ago).map_err(|error| anyhow!("{error}"))?;
+        return Ok(clock::now() - ago);
+    }
+    let time = chrono::DateTime::parse_from_rfc3339(text)
+        .map_err(|_| anyhow!("\"{text}\" is no time; write 2026-11-20T03:00:00Z or -90m"))?;
+    Ok(time.to_utc())
+}

@@ -1,0 +1,60 @@
+//! `alert-test`: a marked test through one channel or all.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::{Global, output};
+use crate::outbox::{Message, Sent};
+use crate::{channel, clock, words};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The channel; all of them when none is named
+    channel: Option<String>,
+}
+
+pub(super) async fn alert_test(global: &Global, options: &Options) -> Result<u8> {
+    let config = global.load()?;
+    let wanted = |name: &str| options.channel.as_ref().is_none_or(|only| only == name);
+    let channels: Vec<_> = config.channels.iter().filter(|channel| wanted(&channel.name)).collect();
+    if channels.is_empty() {
+        let names: Vec<&str> = config.channels.iter().map(|channel| channel.name.as_str()).collect();
+        bail!("There is no such channel; configured are: {}.", names.join(", "));
+    }
+    let mut failed = 0;
+    for channel in channels {
+        for recipient in channel.recipients() {
+            let now = clock::now();
+            let letter = words::channel_test(&config.name, &channel.name, now, config.timezone);
+            let message = Message {
+                id: 0,
+                incident: format!("test-{}", now.format("%Y%m%d%H%M%S")),
+                ordinal: 1,
+                token: format!("{}_Test", config.name),
+                recovery: true,
+                channel: channel.name.clone(),
+                recipient: recipient.clone(),
+                subject: letter.subject,
+                body: letter.body,
+                created: now,
+                attempts: 1,
+                due: now,
+                last_error: None,
+                refused: false,
+                handed_over: false,
+            };
+            let answer = match channel::deliver(channel, &message, now).await {
+                Sent::Accepted(answer) => format!("accepted: {answer}"),
+                Sent::Failed(error) | Sent::Refused(error) => {
+                    failed += 1;
+                    format!("NOT delivered: {error}")
+                }
+            };
+            output::print(&output::plain(&format!("{} → {recipient}: {answer}\n", channel.name)))?;
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of the tests could not be delivered; see above.");
+    }
+    Ok(0)
+}

@@ -1,0 +1,35 @@
+//! `last-seen`: the table from the store, without touching the mailbox.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Global, output};
+use crate::clock;
+use crate::engine::Engine;
+use crate::past;
+use crate::store::Store;
+use crate::time::Time;
+use crate::view::LastSeen;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The table as it stood then: RFC 3339, or -90m for 90 minutes ago
+    #[arg(long, value_name = "TIME", value_parser = super::time, allow_hyphen_values = true)]
+    as_of: Option<Time>,
+    /// Exit with 0 all well, 1 late or undelivered, 2 silent or a service down, 3 blind
+    #[arg(long)]
+    pub(super) check: bool,
+}
+
+pub(super) fn last_seen(global: &Global, options: &Options) -> Result<u8> {
+    let config = global.load()?;
+    let blind_after = config.mailboxes.iter().map(|mailbox| mailbox.blind_after).max().unwrap_or_default();
+    let store = Store::open_read_only(&config.state)?;
+    let now = clock::now();
+    let table = match options.as_of {
+        Some(time) => past::last_seen(&store, &config, time)?,
+        None => LastSeen::of(&Engine::restore(config, store.load()?, now), now),
+    };
+    output::print(&output::last_seen(&table, global.format)?)?;
+    Ok(if options.check { table.health(blind_after).exit_status() } else { 0 })
+}

@@ -1,0 +1,108 @@
+//! What the commands print. Texts from mails and servers are hostile: no control character reaches a terminal, and no
+//! cell begins a spreadsheet formula.
+
+use std::io::Write;
+
+use anyhow::Result;
+use comfy_table::{Table, presets};
+
+use super::Format;
+use crate::time::{Time, rfc3339, span};
+use crate::view::LastSeen;
+
+/// Prints to standard output. A reader that went away is no fault.
+pub(super) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The text without control characters other than line ends.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The last-seen table in the asked form.
+pub(super) fn last_seen(table: &LastSeen, format: Format) -> Result<String> {
+    match format {
+        Format::Json => Ok(serde_json::to_string_pretty(table)? + "\n"),
+        Format::Csv => csv(table),
+        Format::Table => Ok(for_people(table)),
+    }
+}
+
+fn csv(table: &LastSeen) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "name", "provider", "state", "reason", "last_received", "last_sent", "heard_at", "age_s", "deadline_s",
+        "services",
+    ])?;
+    for line in &table.checkers {
+        let optional = |time: Option<Time>| time.map(rfc3339).unwrap_or_default();
+        let services: Vec<String> =
+            line.services.iter().map(|service| format!("{}={}", service.name, service.result)).collect();
+        writer.write_record([
+            cell(&line.name),
+            cell(&line.provider),
+            line.state.word().to_owned(),
+            line.reason.clone().unwrap_or_default(),
+            optional(line.last_received),
+            optional(line.last_sent),
+            optional(line.heard_at),
+            line.age_s.map(|age| age.to_string()).unwrap_or_default(),
+            (line.deadline_s.num_milliseconds() as f64 / 1000.0).to_string(),
+            cell(&services.join("; ")),
+        ])?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// Spreadsheets run a cell that begins like a formula; a leading apostrophe makes it text.
+fn cell(text: &str) -> String {
+    let text = plain(text).replace('\n', " ");
+    if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text }
+}
+
+fn for_people(seen: &LastSeen) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["CHECKER", "PROVIDER", "STATE", "LAST HEARD (UTC)", "AGE", "DEADLINE", "SERVICES"]);
+    for line in &seen.checkers {
+        let state = match &line.reason {
+            Some(reason) => format!("{} ({reason})", line.state.word()),
+            None => line.state.word().to_owned(),
+        };
+        let heard = line.heard_at.map_or("never".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
+        let services: Vec<String> =
+            line.services.iter().map(|service| format!("{} {}", service.name, service.result)).collect();
+        let complaint = line.complaint.as_deref().map(|what| format!(" (! {what})")).unwrap_or_default();
+        table.add_row([
+            plain(&line.name),
+            plain(&line.provider),
+            state,
+            heard,
+            line.age_s.map_or("-".to_owned(), |age| span(chrono::TimeDelta::seconds(age))),
+            span(line.deadline_s),
+            plain(&format!("{}{complaint}", services.join(", "))),
+        ]);
+    }
+    let mut text = format!("{}\n\n", table.trim_fmt());
+    text.push_str(&match seen.heard_until {
+        Some(until) => format!(
+            "As of {}; mailbox read up to {}, {} ago.\n",
+            rfc3339(seen.as_of),
+            rfc3339(until),
+            span(seen.as_of - until)
+        ),
+        None => format!("As of {}; no mailbox was ever read to its end.\n", rfc3339(seen.as_of)),
+    });
+    if seen.provisional {
+        text.push_str("History is still being read: a checker shown as waiting may have written before.\n");
+    }
+    if seen.undelivered > 0 {
+        text.push_str(&format!("{} messages are not delivered yet.\n", seen.undelivered));
+    }
+    text
+}

@@ -1,0 +1,65 @@
+//! The table as it stood at an earlier moment, worked out from the reports the watchdog had seen by then.
+//!
+//! It uses the present configuration: a checker that was configured then and is not now does not appear.
+
+use anyhow::Result;
+
+use crate::config::{Checker, Config};
+use crate::ledger::Facts;
+use crate::store::Store;
+use crate::time::Time;
+use crate::verdict::Watch;
+use crate::view::{CheckerLine, LastSeen, checker_line};
+
+/// So many of a checker's reports decide its state: more than any run has mails, and enough to know what is usual.
+const REPORTS_MAX: u32 = 200;
+
+/// The last-seen table as of `time`.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen> {
+    let observed = store.observed_until(time)?;
+    let heard_until = observed.values().min().copied();
+    let lines: Result<Vec<CheckerLine>> = config
+        .checkers
+        .iter()
+        .map(|checker| {
+            let facts = facts_as_of(store, checker, time)?;
+            let watch = watch(config, &facts, &observed);
+            Ok(checker_line(checker, &facts, watch, time))
+        })
+        .collect();
+    Ok(LastSeen { as_of: time, heard_until, checkers: lines?, undelivered: 0, provisional: false })
+}
+
+/// What was known of a checker at `time`: only mails that the watchdog had seen by then.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn facts_as_of(store: &Store, checker: &Checker, time: Time) -> Result<Facts> {
+    let mut facts = Facts::new(checker);
+    facts.watched_since = store.watched_since(&checker.name)?.filter(|since| *since <= time);
+    let mut seen = store.observations_of(&checker.name, time, REPORTS_MAX)?;
+    seen.reverse();
+    for observation in &seen {
+        facts.observe(observation, checker);
+    }
+    Ok(facts)
+}
+
+fn watch(config: &Config, facts: &Facts, observed: &std::collections::BTreeMap<String, Time>) -> Watch {
+    let through = facts.newest_mailbox();
+    let heard_until = match through {
+        Some(mailbox) => observed.get(mailbox).copied(),
+        None => observed.values().max().copied(),
+    };
+    let blind_after = config
+        .mailboxes
+        .iter()
+        .filter(|mailbox| through.is_none_or(|name| name == mailbox.name))
+        .map(|mailbox| mailbox.blind_after)
+        .max()
+        .unwrap_or_default();
+    Watch { heard_until, blind_after, history_known: true, newest_known: true }
+}
