@@ -151,3 +151,5 @@ fn hops(block: &Block<'_>, notes: &mut Notes) -> Vec<Hop> {
     hops
 }
 
+#[cfg(test)]
+mod tests;
