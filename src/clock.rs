@@ -25,6 +25,12 @@ pub async fn sleep_until(time: DateTime<Utc>) {
     }
 }
 
+// tokio replaced this constructor by an unsafe one because not every type keeps its descriptor open; OwnedFd does.
+#[allow(deprecated)]
+fn watched(timer: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(timer, Interest::READABLE)
+}
+
 async fn wall_clock_timer(time: DateTime<Utc>) -> io::Result<()> {
     let timer = rustix::time::timerfd_create(
         TimerfdClockId::Realtime,
@@ -35,7 +41,7 @@ async fn wall_clock_timer(time: DateTime<Utc>) -> io::Result<()> {
     let at = Timespec { tv_sec: time.timestamp().max(0), tv_nsec: nanoseconds };
     let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
     rustix::time::timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once)?;
-    let timer: AsyncFd<OwnedFd> = AsyncFd::with_interest(timer, Interest::READABLE)?;
+    let timer = watched(timer)?;
     loop {
         let mut ready = timer.readable().await?;
         let mut expirations = [0; 8];

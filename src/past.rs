@@ -33,17 +33,22 @@ pub fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen>
     Ok(LastSeen { as_of: time, heard_until, checkers: lines?, undelivered: 0, provisional: false })
 }
 
-/// What was known of a checker at `time`: only mails that the watchdog had seen by then.
+/// What was known of a checker at `time`, and of the mailboxes that receive it.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn facts_as_of(store: &Store, checker: &Checker, time: Time) -> Result<Facts> {
+pub fn facts_and_watch(store: &Store, config: &Config, checker: &Checker, time: Time) -> Result<(Facts, Watch)> {
+    let facts = facts_as_of(store, checker, time)?;
+    let watch = watch(config, &facts, &store.observed_until(time)?);
+    Ok((facts, watch))
+}
+
+/// Only mails that the watchdog had seen by then.
+fn facts_as_of(store: &Store, checker: &Checker, time: Time) -> Result<Facts> {
     let mut facts = Facts::new(checker);
     facts.watched_since = store.watched_since(&checker.name)?.filter(|since| *since <= time);
-    let mut seen = store.observations_of(&checker.name, time, REPORTS_MAX)?;
-    seen.reverse();
-    for observation in &seen {
-        facts.observe(observation, checker);
+    for report in store.reports_of(&checker.name, time, REPORTS_MAX)?.iter().rev() {
+        facts.observe(&report.observation, checker);
     }
     Ok(facts)
 }

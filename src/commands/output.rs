@@ -67,7 +67,7 @@ fn cell(text: &str) -> String {
 
 fn for_people(seen: &LastSeen) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["CHECKER", "PROVIDER", "STATE", "LAST HEARD (UTC)", "AGE", "DEADLINE", "SERVICES"]);
     for line in &seen.checkers {
         let state = match &line.reason {

@@ -132,6 +132,11 @@ impl Facts {
         Some(self.grace_from.map_or(from, |grace| grace.max(from)))
     }
 
+    /// Received − sent as it usually is, once that is known: its clock's offset and the path's delay together.
+    pub fn usual_delay_ms(&self) -> Option<i64> {
+        self.arrivals.usual_delay_ms(self.rhythm())
+    }
+
     /// The mailbox that received it last.
     pub fn newest_mailbox(&self) -> Option<&str> {
         self.heard_through.iter().max_by_key(|(_, heard)| **heard).map(|(name, _)| name.as_str())

@@ -8,7 +8,7 @@ pub mod tokens;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::Checker;
 use crate::mail::{Hop, Mail};
@@ -45,7 +45,7 @@ impl Roster {
 }
 
 /// One mail, as the rules of the domain see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Understood {
     /// The one known checker it is addressed to.
     pub checker: Option<String>,
@@ -77,7 +77,7 @@ impl Understood {
 }
 
 /// Why a mail does not prove that a checker lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotHeard {
     /// Sent by a watchdog.

@@ -14,6 +14,7 @@ use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
 use lock::Lock;
+pub use read::{OtherMail, StoredReport};
 
 /// Marks a file as ours (SQLite's `application_id`): "BRWD".
 const APPLICATION_ID: i64 = 0x4252_5744;

@@ -10,18 +10,16 @@ use super::{Place, Store, millis, time_of};
 use crate::engine::Snapshot;
 use crate::imap::Cursor;
 use crate::intake::Key;
+use crate::ledger::{Facts, Observation};
 use crate::time::Time;
 
 /// A report as it was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredReport {
-    pub received: Time,
-    pub seen: Time,
     pub message_id: Option<String>,
-    pub place: Place,
+    pub folder: String,
     pub uid: u32,
-    /// The mail as understood, JSON.
-    pub content: String,
+    pub observation: Observation,
 }
 
 /// A mail that was nobody's report.
@@ -77,26 +75,47 @@ impl Store {
         Ok(statement.query_row([key], |_| Ok(())).optional()?.is_some())
     }
 
-    /// The latest reports of a checker received up to `until`, newest first.
+    /// The latest reports of a checker that the watchdog had seen at `until`, newest first.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or does not hold what this version wrote.
     pub fn reports_of(&self, checker: &str, until: Time, limit: u32) -> Result<Vec<StoredReport>> {
-        let mut statement = self.db.prepare(
-            "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, content FROM reports
-             WHERE checker = $1 AND received_ms <= $2 ORDER BY received_ms DESC, id DESC LIMIT $3",
+        let mut statement = self.db.prepare_cached(
+            "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, content, hops FROM reports
+             WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2
+             ORDER BY received_ms DESC, id DESC LIMIT $3",
         )?;
         let rows = statement.query_map(params![checker, millis(until), limit], |row| {
-            Ok(StoredReport {
-                received: time_of(row.get(0)?),
-                seen: time_of(row.get(1)?),
+            let report = StoredReport {
                 message_id: row.get(2)?,
-                place: Place { mailbox: row.get(3)?, folder: row.get(4)? },
+                folder: row.get(4)?,
                 uid: row.get(5)?,
-                content: row.get(6)?,
-            })
+                observation: Observation {
+                    mailbox: row.get(3)?,
+                    received: time_of(row.get(0)?),
+                    seen: time_of(row.get(1)?),
+                    mail: from_json(&row.get::<_, String>(6)?)?,
+                },
+            };
+            Ok((report, row.get::<_, String>(7)?))
         })?;
-        rows.collect::<rusqlite::Result<_>>().context("The reports cannot be read")
+        let whole = |row: rusqlite::Result<(StoredReport, String)>| {
+            let (mut report, hops) = row?;
+            report.observation.mail.received = from_json(&hops)?;
+            Ok(report)
+        };
+        rows.map(whole).collect::<rusqlite::Result<_>>().context("The reports cannot be read")
+    }
+
+    /// The first complete look with this checker in the configuration.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn watched_since(&self, checker: &str) -> Result<Option<Time>> {
+        let mut statement = self.db.prepare_cached("SELECT facts FROM checkers WHERE name = $1")?;
+        let text = statement.query_row([checker], |row| row.get::<_, String>(0)).optional()?;
+        let facts: Option<Facts> = text.map(|text| from_json(&text)).transpose()?;
+        Ok(facts.and_then(|facts| facts.watched_since))
     }
 
     /// How many mails are kept that were nobody's report, and the latest of them.
@@ -156,4 +175,9 @@ impl Store {
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
         rows.map(|row| serde_json::from_str(&row?).context("A stored incident or message is damaged")).collect()
     }
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    let kind = rusqlite::types::Type::Text;
+    serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error)))
 }

@@ -28,8 +28,9 @@ CREATE TABLE reports (
     sent_ms     INTEGER,
     received_ms INTEGER NOT NULL,
     seen_ms     INTEGER NOT NULL,
-    -- The mail as understood, JSON.
-    content     TEXT NOT NULL
+    -- The mail as understood, and its Received chain, JSON.
+    content     TEXT NOT NULL,
+    hops        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX reports_by_checker ON reports (checker, received_ms);
 

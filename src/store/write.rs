@@ -45,8 +45,9 @@ fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
         (Some(checker), None) => {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO reports
-                     (mail_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms, content)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+                     (mail_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms, content,
+                      hops)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
             )?;
             insert.execute(params![
                 taken.key,
@@ -59,6 +60,7 @@ fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
                 millis(seen.received),
                 millis(seen.seen),
                 json(&seen.mail)?,
+                json(&seen.mail.received)?,
             ])?;
         }
         (checker, reason) => {
