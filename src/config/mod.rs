@@ -2,12 +2,30 @@
 //!
 //! Order of precedence: command line > environment (`BRESSE_WATCHDOG_…`) > file > default.
 
-use std::collections::BTreeSet;
+pub mod duration;
+pub mod environment;
+
+mod channel;
+mod checker;
+mod document;
+mod load;
+mod mailbox;
+mod node;
+mod overlay;
+mod report;
+mod secret;
+mod section;
+mod server;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use secrecy::SecretString;
+
+pub use report::ConfigErrors;
 
 /// Everything the user configured, validated and with every default filled in.
 #[derive(Debug, Clone)]
@@ -26,6 +44,31 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
+}
+
+/// All that a configuration is made from; [`environment`] collects it.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// What the file holds.
+    pub text: &'a str,
+    /// The file's name as messages show it.
+    pub file: &'a str,
+    /// The whole environment: secrets may be in any variable.
+    pub environment: &'a BTreeMap<String, String>,
+    /// From the command line: key paths (`mailbox.host`, `channel.0.host`) and their values, in the form that the
+    /// environment's values have.
+    pub overrides: &'a [(String, String)],
+}
+
+impl Config {
+    /// Reads and validates a configuration, without touching anything outside of `sources`.
+    ///
+    /// # Errors
+    /// Every error that was found, not only the first. Where the text is not TOML, those that may only be a consequence
+    /// (missing, unknown and doubled keys) are left out.
+    pub fn load(sources: &Sources<'_>) -> Result<Self, ConfigErrors> {
+        load::load(sources)
+    }
 }
 
 /// One mailbox that is read by IMAP.
@@ -82,7 +125,7 @@ pub struct OAuth2 {
 }
 
 /// Where a secret comes from. `Debug` never shows one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Secret {
     /// Written in the file (warned about) or taken from the environment when the configuration was read.
     Value(SecretString),
@@ -155,3 +198,6 @@ pub struct Smtp {
     /// At least one.
     pub to: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! `[[checker]]`, and `[defaults]`, which holds for all of them.
+
+use std::ops::RangeInclusive;
+
+use chrono::TimeDelta;
+
+use super::report::{Place, Reported, quoted};
+use super::section::{Item, Section, Unique};
+use super::{Checker, Test, value};
+
+const MAX_CHECKERS: usize = 20_000;
+const MAX_ADDRESSES: usize = 100;
+const MAX_TESTS: usize = 1_000;
+
+const CYCLE: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::days(7);
+const DEFAULT_CYCLE: TimeDelta = TimeDelta::minutes(5);
+const MARGIN: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::days(1);
+const DEFAULT_MARGIN: TimeDelta = TimeDelta::seconds(60);
+const TIMEOUT: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::hours(1);
+const MISSED_CYCLES: RangeInclusive<u32> = 1..=100;
+const RESULTS_IN_A_ROW: RangeInclusive<u32> = 1..=10;
+
+type Setting<T> = Result<Option<T>, Reported>;
+
+/// The keys of `[[checker]]` that `[defaults]` may hold too.
+struct Settings {
+    provider: Setting<String>,
+    tests: Setting<Vec<Test>>,
+    cycle: Setting<TimeDelta>,
+    mail_path_margin: Setting<TimeDelta>,
+    missed_cycles: Setting<u32>,
+    nok_after: Setting<u32>,
+    ok_after: Setting<u32>,
+}
+
+impl Settings {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            provider: section.optional("provider", |item| value::name(&item)),
+            tests: section.optional("tests", tests),
+            cycle: section.optional("cycle", |item| item.duration(CYCLE)),
+            mail_path_margin: section.optional("mail_path_margin", |item| item.duration(MARGIN)),
+            missed_cycles: section.optional("missed_cycles", |item| item.integer(MISSED_CYCLES)),
+            nok_after: section.optional("nok_after", |item| item.integer(RESULTS_IN_A_ROW)),
+            ok_after: section.optional("ok_after", |item| item.integer(RESULTS_IN_A_ROW)),
+        }
+    }
+
+    /// When the table could not be read at all.
+    fn unknown(reported: Reported) -> Self {
+        Self {
+            provider: Err(reported),
+            tests: Err(reported),
+            cycle: Err(reported),
+            mail_path_margin: Err(reported),
+            missed_cycles: Err(reported),
+            nok_after: Err(reported),
+            ok_after: Err(reported),
+        }
+    }
+
+    /// These settings, and the others where these say nothing.
+    fn or(self, others: &Self) -> Self {
+        fn or<T: Clone>(own: Setting<T>, other: &Setting<T>) -> Setting<T> {
+            if let Ok(None) = own { other.clone() } else { own }
+        }
+        Self {
+            provider: or(self.provider, &others.provider),
+            tests: or(self.tests, &others.tests),
+            cycle: or(self.cycle, &others.cycle),
+            mail_path_margin: or(self.mail_path_margin, &others.mail_path_margin),
+            missed_cycles: or(self.missed_cycles, &others.missed_cycles),
+            nok_after: or(self.nok_after, &others.nok_after),
+            ok_after: or(self.ok_after, &others.ok_after),
+        }
+    }
+}
+
+/// What all checkers are read with.
+struct Common {
+    defaults: Settings,
+    /// Of the first mailbox.
+    user: Result<String, Reported>,
+    names: Unique,
+    addresses: Unique,
+}
+
+/// `user` is that of the first mailbox.
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    user: Result<String, Reported>,
+) -> Result<Vec<Checker>, Reported> {
+    let defaults = match root.subsection("defaults", "[defaults]") {
+        Ok(mut section) => {
+            let defaults = Settings::read(&mut section);
+            section.finish();
+            defaults
+        }
+        Err(reported) => Settings::unknown(reported),
+    };
+    let mut common = Common { defaults, user, names: Unique::default(), addresses: Unique::default() };
+    let checkers = root.optional("checker", |item| {
+        item.list(1..=MAX_CHECKERS, |element| read(element.section("[[checker]]")?, &mut common))
+    })?;
+    checkers
+        .ok_or_else(|| root.missing("checker", "there is no [[checker]]; the watchdog has nothing to watch"))
+}
+
+fn read(mut section: Section<'_>, common: &mut Common) -> Result<Checker, Reported> {
+    let name = section.required("name", |item| {
+        let name = value::name(&item)?;
+        common.names.claim_item(&name, &item)?;
+        Ok(name)
+    });
+    let own = Settings::read(&mut section);
+    let addresses = addresses(&mut section, &name, common);
+    let settings = own.or(&common.defaults);
+    let provider = settings.provider.and_then(|provider| {
+        provider.ok_or_else(|| {
+            section.missing("provider", "this required key is missing from [[checker]] and from [defaults]")
+        })
+    });
+    if let Ok(None) = settings.tests {
+        let sentence = "without tests only the rhythm is watched; write tests = [] if that is meant";
+        section.report.warn(&section.place_of("tests"), sentence);
+    }
+    section.finish();
+    Ok(Checker {
+        name: name?,
+        provider: provider?,
+        addresses: addresses?,
+        tests: settings.tests?.unwrap_or_default(),
+        cycle: settings.cycle?.unwrap_or(DEFAULT_CYCLE),
+        mail_path_margin: settings.mail_path_margin?.unwrap_or(DEFAULT_MARGIN),
+        missed_cycles: settings.missed_cycles?.unwrap_or(1),
+        nok_after: settings.nok_after?.unwrap_or(1),
+        ok_after: settings.ok_after?.unwrap_or(1),
+    })
+}
+
+fn addresses(
+    section: &mut Section<'_>,
+    name: &Result<String, Reported>,
+    common: &mut Common,
+) -> Result<Vec<String>, Reported> {
+    let given = section.optional("address", |item| {
+        item.one_or_list(1..=MAX_ADDRESSES, |item| {
+            let address = value::mail_address(&item)?;
+            common.addresses.claim_item(&address, &item)?;
+            Ok(address)
+        })
+    })?;
+    match given {
+        Some(addresses) => Ok(addresses),
+        None => default_address(section, name.as_deref(), common).map(|address| vec![address]),
+    }
+}
+
+fn default_address(
+    section: &Section<'_>,
+    name: Result<&str, &Reported>,
+    common: &mut Common,
+) -> Result<String, Reported> {
+    let name = name.map_err(|reported| *reported)?;
+    let domain =
+        common.user.as_ref().map_err(|reported| *reported)?.rsplit_once('@').map(|(_, domain)| domain);
+    let address = domain.map(|domain| format!("{name}+monitor@{domain}").to_lowercase());
+    let Some(address) = address.filter(|address| value::is_mail_address(address)) else {
+        let sentence = "this key is needed: no address can be made from this name and the mailbox's user";
+        return Err(section.missing("address", sentence));
+    };
+    match common.addresses.claim(&address, &section.place_of("name")) {
+        Ok(()) => Ok(address),
+        Err(Place { origin, path }) => Err(section.wrong(
+            "address",
+            format!("the default {} is already used by {path} {}", quoted(&address), origin.reference()),
+        )),
+    }
+}
+
+fn tests(item: Item<'_>) -> Result<Vec<Test>, Reported> {
+    let mut services = Unique::default();
+    item.list(0..=MAX_TESTS, |item| {
+        let mut section = item.section("the test")?;
+        let service = section.required("service", |item| {
+            let service = value::service(&item)?;
+            services.claim_item(&service, &item)?;
+            Ok(service)
+        });
+        let timeout = section.required("timeout", |item| item.duration(TIMEOUT));
+        section.finish();
+        Ok(Test { service: service?, timeout: timeout? })
+    })
+}

@@ -1,0 +1,77 @@
+//! The whole file: its tables in turn, and `[watchdog]`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use chrono_tz::{TZ_VARIANTS, Tz};
+
+use super::report::{Report, Reported, quoted};
+use super::section::{Item, Section, nearest};
+use super::{Config, ConfigErrors, Sources, channel, checker, document, mailbox, overlay, value};
+
+const DEFAULT_STATE: &str = "watchdog.db";
+
+pub(super) fn load(sources: &Sources<'_>) -> Result<Config, ConfigErrors> {
+    let report = Report::default();
+    let config = read(sources, &report);
+    let (mut config, warnings) = report.close(sources.file, config)?;
+    config.warnings = warnings;
+    Ok(config)
+}
+
+fn read(sources: &Sources<'_>, report: &Report) -> Result<Config, Reported> {
+    let Sources { text, environment, overrides, .. } = *sources;
+    let tree = overlay::apply(document::parse(text, report), environment, overrides, report);
+    let first_user = mailbox::first_user(&tree);
+    let mut root = Section::root(tree, report);
+
+    let watchdog = root.subsection("watchdog", "[watchdog]").and_then(watchdog);
+    let mailboxes = mailbox::read_all(&mut root, environment);
+    let user = match (first_user, &mailboxes) {
+        (Some(user), _) => Ok(user),
+        (None, Ok(mailboxes)) => Ok(mailboxes.first().map(|first| first.user.clone()).unwrap_or_default()),
+        (None, Err(reported)) => Err(*reported),
+    };
+    let checkers = checker::read_all(&mut root, user);
+    let channels = channel::read_all(&mut root, environment);
+    root.finish();
+
+    let (name, state, timezone) = watchdog?;
+    Ok(Config {
+        name,
+        state,
+        timezone,
+        mailboxes: mailboxes?,
+        checkers: checkers?,
+        channels: channels?,
+        warnings: Vec::new(),
+    })
+}
+
+fn watchdog(mut section: Section<'_>) -> Result<(String, PathBuf, Tz), Reported> {
+    let name = section.required("name", |item| value::name(&item));
+    let state = section.optional("state", |item| state(&item));
+    let timezone = section.optional("timezone", |item| timezone(&item));
+    section.finish();
+    Ok((name?, state?.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)), timezone?.unwrap_or(Tz::UTC)))
+}
+
+fn state(item: &Item<'_>) -> Result<PathBuf, Reported> {
+    let text = value::line(item)?;
+    match text.strip_prefix("sqlite:") {
+        None | Some("") => Err(item.wrong(format!("{} is not of the form sqlite:PATH", quoted(&text)))),
+        // It would become a file in the root directory.
+        Some(path) if path.starts_with("//") => {
+            Err(item.wrong("a path and not a URL follows sqlite:, so write it without the double slash"))
+        }
+        Some(path) => Ok(PathBuf::from(path)),
+    }
+}
+
+fn timezone(item: &Item<'_>) -> Result<Tz, Reported> {
+    let text = item.text()?;
+    Tz::from_str(text).map_err(|_| {
+        let names: Vec<&str> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+        item.wrong(format!("{} is not a time zone{}", quoted(text), nearest(text, &names)))
+    })
+}

@@ -1,0 +1,173 @@
+//! `[mailbox]`, or several `[[mailbox]]`.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::node::{Content, Node, Table};
+use super::report::{Reported, quoted};
+use super::section::{Item, Section, Unique};
+use super::{Login, Mailbox, OAuth2, secret, server, value};
+
+const MAX_MAILBOXES: usize = 100;
+const MAX_FOLDERS: usize = 100;
+
+const POLL: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::hours(1);
+const DEFAULT_POLL: TimeDelta = TimeDelta::seconds(60);
+const BLIND_AFTER: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::days(1);
+const DEFAULT_BLIND_AFTER: TimeDelta = TimeDelta::minutes(3);
+
+/// Alarms about the only mailbox are `MONITOR_Mailbox.NOK`.
+const ONLY_NAME: &str = "MONITOR";
+
+/// Microsoft 365, the service these mailboxes are usually at.
+const DEFAULT_SCOPE: &str = "https://outlook.office365.com/.default";
+
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<Mailbox>, Reported> {
+    let found = root.optional("mailbox", |item| {
+        if !item.is_list() {
+            return Ok(vec![read(item.section("[mailbox]")?, None, environment)?]);
+        }
+        let mut names = Unique::default();
+        // How many there are decides whether a name is needed, so the tables come first and their keys after.
+        let sections = item.list(1..=MAX_MAILBOXES, |element| element.section("[[mailbox]]"))?;
+        let several = sections.len() > 1;
+        let mailboxes: Vec<_> = sections
+            .into_iter()
+            .map(|section| read(section, several.then_some(&mut names), environment))
+            .collect();
+        mailboxes.into_iter().collect()
+    })?;
+    found.ok_or_else(|| root.missing("mailbox", "there is no [mailbox]; the watchdog needs one to read"))
+}
+
+/// `names` holds those of the other mailboxes, if there are any.
+fn read(
+    mut section: Section<'_>,
+    names: Option<&mut Unique>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Mailbox, Reported> {
+    let name = match names {
+        None => section
+            .optional("name", |item| value::name(&item))
+            .map(|name| name.unwrap_or_else(|| ONLY_NAME.to_owned())),
+        Some(names) => section.required("name", |item| {
+            let name = value::name(&item)?;
+            names.claim_item(&name, &item)?;
+            Ok(name)
+        }),
+    };
+    let server = server::read(&mut section, &server::IMAP);
+    let user = section.required("user", |item| value::line(&item));
+    let login = login(&mut section, environment);
+    let folders = section.optional("folders", folders);
+    let poll = section.optional("poll", |item| item.duration(POLL));
+    let blind_after = section.optional("blind_after", |item| item.duration(BLIND_AFTER));
+    section.finish();
+    Ok(Mailbox {
+        name: name?,
+        server: server?,
+        user: user?,
+        login: login?,
+        folders: folders?.unwrap_or_else(|| vec!["INBOX".to_owned()]),
+        poll: poll?.unwrap_or(DEFAULT_POLL),
+        blind_after: blind_after?.unwrap_or(DEFAULT_BLIND_AFTER),
+    })
+}
+
+fn login(section: &mut Section<'_>, environment: &BTreeMap<String, String>) -> Result<Login, Reported> {
+    let password = section.optional("password", |item| secret::read(item, environment));
+    let oauth2 = section.optional("oauth2", |item| oauth2(item, environment));
+    match (password?, oauth2?) {
+        (Some(password), None) => Ok(Login::Password(password)),
+        (None, Some(oauth2)) => Ok(Login::OAuth2(oauth2)),
+        (Some(_), Some(_)) => Err(section.wrong("oauth2", "give either password or oauth2, not both")),
+        (None, None) => Err(section.missing("password", "either password or oauth2 is required")),
+    }
+}
+
+fn oauth2(item: Item<'_>, environment: &BTreeMap<String, String>) -> Result<OAuth2, Reported> {
+    let mut section = item.section("oauth2")?;
+    let token_url = section.required("token_url", |item| token_url(&item));
+    let client_id = section.required("client_id", |item| value::line(&item));
+    let client_secret = section.required("client_secret", |item| secret::read(item, environment));
+    let scope = section.optional("scope", |item| value::line(&item));
+    let expires = section.optional("client_secret_expires", |item| moment(&item));
+    section.finish();
+    Ok(OAuth2 {
+        token_url: token_url?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        scope: scope?.unwrap_or_else(|| DEFAULT_SCOPE.to_owned()),
+        client_secret_expires: expires?,
+    })
+}
+
+/// The client secret is sent there, so only TLS will do. The URL is not quoted: it may hold a password.
+fn token_url(item: &Item<'_>) -> Result<String, Reported> {
+    let text = value::line(item)?;
+    let Ok(url) = reqwest::Url::parse(&text) else {
+        return Err(item.wrong("must be a URL that begins with https://"));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(item.wrong("must not hold a user or a password"));
+    }
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    match url.scheme() {
+        "https" => Ok(text),
+        "http" if value::is_loopback(host) => Ok(text),
+        _ => Err(item.wrong("must begin with https:// (http:// is allowed for loopback addresses only)")),
+    }
+}
+
+/// RFC 3339, or a day, which stands for its first moment in UTC.
+fn moment(item: &Item<'_>) -> Result<DateTime<Utc>, Reported> {
+    let text = item.date()?;
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Ok(moment.to_utc());
+    }
+    match text.parse::<NaiveDate>() {
+        Ok(day) => Ok(day.and_time(chrono::NaiveTime::MIN).and_utc()),
+        Err(_) => {
+            Err(item
+                .wrong(format!("{} is not a date; write 2027-01-31 or 2027-01-31T12:00:00Z", quoted(text))))
+        }
+    }
+}
+
+fn folders(item: Item<'_>) -> Result<Vec<String>, Reported> {
+    let mut seen: Vec<String> = Vec::new();
+    item.list(1..=MAX_FOLDERS, |item| {
+        let mut folder = value::line(&item)?;
+        // The one mailbox name without regard to case (RFC 3501, section 5.1).
+        if folder.eq_ignore_ascii_case("INBOX") {
+            folder.make_ascii_uppercase();
+        }
+        if seen.contains(&folder) {
+            return Err(item.wrong(format!("{} is listed twice", quoted(&folder))));
+        }
+        seen.push(folder.clone());
+        Ok(folder)
+    })
+}
+
+/// The first mailbox's user before anything is validated, so that an error elsewhere in the mailbox does not hide those
+/// of the checkers, whose default addresses are made from it.
+pub(super) fn first_user(root: &Table) -> Option<String> {
+    let table = match &root.get("mailbox")?.content {
+        Content::Table(table) => table,
+        Content::List(list) => match list.first() {
+            Some(Node { content: Content::Table(table), .. }) => table,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match &table.get("user")?.content {
+        Content::Text(user) => Some(user.clone()),
+        _ => None,
+    }
+}

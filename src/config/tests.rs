@@ -1,0 +1,377 @@
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../watchdog.toml");
+
+const WATCHDOG: &str = "[watchdog]\nname = \"bresse8\"\n";
+const MAILBOX: &str = "[mailbox]\nhost = \"imap.example\"\nuser = \"Monitor@Domain.com\"\npassword = { env = \"IMAP_PASSWORD\" }\n";
+const CHECKER: &str = "[[checker]]\nname = \"Bresse1\"\nprovider = \"free\"\ntests = []\n";
+const CHANNEL: &str = "[[channel]]\nname = \"mail\"\ntype = \"smtp\"\nhost = \"smtp.example\"\n\
+                       from = \"a@example.com\"\nto = [\"b@example.com\"]\n";
+
+fn load_with(
+    text: &str,
+    variables: &[(&str, &str)],
+    overrides: &[(&str, &str)],
+) -> Result<Config, ConfigErrors> {
+    let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let mut environment: BTreeMap<String, String> = own(variables).into_iter().collect();
+    environment.entry("IMAP_PASSWORD".to_owned()).or_insert_with(|| "imap-secret".to_owned());
+    environment.insert("SMTP_PASSWORD".to_owned(), "smtp-secret".to_owned());
+    environment.insert("IMAP_CLIENT_SECRET".to_owned(), "client-secret".to_owned());
+    let overrides = own(overrides);
+    Config::load(&Sources { text, file: "w.toml", environment: &environment, overrides: &overrides })
+}
+
+fn load(text: &str) -> Config {
+    load_with(text, &[], &[]).unwrap()
+}
+
+fn smallest() -> String {
+    [WATCHDOG, MAILBOX, CHECKER, CHANNEL].concat()
+}
+
+fn smtp(channel: &Channel) -> &Smtp {
+    let ChannelKind::Smtp(smtp) = &channel.kind;
+    smtp
+}
+
+fn secret(login: &Login) -> &str {
+    match login {
+        Login::Password(Secret::Value(secret)) => secret.expose_secret(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_default_is_filled_in() {
+    let config = load(&smallest());
+    assert_eq!(config.state, PathBuf::from("watchdog.db"));
+    assert_eq!(config.timezone, Tz::UTC);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+
+    let [mailbox] = config.mailboxes.as_slice() else { panic!() };
+    assert_eq!(
+        (mailbox.name.as_str(), mailbox.folders.as_slice()),
+        ("MONITOR", ["INBOX".to_owned()].as_slice())
+    );
+    assert_eq!((mailbox.server.port, mailbox.server.tls), (993, Tls::Implicit));
+    assert_eq!((mailbox.poll, mailbox.blind_after), (TimeDelta::seconds(60), TimeDelta::minutes(3)));
+    assert_eq!(secret(&mailbox.login), "imap-secret");
+
+    let checker = Checker {
+        name: "Bresse1".to_owned(),
+        provider: "free".to_owned(),
+        addresses: vec!["bresse1+monitor@domain.com".to_owned()],
+        tests: vec![],
+        cycle: TimeDelta::minutes(5),
+        mail_path_margin: TimeDelta::seconds(60),
+        missed_cycles: 1,
+        nok_after: 1,
+        ok_after: 1,
+    };
+    assert_eq!(config.checkers, [checker]);
+
+    let [channel] = config.channels.as_slice() else { panic!() };
+    assert_eq!((channel.fallback, channel.spacing), (false, TimeDelta::zero()));
+    assert_eq!(channel.events, BTreeSet::from([Event::Checker, Event::Service, Event::Mailbox]));
+    assert_eq!((smtp(channel).server.port, smtp(channel).login.is_none()), (465, true));
+}
+
+#[test]
+fn the_shipped_example_loads_without_a_warning() {
+    let config = load(EXAMPLE);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert_eq!((config.name.as_str(), config.timezone), ("bresse8", Tz::Europe__Paris));
+    assert_eq!(config.checkers.len(), 2);
+    assert_eq!(config.checkers[0].tests[1].timeout, TimeDelta::seconds(30));
+}
+
+/// The settings that the example leaves out, written in.
+fn example_in_full() -> String {
+    let mut text = String::new();
+    for line in EXAMPLE.lines().filter(|line| *line != "password = { env = \"IMAP_PASSWORD\" }") {
+        let setting =
+            line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        text.push_str(setting.unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn what_the_shipped_example_leaves_out_are_the_defaults() {
+    let (short, full) = (load(EXAMPLE), load(&example_in_full()));
+    assert_eq!((&full.state, &full.checkers), (&short.state, &short.checkers));
+    let (mailbox, default) = (&full.mailboxes[0], &short.mailboxes[0]);
+    assert_eq!((&mailbox.name, &mailbox.folders), (&default.name, &default.folders));
+    assert_eq!((mailbox.poll, mailbox.blind_after), (default.poll, default.blind_after));
+    assert_eq!((mailbox.server.port, mailbox.server.tls), (default.server.port, default.server.tls));
+    let (channel, default) = (&full.channels[0], &short.channels[0]);
+    assert_eq!((channel.fallback, channel.spacing), (default.fallback, default.spacing));
+    assert_eq!(channel.events, default.events);
+    assert_eq!(smtp(channel).server.port, smtp(default).server.port);
+    // Those that are examples, and the alternative that is not the default.
+    assert_eq!(mailbox.server.ca_file, Some(PathBuf::from("/etc/ssl/private-ca.pem")));
+    assert_eq!(mailbox.server.pin_sha256.map(|pin| pin[0]), Some(0x0f));
+    let Login::OAuth2(oauth2) = &mailbox.login else { panic!("{:?}", mailbox.login) };
+    assert_eq!(oauth2.client_secret_expires.unwrap().to_rfc3339(), "2027-11-30T00:00:00+00:00");
+}
+
+#[test]
+fn the_shipped_example_shows_every_known_key() {
+    for key in [
+        "name",
+        "state",
+        "timezone",
+        "host",
+        "port",
+        "tls",
+        "ca_file",
+        "pin_sha256",
+        "user",
+        "password",
+        "oauth2",
+        "folders",
+        "poll",
+        "blind_after",
+        "cycle",
+        "mail_path_margin",
+        "missed_cycles",
+        "nok_after",
+        "ok_after",
+        "provider",
+        "address",
+        "tests",
+        "type",
+        "from",
+        "to",
+        "fallback",
+        "events",
+        "spacing",
+        "repeat",
+    ] {
+        let shown =
+            EXAMPLE.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
+        assert!(shown, "{key}");
+    }
+}
+
+#[test]
+fn defaults_hold_for_checkers_that_do_not_set_a_key() {
+    let defaults = "[defaults]\ncycle = \"10m\"\nmissed_cycles = 2\nprovider = \"ovh\"\nnok_after = 3\nok_after = 4\n\
+                    mail_path_margin = \"500ms\"\ntests = [{ service = \"A b.é\", timeout = \"0s\" }]\n";
+    let own = "[[checker]]\nname = \"two\"\ncycle = \"1m\"\nprovider = \"free\"\ntests = []\naddress = \"X@Y.example\"\n";
+    let text = [WATCHDOG, MAILBOX, defaults, "[[checker]]\nname = \"one\"\n", own, CHANNEL].concat();
+    let [one, two] = load(&text).checkers.try_into().unwrap();
+    assert_eq!((one.cycle, one.mail_path_margin), (TimeDelta::minutes(10), TimeDelta::milliseconds(500)));
+    assert_eq!((one.missed_cycles, one.nok_after, one.ok_after, one.provider.as_str()), (2, 3, 4, "ovh"));
+    assert_eq!(one.tests, [Test { service: "A b.é".to_owned(), timeout: TimeDelta::zero() }]);
+    assert_eq!((two.cycle, two.missed_cycles, two.provider.as_str()), (TimeDelta::minutes(1), 2, "free"));
+    assert_eq!((two.tests.len(), two.addresses.as_slice()), (0, ["x@y.example".to_owned()].as_slice()));
+}
+
+#[test]
+fn several_mailboxes_are_read_and_the_first_gives_the_domain() {
+    let first = MAILBOX.replace("[mailbox]", "[[mailbox]]\nname = \"one\"");
+    let second = MAILBOX.replace("[mailbox]", "[[mailbox]]\nname = \"two\"").replace("Domain", "other");
+    let config = load(&[WATCHDOG, &first, &second, CHECKER, CHANNEL].concat());
+    let names: Vec<&str> = config.mailboxes.iter().map(|mailbox| mailbox.name.as_str()).collect();
+    assert_eq!(names, ["one", "two"]);
+    assert_eq!(config.checkers[0].addresses, ["bresse1+monitor@domain.com"]);
+}
+
+#[test]
+fn a_single_mailbox_in_double_brackets_needs_no_name() {
+    let mailbox = MAILBOX.replace("[mailbox]", "[[mailbox]]");
+    assert_eq!(load(&[WATCHDOG, &mailbox, CHECKER, CHANNEL].concat()).mailboxes[0].name, "MONITOR");
+}
+
+#[test]
+fn the_port_follows_the_protection() {
+    let text = smallest().replace("host = ", "tls = \"starttls\"\nhost = ");
+    let config = load(&text);
+    assert_eq!((config.mailboxes[0].server.port, smtp(&config.channels[0]).server.port), (143, 587));
+}
+
+#[test]
+fn plain_text_is_allowed_to_loopback_addresses() {
+    for host in ["127.0.0.1", "127.8.9.1", "::1", "localhost", "LOCALHOST"] {
+        let text = smallest().replace("imap.example\"", &format!("{host}\"\ntls = \"plain\"\nport = 1143"));
+        let server = &load(&text).mailboxes[0].server;
+        assert_eq!((server.tls, server.port), (Tls::Plain, 1143));
+    }
+    for host in ["localhost.example", "128.0.0.1", "::2", "0.0.0.0"] {
+        let text = smallest().replace("imap.example\"", &format!("{host}\"\ntls = \"plain\""));
+        assert!(load_with(&text, &[], &[]).is_err(), "{host}");
+    }
+}
+
+#[test]
+fn the_command_line_stands_above_the_environment_and_both_above_the_file() {
+    let text = smallest().replace("[mailbox]", "[mailbox]\nport = 1\npoll = \"1s\"\nblind_after = \"1s\"");
+    let variables = [("BRESSE_WATCHDOG_MAILBOX__PORT", "2"), ("BRESSE_WATCHDOG_MAILBOX__POLL", "2s")];
+    let config = load_with(&text, &variables, &[("mailbox.port", "3")]).unwrap();
+    let mailbox = &config.mailboxes[0];
+    assert_eq!((mailbox.server.port, mailbox.poll), (3, TimeDelta::seconds(2)));
+    assert_eq!(mailbox.blind_after, TimeDelta::seconds(1));
+}
+
+#[test]
+fn the_environment_alone_can_hold_a_configuration() {
+    let variables = [
+        ("BRESSE_WATCHDOG_WATCHDOG__NAME", "8"),
+        ("BRESSE_WATCHDOG_MAILBOX__HOST", "imap.example"),
+        ("BRESSE_WATCHDOG_MAILBOX__USER", "monitor@domain.com"),
+        ("BRESSE_WATCHDOG_MAILBOX__PASSWORD__ENV", "BRESSE_WATCHDOG_PASSWORD"),
+        ("BRESSE_WATCHDOG_PASSWORD", "12345"),
+        ("BRESSE_WATCHDOG_MAILBOX__FOLDERS", "INBOX"),
+        ("BRESSE_WATCHDOG_CHECKER__0__NAME", "bresse1"),
+        ("BRESSE_WATCHDOG_CHECKER__0__PROVIDER", "free"),
+        ("BRESSE_WATCHDOG_CHECKER__0__TESTS", "[{ service = \"A\", timeout = \"5s\" }]"),
+        ("BRESSE_WATCHDOG_CHANNEL__0__NAME", "mail"),
+        ("BRESSE_WATCHDOG_CHANNEL__0__TYPE", "smtp"),
+        ("BRESSE_WATCHDOG_CHANNEL__0__HOST", "smtp.example"),
+        ("BRESSE_WATCHDOG_CHANNEL__0__FALLBACK", "false"),
+        ("BRESSE_WATCHDOG_CHANNEL__0__FROM", "a@example.com"),
+        ("BRESSE_WATCHDOG_CHANNEL__0__TO__0", "b@example.com"),
+        ("BRESSE_WATCHDOG_CHANNEL__0__TO__1", "c@example.com"),
+        ("BRESSE_WATCHDOG_CONFIG", "elsewhere.toml"),
+        ("BRESSE_WATCHDOG_LOG", "debug"),
+    ];
+    let config = load_with("", &variables, &[]).unwrap();
+    // What looks like a number stays text where text is wanted.
+    assert_eq!((config.name.as_str(), secret(&config.mailboxes[0].login)), ("8", "12345"));
+    assert_eq!(config.checkers[0].tests[0].service, "A");
+    assert_eq!(smtp(&config.channels[0]).to, ["b@example.com", "c@example.com"]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn an_index_counts_as_a_number_so_that_ten_entries_can_be_added() {
+    let mut variables = Vec::new();
+    for index in 1..=11 {
+        variables.push((format!("BRESSE_WATCHDOG_CHECKER__{index}__NAME"), format!("more{index}")));
+        variables.push((format!("BRESSE_WATCHDOG_CHECKER__{index}__PROVIDER"), "ovh".to_owned()));
+    }
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let config = load_with(&smallest(), &variables, &[]).unwrap();
+    assert_eq!((config.checkers.len(), config.checkers[11].name.as_str()), (12, "more11"));
+}
+
+#[test]
+fn kubernetes_variables_of_a_service_with_our_name_are_not_ours() {
+    let variables = [
+        ("BRESSE_WATCHDOG_SERVICE_HOST", "10.0.0.1"),
+        ("BRESSE_WATCHDOG_SERVICE_PORT_HTTP", "8080"),
+        ("BRESSE_WATCHDOG_PORT", "tcp://10.0.0.1:8080"),
+        ("BRESSE_WATCHDOG_PORT_8080_TCP_ADDR", "10.0.0.1"),
+    ];
+    load_with(&smallest(), &variables, &[]).unwrap();
+}
+
+#[test]
+fn an_error_on_the_command_line_says_so() {
+    let errors = load_with(&smallest(), &[], &[("mailbox.port", "x"), ("mailbox.port2", "1")]).unwrap_err();
+    let expected = [
+        "command line: mailbox.port: must be a number, not text",
+        "command line: mailbox.port2: unknown key in [mailbox]; the nearest known one is \"port\"",
+    ];
+    assert_eq!(errors.messages(), expected);
+}
+
+#[test]
+fn unwise_settings_are_warned_about_with_their_line() {
+    let mailbox = MAILBOX.replace("{ env = \"IMAP_PASSWORD\" }", "\"hunter2\"");
+    let checker = CHECKER.replace("tests = []\n", "");
+    let fallback = [CHANNEL, "fallback = true\n"].concat();
+    let config = load(&[WATCHDOG, &mailbox, &checker, &fallback].concat());
+    let expected = [
+        "w.toml:6: mailbox.password: the secret stands in plain text; write { env = \"NAME\" } or { file = \"PATH\" } instead",
+        "w.toml:7: checker[0].tests: without tests only the rhythm is watched; write tests = [] if that is meant",
+        "w.toml:10: channel: there is no [[channel]] without fallback = true, so no alarm reaches anybody",
+    ];
+    assert_eq!(config.warnings, expected);
+}
+
+#[test]
+fn a_plain_password_from_the_environment_is_not_warned_about() {
+    let config = load_with(&smallest(), &[("BRESSE_WATCHDOG_MAILBOX__PASSWORD", "hunter2")], &[]).unwrap();
+    assert_eq!(secret(&config.mailboxes[0].login), "hunter2");
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn no_debug_output_and_no_warning_holds_a_secret() {
+    let channel =
+        [CHANNEL, "user = \"u\"\npassword = { command = [\"vault\", \"--token=hunter2\"] }\n"].concat();
+    for password in [
+        "password = \"hunter2\"",
+        "password = { env = \"SECRET\" }",
+        "oauth2 = { token_url = \"https://x/\", client_id = \"c\", client_secret = \"hunter2\" }",
+    ] {
+        let mailbox = MAILBOX.replace("password = { env = \"IMAP_PASSWORD\" }", password);
+        let text = [WATCHDOG, &mailbox, CHECKER, &channel].concat();
+        let config = load_with(&text, &[("SECRET", "hunter2")], &[]).unwrap();
+        let debug = format!("{config:?} {config:#?}");
+        assert!(debug.contains("REDACTED") && debug.contains("vault"), "{debug}");
+        assert!(!debug.contains("hunter2"), "{debug}");
+    }
+}
+
+#[test]
+fn no_error_holds_a_secret() {
+    for password in [
+        "password = hunter2",
+        "password = \"hunter2",
+        "password = [\"hunter2\"]",
+        "password = { plain = \"hunter2\" }",
+        "password = { env = \"hunter2!\" }",
+        "password = { env = [\"hunter2\"] }",
+        "password = \"hunter2\\n\"",
+        "password = { command = [\"vault\", \"hunter2\\n\"] }",
+        "password = '''hunter2",
+        "password = \"a\"\npassword = \"hunter2\"",
+        "password \"hunter2\"",
+        "oauth2 = \"hunter2\"",
+        "oauth2 = { token_url = \"ftp://x:hunter2@x\", client_id = [\"hunter2\"], client_secret = { file = [\"hunter2\"] } }",
+    ] {
+        let mailbox = MAILBOX.replace("password = { env = \"IMAP_PASSWORD\" }", password);
+        let errors = load_with(&[WATCHDOG, &mailbox, CHECKER, CHANNEL].concat(), &[], &[]).unwrap_err();
+        assert!(!format!("{errors} {errors:?}").contains("hunter2"), "{errors}");
+    }
+}
+
+#[test]
+fn twenty_thousand_checkers_are_allowed_and_one_more_is_not() {
+    let checkers = |count: usize| -> String {
+        let block =
+            |index| format!("[[checker]]\nname = \"bresse{index}\"\nprovider = \"free\"\ntests = []\n");
+        [WATCHDOG.to_owned(), MAILBOX.to_owned(), (1..=count).map(block).collect(), CHANNEL.to_owned()]
+            .concat()
+    };
+    assert_eq!(load(&checkers(20_000)).checkers.len(), 20_000);
+    let errors = load_with(&checkers(20_001), &[], &[]).unwrap_err();
+    assert_eq!(errors.messages(), ["w.toml:7: checker: the list has 20001 entries; 1 to 20000 are allowed"]);
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_no_error() {
+    let text = format!("\u{feff}{}", smallest().replace('\n', "\r\n"));
+    load(&text);
+    let errors = load_with(&text.replace("free", ""), &[], &[]).unwrap_err();
+    assert_eq!(errors.messages(), ["w.toml:9: checker[0].provider: must not be empty"]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "(\\[\\[?|\\]\\]?|[a-z]{1,3}|mailbox|checker|=|\"|'''|\\{|\\}|,|\\.|#|\n| |[0-9é\u{1}]){0,60}") {
+        if let Err(errors) = load_with(&text, &[("BRESSE_WATCHDOG_CHECKER__0__NAME", &text.replace('\0', ""))], &[]) {
+            proptest::prop_assert!(!errors.messages().is_empty());
+        }
+    }
+}
