@@ -1,6 +1,23 @@
 //! Mail bytes → [`Mail`]: what the rules need to know of one mail, decoded and bounded. Pure.
 
+mod address;
+mod body;
+mod date;
+mod decode;
+mod headers;
+mod html;
+mod limits;
+mod marks;
+mod received;
+
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
+use memchr::memchr;
+
+pub use self::date::parse_mail_date;
+use self::headers::{Block, Name};
+use self::limits::{MAX_HOPS, MAX_MESSAGE_ID, MAX_RECIPIENTS, Notes};
 
 /// One mail, decoded. Parsing never fails: what could not be understood is absent or named in `problems`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +61,95 @@ pub struct Marks {
     pub delivery_report: bool,
     /// Holds `X-Bresse-Incident`: one of a watchdog's own mails.
     pub own: bool,
-    /// A person's forward: an attached `message/rfc822`, a forward marker in the subject or text, or `Resent-` headers.
+    /// A person's forward: an attached `message/rfc822`, a forward or reply prefix in the subject, a line in
+    /// the text that announces another mail, or `Resent-From` (RFC 5322, section 3.6.6).
     pub forward: bool,
 }
+
+/// Reads a mail as the server gave it: with LF or CRLF, whole or, when `truncated`, only its beginning.
+///
+/// Time and memory are linear in the size of `bytes`, whatever they hold. Nothing is entered that a mail may carry
+/// inside: an attached mail only sets [`Marks::forward`].
+pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
+    let mut notes = Notes { truncated, ..Notes::default() };
+    let bytes = with_line_feeds(bytes);
+    let block = headers::scan(&bytes, truncated, &mut notes);
+    let content = body::read(&block, &mut notes);
+    let subject = block.first(Name::Subject).map(|field| field.text(&mut notes)).unwrap_or_default();
+    let from =
+        block.first(Name::From).and_then(|field| address::addresses(&field.value()).into_iter().next());
+    let marks = Marks {
+        auto_replied: marks::auto_replied(&block),
+        delivery_report: content.holds_report || marks::from_mail_system(&block, from.as_deref()),
+        own: block.first(Name::Incident).is_some(),
+        forward: content.holds_message
+            || block.first(Name::ResentFrom).is_some()
+            || marks::is_forward_subject(&subject)
+            || content.texts.iter().any(|text| marks::has_forward_line(text)),
+    };
+    Mail {
+        message_id: message_id(&block, &mut notes),
+        sent: block.first(Name::Date).and_then(|field| parse_mail_date(&field.value())),
+        from,
+        recipients: recipients(&block, &mut notes),
+        subject,
+        texts: content.texts,
+        received: hops(&block, &mut notes),
+        marks,
+        problems: notes.problems,
+        truncated: notes.truncated,
+    }
+}
+
+/// Mails out of old Macintosh programs end their lines in CR alone.
+fn with_line_feeds(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'\n', bytes).is_some() || memchr(b'\r', bytes).is_none() {
+        return Cow::Borrowed(bytes);
+    }
+    Cow::Owned(bytes.iter().map(|&byte| if byte == b'\r' { b'\n' } else { byte }).collect())
+}
+
+fn message_id(block: &Block<'_>, notes: &mut Notes) -> Option<String> {
+    let value = block.first(Name::MessageId)?.value();
+    let (_, inner) = value.split_once('<').unwrap_or(("", &value));
+    let id = inner.split('>').next().unwrap_or_default().trim();
+    if id.len() > MAX_MESSAGE_ID {
+        notes.problem(format!("The Message-ID is longer than {MAX_MESSAGE_ID} bytes; it was left out."));
+        return None;
+    }
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// Microsoft 365 delivers `bresse1+monitor@` to `bresse1@` and IMAP shows no envelope: any of these headers may be the
+/// one that still names the checker.
+const RECIPIENT_HEADERS: [Name; 5] =
+    [Name::To, Name::Cc, Name::DeliveredTo, Name::XOriginalTo, Name::EnvelopeTo];
+
+fn recipients(block: &Block<'_>, notes: &mut Notes) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let fields = RECIPIENT_HEADERS.iter().flat_map(|&name| block.all(name));
+    for (read, address) in fields.flat_map(|field| address::addresses(&field.value())).enumerate() {
+        if read == MAX_RECIPIENTS {
+            notes.cut(format!(
+                "There are more than {MAX_RECIPIENTS} recipients; the later ones were left out."
+            ));
+            break;
+        }
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    found
+}
+
+fn hops(block: &Block<'_>, notes: &mut Notes) -> Vec<Hop> {
+    let mut fields = block.all(Name::Received);
+    let hops = fields.by_ref().take(MAX_HOPS).map(|field| received::hop(&field.value())).collect();
+    if fields.next().is_some() {
+        notes.cut(format!("There are more than {MAX_HOPS} Received headers; the older ones were left out."));
+    }
+    hops
+}
+
+#[cfg(test)]
+mod tests;
