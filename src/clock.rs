@@ -40,7 +40,11 @@ async fn wall_clock_timer(time: DateTime<Utc>) -> io::Result<()> {
     let nanoseconds = i64::from(time.timestamp_subsec_nanos()).clamp(1, 999_999_999);
     let at = Timespec { tv_sec: time.timestamp().max(0), tv_nsec: nanoseconds };
     let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
-    rustix::time::timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once)?;
+    rustix::time::timerfd_settime(
+        &timer,
+        TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET,
+        &once,
+    )?;
     let timer = watched(timer)?;
     loop {
         let mut ready = timer.readable().await?;

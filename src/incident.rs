@@ -139,7 +139,10 @@ impl Incident {
 
     /// Those whose part is not over.
     pub fn present(&self) -> impl Iterator<Item = (&str, &Member)> {
-        self.members.iter().filter(|(_, member)| member.end.is_none()).map(|(name, member)| (name.as_str(), member))
+        self.members
+            .iter()
+            .filter(|(_, member)| member.end.is_none())
+            .map(|(name, member)| (name.as_str(), member))
     }
 
     /// Tokens that were announced and not recovered yet.
@@ -217,7 +220,11 @@ mod tests {
         for (silent, elsewhere, expected) in cases {
             let all: Vec<Standing<'_>> = fleet
                 .iter()
-                .map(|(name, provider)| Standing { name, provider, silent_elsewhere: elsewhere.contains(name) })
+                .map(|(name, provider)| Standing {
+                    name,
+                    provider,
+                    silent_elsewhere: elsewhere.contains(name),
+                })
                 .collect();
             assert_eq!(silence_token(&silent.iter().copied().collect(), &all), *expected);
         }

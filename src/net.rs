@@ -33,9 +33,13 @@ pub(crate) async fn connect(server: &Server) -> Result<TcpStream, String> {
     let found = match timeout(LOOKUP_LIMIT, lookup_host((host.as_str(), server.port))).await {
         Ok(Ok(found)) => found.take(ADDRESSES_MAX).collect::<Vec<_>>(),
         Ok(Err(error)) => {
-            return Err(format!("the name {host} cannot be resolved ({error}); check host and this machine's DNS"));
+            return Err(format!(
+                "the name {host} cannot be resolved ({error}); check host and this machine's DNS"
+            ));
         }
-        Err(_) => return Err(format!("the name {host} was not resolved within 8 s; check this machine's DNS")),
+        Err(_) => {
+            return Err(format!("the name {host} was not resolved within 8 s; check this machine's DNS"));
+        }
     };
     let mut failures = Vec::new();
     for (tried, address) in found.iter().enumerate() {

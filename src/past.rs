@@ -37,7 +37,12 @@ pub fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen>
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn facts_and_watch(store: &Store, config: &Config, checker: &Checker, time: Time) -> Result<(Facts, Watch)> {
+pub fn facts_and_watch(
+    store: &Store,
+    config: &Config,
+    checker: &Checker,
+    time: Time,
+) -> Result<(Facts, Watch)> {
     let facts = facts_as_of(store, checker, time)?;
     let watch = watch(config, &facts, &store.observed_until(time)?);
     Ok((facts, watch))

@@ -31,7 +31,11 @@ pub fn span(length: TimeDelta) -> String {
         60.. => ((seconds / 60, "min"), (seconds % 60, "s")),
         _ => ((seconds, "s"), (0, "")),
     };
-    if small.0 == 0 { format!("{} {}", big.0, big.1) } else { format!("{} {} {} {}", big.0, big.1, small.0, small.1) }
+    if small.0 == 0 {
+        format!("{} {}", big.0, big.1)
+    } else {
+        format!("{} {} {} {}", big.0, big.1, small.0, small.1)
+    }
 }
 
 #[cfg(test)]
@@ -44,13 +48,23 @@ mod tests {
         let noon = Utc.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap();
         assert_eq!(utc_and_local(noon, Tz::Europe__Paris), "2026-11-20 12:00:00 UTC (13:00:00 Europe/Paris)");
         let late = Utc.with_ymd_and_hms(2026, 7, 20, 22, 30, 0).unwrap();
-        assert_eq!(utc_and_local(late, Tz::Europe__Paris), "2026-07-20 22:30:00 UTC (2026-07-21 00:30:00 Europe/Paris)");
+        assert_eq!(
+            utc_and_local(late, Tz::Europe__Paris),
+            "2026-07-20 22:30:00 UTC (2026-07-21 00:30:00 Europe/Paris)"
+        );
         assert_eq!(utc_and_local(noon, Tz::UTC), "2026-11-20 12:00:00 UTC");
     }
 
     #[test]
     fn spans_have_two_units_at_most() {
-        let cases = [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (400, "6 min 40 s"), (7_200, "2 h"), (273_600, "3 d 4 h")];
+        let cases = [
+            (-5, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (400, "6 min 40 s"),
+            (7_200, "2 h"),
+            (273_600, "3 d 4 h"),
+        ];
         for (seconds, expected) in cases {
             assert_eq!(span(TimeDelta::seconds(seconds)), expected);
         }

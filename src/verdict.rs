@@ -95,7 +95,11 @@ fn state(facts: &Facts, watch: Watch, now: Time, counted: Counted) -> State {
     if watch.heard_until.is_none_or(|until| now - until > watch.blind_after) {
         return State::Blind;
     }
-    if silence.is_some_and(|silence| silence > counted.deadline.late_after()) { State::Late } else { State::Ok }
+    if silence.is_some_and(|silence| silence > counted.deadline.late_after()) {
+        State::Late
+    } else {
+        State::Ok
+    }
 }
 
 #[cfg(test)]

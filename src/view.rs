@@ -97,12 +97,16 @@ impl LastSeen {
     pub fn health(&self, blind_after: TimeDelta) -> Health {
         let blind = self.heard_until.is_none_or(|until| self.as_of - until > blind_after);
         let any = |state| self.checkers.iter().any(|checker| checker.state == state);
-        let mut results = self.checkers.iter().flat_map(|checker| &checker.services).map(|service| service.result);
+        let mut results =
+            self.checkers.iter().flat_map(|checker| &checker.services).map(|service| service.result);
         if blind || any(State::Blind) {
             Health::Unknown
         } else if any(State::Silent) || results.any(|result| result == "NOK" || result == "MISSING") {
             Health::Critical
-        } else if any(State::Late) || self.undelivered > 0 || self.checkers.iter().any(|one| one.complaint.is_some()) {
+        } else if any(State::Late)
+            || self.undelivered > 0
+            || self.checkers.iter().any(|one| one.complaint.is_some())
+        {
             Health::Warning
         } else {
             Health::Well
@@ -123,7 +127,11 @@ pub fn checker_line(checker: &Checker, facts: &Facts, watch: Watch, as_of: Time)
         heard_at: verdict.heard_at,
         age_s: verdict.heard_at.map(|heard| (as_of - heard).num_seconds()),
         deadline_s: verdict.deadline.total(),
-        services: checker.tests.iter().map(|test| service_line(&test.service, facts, verdict.state)).collect(),
+        services: checker
+            .tests
+            .iter()
+            .map(|test| service_line(&test.service, facts, verdict.state))
+            .collect(),
         complaint: facts.complaint.as_ref().map(|complaint| complaint.what.clone()),
     }
 }
@@ -159,5 +167,9 @@ fn optional_text<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S:
 /// Whole seconds as an integer, because that is what nearly every deadline is.
 fn seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
     let ms = length.num_milliseconds();
-    if ms % 1000 == 0 { serializer.serialize_i64(ms / 1000) } else { serializer.serialize_f64(ms as f64 / 1000.0) }
+    if ms % 1000 == 0 {
+        serializer.serialize_i64(ms / 1000)
+    } else {
+        serializer.serialize_f64(ms as f64 / 1000.0)
+    }
 }

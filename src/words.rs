@@ -87,7 +87,8 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Mailbox(_) => "The mailbox can be read again; every checker is judged again.\n".to_owned(),
     };
     let lasted = incident.closed.unwrap_or(scene.now) - incident.opened;
-    let _ = writeln!(body, "\nOpen since {}, for {}.", utc_and_local(incident.opened, scene.zone), span(lasted));
+    let _ =
+        writeln!(body, "\nOpen since {}, for {}.", utc_and_local(incident.opened, scene.zone), span(lasted));
     body.push_str(&footer(incident, scene));
     Letter::recovery(token, &recovery_words(incident), &body)
 }
@@ -130,7 +131,8 @@ pub fn channel_test(watchdog: &str, channel: &str, now: Time, zone: Tz) -> Lette
 /// What a fallback channel sends for another one.
 pub fn handed_over(letter: &Letter, channel: &str, error: &str) -> Letter {
     let mut body = letter.body.clone();
-    let _ = write!(body, "\nSent here because the channel {channel} could not deliver it: {}\n", quoted(error));
+    let _ =
+        write!(body, "\nSent here because the channel {channel} could not deliver it: {}\n", quoted(error));
     Letter { subject: letter.subject.clone(), body }
 }
 
@@ -152,7 +154,8 @@ pub fn deadline_sum(deadline: Deadline) -> String {
 
 fn silence_alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
     let names: Vec<&str> = incident.present().map(|(name, _)| name).collect();
-    let cards: Vec<&CheckerCard<'_>> = scene.checkers.iter().filter(|card| names.contains(&card.name)).collect();
+    let cards: Vec<&CheckerCard<'_>> =
+        scene.checkers.iter().filter(|card| names.contains(&card.name)).collect();
     let providers: BTreeSet<&str> = cards.iter().map(|card| card.provider).collect();
     let providers = providers.into_iter().collect::<Vec<_>>().join(", ");
     let words = match names.as_slice() {
@@ -167,7 +170,12 @@ fn silence_alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter 
         let _ = writeln!(body, "\n… and {} more.", cards.len() - DESCRIBED_MAX);
     }
     let heard = scene.checkers.iter().filter(|card| !card.silent && card.heard_at.is_some()).count();
-    let _ = writeln!(body, "\nSeen by {}: {heard} of {} checkers are heard.", scene.watchdog, scene.checkers.len());
+    let _ = writeln!(
+        body,
+        "\nSeen by {}: {heard} of {} checkers are heard.",
+        scene.watchdog,
+        scene.checkers.len()
+    );
     for mailbox in &scene.mailboxes {
         if let Some(until) = mailbox.heard_until {
             let _ = writeln!(
@@ -333,7 +341,8 @@ fn silence_recovery(incident: &Incident, scene: &Scene<'_>) -> String {
     for (name, member) in incident.members.iter().take(DESCRIBED_MAX) {
         let _ = match member.end {
             Some(End::Recovered(_)) => {
-                let heard = scene.checkers.iter().find(|card| card.name == name).and_then(|card| card.heard_at);
+                let heard =
+                    scene.checkers.iter().find(|card| card.name == name).and_then(|card| card.heard_at);
                 let heard = heard.map_or("now".to_owned(), |heard| utc_and_local(heard, scene.zone));
                 writeln!(body, "{name} is heard again: {heard}.")
             }
@@ -354,7 +363,9 @@ fn service_recovery(incident: &Incident, service: &str, scene: &Scene<'_>) -> St
             Some(End::Recovered(at)) => {
                 writeln!(body, "{name} reports that {service} works: {}.", utc_and_local(at, scene.zone))
             }
-            Some(End::Removed(_)) => writeln!(body, "{name} no longer tests {service}: removed from the configuration."),
+            Some(End::Removed(_)) => {
+                writeln!(body, "{name} no longer tests {service}: removed from the configuration.")
+            }
             None => Ok(()),
         };
     }

@@ -34,15 +34,21 @@ const SECOND_GREETING: &[u8] = b"220 TLS\r\n";
 pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
     let (envelope, mail) = match compose(smtp, message, now) {
         Ok(composed) => composed,
-        Err(error) => return Sent::Refused(format!("the mail cannot be written ({error}); check from and to")),
+        Err(error) => {
+            return Sent::Refused(format!("the mail cannot be written ({error}); check from and to"));
+        }
     };
     let mut connection = match connect(smtp).await {
         Ok(connection) => connection,
         Err(error) => return Sent::Failed(error),
     };
     let sent = match connection.send(&envelope, &mail).await {
-        Ok(answer) => Sent::Accepted(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" "))),
-        Err(error) if error.is_permanent() => Sent::Refused(format!("{} refused it ({error})", smtp.server.host)),
+        Ok(answer) => {
+            Sent::Accepted(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" ")))
+        }
+        Err(error) if error.is_permanent() => {
+            Sent::Refused(format!("{} refused it ({error})", smtp.server.host))
+        }
         Err(error) => Sent::Failed(format!("{} did not take it ({error})", smtp.server.host)),
     };
     // The answer stands, whatever becomes of the goodbye.
@@ -80,7 +86,8 @@ fn compose(smtp: &Smtp, message: &Message, now: Time) -> anyhow::Result<(Envelop
         ("X-Auto-Response-Suppress", "All"),
         ("X-Bresse-Incident", message.incident.as_str()),
     ] {
-        mail.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));
+        mail.headers_mut()
+            .insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));
     }
     Ok((Envelope::new(Some(from), vec![to])?, mail.formatted()))
 }
@@ -108,12 +115,19 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
         Tls::Implicit => Transport { greeting: b"", stream: net::secure(server, Box::new(tcp)).await?, peer },
         Tls::Starttls => {
             let stream = start_tls(BufReader::new(tcp)).await.map_err(|error| format!("{host}: {error}"))?;
-            Transport { greeting: SECOND_GREETING, stream: net::secure(server, Box::new(stream)).await?, peer }
+            Transport {
+                greeting: SECOND_GREETING,
+                stream: net::secure(server, Box::new(stream)).await?,
+                peer,
+            }
         }
     };
-    let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(transport), &ClientId::default())
-        .await
-        .map_err(|error| format!("{host} does not greet as a mail server ({error}); check host, port and tls"))?;
+    let mut connection =
+        AsyncSmtpConnection::connect_with_transport(Box::new(transport), &ClientId::default())
+            .await
+            .map_err(|error| {
+                format!("{host} does not greet as a mail server ({error}); check host, port and tls")
+            })?;
     if let Some((user, password)) = &smtp.login {
         let password = secret::resolve(password).await.map_err(|error| format!("{error:#}"))?;
         let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
@@ -134,13 +148,18 @@ async fn start_tls(mut stream: BufReader<TcpStream>) -> Result<TcpStream, String
     answer(&mut stream, "220").await?;
     if !stream.buffer().is_empty() {
         // CVE-2011-0411: what was sent in the clear must not count as said under TLS.
-        return Err("the server spoke on before TLS began; somebody may be tampering with the connection".to_owned());
+        return Err(
+            "the server spoke on before TLS began; somebody may be tampering with the connection".to_owned()
+        );
     }
     Ok(stream.into_inner())
 }
 
 async fn command(stream: &mut BufReader<TcpStream>, line: &str) -> Result<(), String> {
-    stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(|error| format!("the connection broke ({error})"))
+    stream
+        .write_all(format!("{line}\r\n").as_bytes())
+        .await
+        .map_err(|error| format!("the connection broke ({error})"))
 }
 
 /// Reads one answer, all its lines, and demands its code.
@@ -218,7 +237,12 @@ mod tests {
     fn smtp() -> Smtp {
         let server =
             Server { host: "127.0.0.1".into(), port: 1, tls: Tls::Plain, ca_file: None, pin_sha256: None };
-        Smtp { server, login: None, from: "bresse8@elsewhere.example".into(), to: vec!["oncall@elsewhere.example".into()] }
+        Smtp {
+            server,
+            login: None,
+            from: "bresse8@elsewhere.example".into(),
+            to: vec!["oncall@elsewhere.example".into()],
+        }
     }
 
     fn message(subject: &str, body: &str) -> Message {
@@ -244,7 +268,8 @@ mod tests {
 
     #[test]
     fn a_mail_says_that_it_is_automatic_and_which_incident_it_is_about() {
-        let alarm = message("bresse3_Checker.NOK bresse3 is silent (orange)", "Déjà vu.\nIncident 20261120-42\n");
+        let alarm =
+            message("bresse3_Checker.NOK bresse3 is silent (orange)", "Déjà vu.\nIncident 20261120-42\n");
         let (envelope, bytes) = compose(&smtp(), &alarm, alarm.created).unwrap();
         assert_eq!(envelope.from().map(ToString::to_string), Some("bresse8@elsewhere.example".to_owned()));
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap().replace('\r', ""));

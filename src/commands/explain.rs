@@ -91,9 +91,19 @@ struct Known<'a> {
 impl Known<'_> {
     fn text(&self, mails: &[StoredReport]) -> String {
         let (verdict, checker) = (&self.verdict, self.checker);
-        let mut text = format!("{} ({}) is {}.\n{}\n\n", checker.name, checker.provider, verdict.state.word(), self.why());
+        let mut text = format!(
+            "{} ({}) is {}.\n{}\n\n",
+            checker.name,
+            checker.provider,
+            verdict.state.word(),
+            self.why()
+        );
         let _ = writeln!(text, "Deadline       {}", words::deadline_sum(verdict.deadline));
-        let _ = writeln!(text, "Late after     {} s", verdict.deadline.late_after().num_milliseconds() as f64 / 1000.0);
+        let _ = writeln!(
+            text,
+            "Late after     {} s",
+            verdict.deadline.late_after().num_milliseconds() as f64 / 1000.0
+        );
         for (what, time) in [
             ("Heard at", verdict.heard_at),
             ("Last received", self.facts.last_received),
@@ -105,10 +115,15 @@ impl Known<'_> {
             let _ = writeln!(text, "{what:<15}{}", self.shown(time));
         }
         if let Some(delay) = self.facts.usual_delay_ms() {
-            let _ = writeln!(text, "Usual delay    {} s between its own date and the receipt", delay as f64 / 1000.0);
+            let _ = writeln!(
+                text,
+                "Usual delay    {} s between its own date and the receipt",
+                delay as f64 / 1000.0
+            );
         }
         if let Some(complaint) = &self.facts.complaint {
-            let _ = writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
+            let _ =
+                writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
         }
         self.services(&mut text);
         self.mails(&mut text, mails);
@@ -122,7 +137,9 @@ impl Known<'_> {
         match self.verdict.state {
             State::Waiting => "It has not been heard yet, and its first deadline has not passed.".to_owned(),
             State::Ok => format!("Nothing was missed: {silence} without a mail, and {total} are allowed."),
-            State::Late => format!("{silence} without a mail: only the mail path can still excuse it, until {total}."),
+            State::Late => {
+                format!("{silence} without a mail: only the mail path can still excuse it, until {total}.")
+            }
             State::Silent => format!("{silence} without a mail, and {total} are allowed."),
             State::Blind => "The mailbox was not read for too long: nobody can say how it is.".to_owned(),
         }
@@ -158,7 +175,8 @@ impl Known<'_> {
                 .chain(seen.mail.results.clone())
                 .map(|(name, said)| format!("{name} {}", crate::ledger::Outcome::from(said).word()))
                 .collect();
-            let sent = seen.mail.sent.map_or("without a date".to_owned(), |sent| format!("sent {}", rfc3339(sent)));
+            let sent =
+                seen.mail.sent.map_or("without a date".to_owned(), |sent| format!("sent {}", rfc3339(sent)));
             let _ = writeln!(
                 text,
                 "  received {}, {sent}, seen {} in {}/{} UID {}: {}",

@@ -36,7 +36,15 @@ pub(super) fn last_seen(table: &LastSeen, format: Format) -> Result<String> {
 fn csv(table: &LastSeen) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
-        "name", "provider", "state", "reason", "last_received", "last_sent", "heard_at", "age_s", "deadline_s",
+        "name",
+        "provider",
+        "state",
+        "reason",
+        "last_received",
+        "last_sent",
+        "heard_at",
+        "age_s",
+        "deadline_s",
         "services",
     ])?;
     for line in &table.checkers {
@@ -74,7 +82,8 @@ fn for_people(seen: &LastSeen) -> String {
             Some(reason) => format!("{} ({reason})", line.state.word()),
             None => line.state.word().to_owned(),
         };
-        let heard = line.heard_at.map_or("never".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
+        let heard =
+            line.heard_at.map_or("never".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
         let services: Vec<String> =
             line.services.iter().map(|service| format!("{} {}", service.name, service.result)).collect();
         let complaint = line.complaint.as_deref().map(|what| format!(" (! {what})")).unwrap_or_default();

@@ -47,15 +47,23 @@ impl Engine {
         let letter = words::alarm(incident, &token, &self.scene(incident, now));
         let channels = self.channels_for(incident);
         if let Some(incident) = self.incidents.get_mut(&number) {
-            incident.members.values_mut().filter(|member| member.end.is_none()).for_each(|member| member.named = true);
+            incident
+                .members
+                .values_mut()
+                .filter(|member| member.end.is_none())
+                .for_each(|member| member.named = true);
             match incident.announced.iter_mut().find(|announced| announced.token == token) {
                 Some(before) => {
                     before.channels.extend(channels.iter().cloned());
                     before.recovered = None;
                 }
                 None => {
-                    let announced =
-                        Announced { token: token.clone(), at: now, channels: channels.clone(), recovered: None };
+                    let announced = Announced {
+                        token: token.clone(),
+                        at: now,
+                        channels: channels.clone(),
+                        recovered: None,
+                    };
                     incident.announced.push(announced);
                 }
             }
@@ -95,12 +103,19 @@ impl Engine {
         if message.recovery {
             return;
         }
-        let fallbacks: BTreeSet<String> =
-            self.config.channels.iter().filter(|channel| channel.fallback).map(|channel| channel.name.clone()).collect();
+        let fallbacks: BTreeSet<String> = self
+            .config
+            .channels
+            .iter()
+            .filter(|channel| channel.fallback)
+            .map(|channel| channel.name.clone())
+            .collect();
         let open = self.incidents.values_mut().find(|incident| incident.id() == message.incident);
         let Some(incident) = open.filter(|incident| incident.closed.is_none()) else { return };
         let number = incident.number;
-        let Some(announced) = incident.announced.iter_mut().find(|announced| announced.token == message.token) else {
+        let Some(announced) =
+            incident.announced.iter_mut().find(|announced| announced.token == message.token)
+        else {
             return;
         };
         let new: BTreeSet<String> = fallbacks.difference(&announced.channels).cloned().collect();
@@ -142,9 +157,10 @@ impl Engine {
     fn split(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         let own = |announced: &Announced| {
-            incident.members.iter().any(|(name, member)| {
-                member.end.is_none() && announced.token == format!("{name}_Checker")
-            })
+            incident
+                .members
+                .iter()
+                .any(|(name, member)| member.end.is_none() && announced.token == format!("{name}_Checker"))
         };
         if incident.owed().next().is_some() && incident.owed().all(own) {
             incident.recovering_since = None;
@@ -182,12 +198,20 @@ impl Engine {
         let silent: BTreeSet<&str> = incident.present().map(|(name, _)| name).collect();
         let standing = |checker: &'_ crate::config::Checker| {
             let is_silent = self.facts.get(&checker.name).is_some_and(|facts| facts.silent.is_some());
-            (is_silent && !silent.contains(checker.name.as_str()), checker.name.clone(), checker.provider.clone())
+            (
+                is_silent && !silent.contains(checker.name.as_str()),
+                checker.name.clone(),
+                checker.provider.clone(),
+            )
         };
         let all: Vec<(bool, String, String)> = self.config.checkers.iter().map(standing).collect();
         let all: Vec<Standing<'_>> = all
             .iter()
-            .map(|(silent_elsewhere, name, provider)| Standing { name, provider, silent_elsewhere: *silent_elsewhere })
+            .map(|(silent_elsewhere, name, provider)| Standing {
+                name,
+                provider,
+                silent_elsewhere: *silent_elsewhere,
+            })
             .collect();
         silence_token(&silent, &all)
     }
@@ -218,7 +242,15 @@ impl Engine {
         if ordinary.is_empty() { wanting(true) } else { ordinary }
     }
 
-    fn queue(&mut self, number: u64, token: &str, recovery: bool, letter: &Letter, to: &BTreeSet<String>, now: Time) {
+    fn queue(
+        &mut self,
+        number: u64,
+        token: &str,
+        recovery: bool,
+        letter: &Letter,
+        to: &BTreeSet<String>,
+        now: Time,
+    ) {
         self.queue_except(number, token, recovery, letter, (to, &BTreeSet::new()), now);
     }
 
@@ -235,7 +267,9 @@ impl Engine {
         let (id, ordinal) = (incident.id(), incident.messages);
         let channels = self.config.channels.iter().filter(|channel| to.contains(&channel.name));
         let addressed: Vec<(String, String)> = channels
-            .flat_map(|channel| channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient)))
+            .flat_map(|channel| {
+                channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient))
+            })
             .filter(|address| !except.contains(address))
             .collect();
         for (channel, recipient) in addressed {

@@ -40,7 +40,9 @@ impl Engine {
     }
 
     fn close_runs(&mut self, name: &str) {
-        let Some(until) = self.facts.get(name).and_then(|facts| self.watch_of(facts).heard_until) else { return };
+        let Some(until) = self.facts.get(name).and_then(|facts| self.watch_of(facts).heard_until) else {
+            return;
+        };
         let checker = self.index.get(name).and_then(|index| self.config.checkers.get(*index));
         let Some((facts, checker)) = self.facts.get_mut(name).zip(checker) else { return };
         if facts.next_close().is_some_and(|close| close <= until) {
@@ -75,7 +77,8 @@ impl Engine {
 
     /// A silent checker without an incident: its configuration was taken away and given back.
     fn rejoin(&mut self, name: &str, silent: Option<Silence>, now: Time) {
-        let in_incident = || self.open_incidents().any(|one| one.subject == Subject::Silence && one.has(name));
+        let in_incident =
+            || self.open_incidents().any(|one| one.subject == Subject::Silence && one.has(name));
         if let Some(silence) = silent
             && !in_incident()
         {
@@ -87,7 +90,8 @@ impl Engine {
         let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| {
             TimeDelta::milliseconds(facts.deadline.cycle_ms.saturating_add(facts.deadline.margin_ms))
         });
-        let found = self.open_incidents().find(|incident| incident.admits(since, window)).map(|one| one.number);
+        let found =
+            self.open_incidents().find(|incident| incident.admits(since, window)).map(|one| one.number);
         let number = match found {
             Some(number) => number,
             None => self.open(Incident::new(self.last_incident + 1, Subject::Silence, now)),
@@ -100,7 +104,8 @@ impl Engine {
 
     /// Ends a checker's silence, and recovers the alarm that was about it alone.
     pub(super) fn end_silence(&mut self, name: &str, end: End, now: Time) {
-        let open = self.open_incidents().find(|incident| incident.subject == Subject::Silence && incident.has(name));
+        let open =
+            self.open_incidents().find(|incident| incident.subject == Subject::Silence && incident.has(name));
         let Some(number) = open.map(|incident| incident.number) else { return };
         if let Some(incident) = self.incidents.get_mut(&number) {
             incident.leave(name, end);
@@ -142,7 +147,9 @@ impl Engine {
         let number = match (open, bad) {
             (Some((_, true)), true) | (None, false) => return,
             (Some((number, _)), _) => number,
-            (None, true) => self.open(Incident::new(self.last_incident + 1, Subject::Service(service.to_owned()), now)),
+            (None, true) => {
+                self.open(Incident::new(self.last_incident + 1, Subject::Service(service.to_owned()), now))
+            }
         };
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         if bad {

@@ -98,7 +98,11 @@ impl Engine {
         }
         self.dirty.mailboxes.insert(mailbox.to_owned());
         let observed_from = if before == Before::Observed { from.unwrap_or(started) } else { started };
-        self.dirty.looks.push(Look { mailbox: mailbox.to_owned(), from: observed_from.min(started), until: started });
+        self.dirty.looks.push(Look {
+            mailbox: mailbox.to_owned(),
+            from: observed_from.min(started),
+            until: started,
+        });
         if before == Before::Down {
             self.grant_grace(mailbox, started);
         }
@@ -128,7 +132,8 @@ impl Engine {
     /// When each mailbox becomes blind if nothing more is read; not those that are known to be.
     pub(super) fn blind_times(&self) -> impl Iterator<Item = (&str, Time)> {
         let known = |name: &str| {
-            self.open_incidents().any(|incident| matches!(&incident.subject, Subject::Mailbox(of) if of == name))
+            self.open_incidents()
+                .any(|incident| matches!(&incident.subject, Subject::Mailbox(of) if of == name))
         };
         self.mailboxes.iter().filter(move |(name, _)| !known(name)).filter_map(|(name, state)| {
             let since = state.heard_until.max(state.trying_since)?;
@@ -150,7 +155,10 @@ impl Engine {
 
     fn close_mailbox_incident(&mut self, mailbox: &str, now: Time) {
         let subject = Subject::Mailbox(mailbox.to_owned());
-        let open = self.open_incidents().find(|incident| incident.subject == subject).map(|incident| incident.number);
+        let open = self
+            .open_incidents()
+            .find(|incident| incident.subject == subject)
+            .map(|incident| incident.number);
         if let Some(number) = open {
             self.close(number, now);
         }
@@ -160,7 +168,10 @@ impl Engine {
     pub(super) fn forget_mailbox(&mut self, mailbox: &str, now: Time) {
         self.mailboxes.remove(mailbox);
         let subject = Subject::Mailbox(mailbox.to_owned());
-        let open = self.open_incidents().find(|incident| incident.subject == subject).map(|incident| incident.number);
+        let open = self
+            .open_incidents()
+            .find(|incident| incident.subject == subject)
+            .map(|incident| incident.number);
         if let Some(number) = open {
             if let Some(incident) = self.incidents.get_mut(&number) {
                 incident.join(mailbox, now, None);
@@ -191,7 +202,8 @@ pub(super) fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, con
         None => newest.is_none(),
     };
     let receiving: Vec<(&String, &Mailbox)> = mailboxes.iter().filter(|(name, _)| recent(name)).collect();
-    let several_sources = mailboxes.len() > 1 || config.mailboxes.iter().any(|mailbox| mailbox.folders.len() > 1);
+    let several_sources =
+        mailboxes.len() > 1 || config.mailboxes.iter().any(|mailbox| mailbox.folders.len() > 1);
     let all_known = mailboxes.values().all(|mailbox| mailbox.history_known);
     let best = receiving.iter().max_by_key(|(_, mailbox)| mailbox.heard_until);
     Watch {

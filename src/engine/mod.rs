@@ -182,7 +182,9 @@ impl Engine {
         if let Some(mailbox) = self.mailboxes.get_mut(&observation.mailbox) {
             mailbox.received(observation.received);
         }
-        let Some(name) = observation.mail.checker.as_ref().filter(|_| observation.mail.heard()) else { return };
+        let Some(name) = observation.mail.checker.as_ref().filter(|_| observation.mail.heard()) else {
+            return;
+        };
         if self.facts.get_mut(name).is_some_and(|facts| facts.heard_through_too(observation)) {
             self.touched.insert(name.clone());
             self.dirty.facts.insert(name.clone());

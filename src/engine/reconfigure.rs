@@ -14,8 +14,13 @@ impl Engine {
     /// that says so.
     pub fn reconfigure(&mut self, config: Config, now: Time) {
         self.config = config;
-        self.index =
-            self.config.checkers.iter().enumerate().map(|(index, checker)| (checker.name.clone(), index)).collect();
+        self.index = self
+            .config
+            .checkers
+            .iter()
+            .enumerate()
+            .map(|(index, checker)| (checker.name.clone(), index))
+            .collect();
         self.take_over_checkers(now);
         self.take_over_mailboxes(now);
         self.end_removed_services(now);
@@ -27,7 +32,8 @@ impl Engine {
     }
 
     fn take_over_checkers(&mut self, now: Time) {
-        let gone: Vec<String> = self.facts.keys().filter(|name| !self.index.contains_key(*name)).cloned().collect();
+        let gone: Vec<String> =
+            self.facts.keys().filter(|name| !self.index.contains_key(*name)).cloned().collect();
         for name in gone {
             self.facts.remove(&name);
             self.timers.set(&name, None);
@@ -53,14 +59,13 @@ impl Engine {
     }
 
     fn take_over_mailboxes(&mut self, now: Time) {
-        let configured: BTreeSet<&str> = self.config.mailboxes.iter().map(|mailbox| mailbox.name.as_str()).collect();
+        let configured: BTreeSet<&str> =
+            self.config.mailboxes.iter().map(|mailbox| mailbox.name.as_str()).collect();
         let gone: Vec<String> =
             self.mailboxes.keys().filter(|name| !configured.contains(name.as_str())).cloned().collect();
         gone.iter().for_each(|name| self.forget_mailbox(name, now));
         for mailbox in &self.config.mailboxes {
-            self.mailboxes
-                .entry(mailbox.name.clone())
-                .or_insert_with(|| Mailbox::watched_from(now));
+            self.mailboxes.entry(mailbox.name.clone()).or_insert_with(|| Mailbox::watched_from(now));
         }
     }
 
@@ -73,8 +78,11 @@ impl Engine {
         };
         for incident in self.incidents.values_mut().filter(|incident| incident.closed.is_none()) {
             let Subject::Service(service) = &incident.subject else { continue };
-            let gone: Vec<String> =
-                incident.present().filter(|(name, _)| !tested(name, service)).map(|(name, _)| name.to_owned()).collect();
+            let gone: Vec<String> = incident
+                .present()
+                .filter(|(name, _)| !tested(name, service))
+                .map(|(name, _)| name.to_owned())
+                .collect();
             for name in gone {
                 incident.leave(&name, End::Removed(now));
                 self.dirty.incidents.insert(incident.number);
@@ -86,7 +94,9 @@ impl Engine {
     fn close_empty(&mut self, now: Time) {
         let empty: Vec<u64> = self
             .open_incidents()
-            .filter(|incident| !matches!(incident.subject, Subject::Mailbox(_)) && incident.present().next().is_none())
+            .filter(|incident| {
+                !matches!(incident.subject, Subject::Mailbox(_)) && incident.present().next().is_none()
+            })
             .map(|incident| incident.number)
             .collect();
         empty.into_iter().for_each(|number| self.close(number, now));
@@ -98,7 +108,9 @@ impl Engine {
             .config
             .channels
             .iter()
-            .flat_map(|channel| channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient)))
+            .flat_map(|channel| {
+                channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient))
+            })
             .collect();
         let orphans: Vec<Message> = self
             .outbox

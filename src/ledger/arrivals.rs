@@ -39,7 +39,11 @@ impl Arrival {
     pub fn new(received: Time, sent: Option<Time>, chain: &[Hop]) -> Self {
         let times = chain.iter().filter_map(|hop| hop.at);
         let ends = times.clone().max().zip(times.min());
-        Self { received, sent, chain_ms: ends.map_or(0, |(newest, oldest)| (newest - oldest).num_milliseconds()) }
+        Self {
+            received,
+            sent,
+            chain_ms: ends.map_or(0, |(newest, oldest)| (newest - oldest).num_milliseconds()),
+        }
     }
 
     fn delay_ms(&self) -> Option<i64> {
@@ -80,7 +84,9 @@ impl Arrivals {
         }
         self.order_offset_ms = match (self.order_offset_ms, self.usual_delay_ms(rhythm)) {
             (None, usual) => usual.or(arrival.delay_ms()),
-            (Some(before), Some(usual)) if (usual - before).abs() > rhythm.margin.num_milliseconds() => Some(usual),
+            (Some(before), Some(usual)) if (usual - before).abs() > rhythm.margin.num_milliseconds() => {
+                Some(usual)
+            }
             (before, _) => before,
         };
     }
@@ -94,7 +100,8 @@ impl Arrivals {
     /// When this mail left its checker, by the receiving server's clock; earlier than `received` only when it was held.
     pub fn left_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
         let over_chain = arrival.chain_ms - self.usual_chain_ms(rhythm).unwrap_or(0);
-        let over_delay = arrival.delay_ms().zip(self.usual_delay_ms(rhythm)).map_or(0, |(delay, usual)| delay - usual);
+        let over_delay =
+            arrival.delay_ms().zip(self.usual_delay_ms(rhythm)).map_or(0, |(delay, usual)| delay - usual);
         let held = over_chain.max(over_delay);
         if held > rhythm.margin.num_milliseconds() {
             arrival.received - TimeDelta::milliseconds(held)
@@ -149,7 +156,9 @@ fn usual(values: impl Iterator<Item = i64> + Clone, margin: TimeDelta) -> Option
     if values.clone().count() < MOMENTS_MIN {
         return None;
     }
-    let near = |value: i64| values.clone().filter(|other| (other - value).abs() <= margin.num_milliseconds()).count();
+    let near = |value: i64| {
+        values.clone().filter(|other| (other - value).abs() <= margin.num_milliseconds()).count()
+    };
     values.clone().max_by_key(|value| (near(*value), -value))
 }
 

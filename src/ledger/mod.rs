@@ -14,8 +14,8 @@ use crate::config::Checker;
 use crate::report::{NotHeard, Understood};
 use crate::time::Time;
 use arrivals::{Arrival, Arrivals, Rhythm};
-pub use runs::{Runs, Statement};
 use runs::Piece;
+pub use runs::{Runs, Statement};
 pub use services::{Outcome, Service};
 
 /// One mail that a mailbox held, with the times that are kept apart.

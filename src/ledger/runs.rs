@@ -63,19 +63,18 @@ impl Runs {
         if full && self.pieces.first().is_some_and(|oldest| piece.at < oldest.at) {
             return statements(&[piece], services, false);
         }
-        let place = self.pieces.partition_point(|known| (known.at, !known.dryrun) <= (piece.at, !piece.dryrun));
+        let place =
+            self.pieces.partition_point(|known| (known.at, !known.dryrun) <= (piece.at, !piece.dryrun));
         let touched = piece.at;
         self.pieces.insert(place, piece);
         self.forget();
         // A DRYRUN takes results away from the run before it, so that one is told anew too.
         let run_of = |index: usize| self.pieces.get(index).is_some_and(|piece| piece.dryrun);
         let runs = self.groups();
-        let own = runs.iter().rposition(|run| run.first().is_some_and(|first| first.at <= touched)).unwrap_or(0);
+        let own =
+            runs.iter().rposition(|run| run.first().is_some_and(|first| first.at <= touched)).unwrap_or(0);
         let from = if run_of(place) { own.saturating_sub(1) } else { own };
-        runs.iter()
-            .skip(from)
-            .flat_map(|run| statements(run, services, self.is_closed(run)))
-            .collect()
+        runs.iter().skip(from).flat_map(|run| statements(run, services, self.is_closed(run))).collect()
     }
 
     /// When the oldest run that is still open will be over; None when there is no open run.
@@ -106,7 +105,8 @@ impl Runs {
         let mut groups = Vec::new();
         let mut rest = self.pieces.as_slice();
         while !rest.is_empty() {
-            let length = rest.iter().skip(1).position(|piece| piece.dryrun).map_or(rest.len(), |next| next + 1);
+            let length =
+                rest.iter().skip(1).position(|piece| piece.dryrun).map_or(rest.len(), |next| next + 1);
             let (group, after) = rest.split_at(length);
             groups.push(group);
             rest = after;
@@ -115,9 +115,14 @@ impl Runs {
     }
 
     fn forget(&mut self) {
-        let starts: Vec<usize> =
-            self.pieces.iter().enumerate().filter_map(|(index, piece)| piece.dryrun.then_some(index)).collect();
-        let by_runs = starts.len().checked_sub(RUNS_MAX).and_then(|index| starts.get(index)).copied().unwrap_or(0);
+        let starts: Vec<usize> = self
+            .pieces
+            .iter()
+            .enumerate()
+            .filter_map(|(index, piece)| piece.dryrun.then_some(index))
+            .collect();
+        let by_runs =
+            starts.len().checked_sub(RUNS_MAX).and_then(|index| starts.get(index)).copied().unwrap_or(0);
         let by_pieces = self.pieces.len().saturating_sub(PIECES_MAX);
         self.pieces.drain(..by_runs.max(by_pieces));
     }
@@ -183,7 +188,10 @@ mod tests {
     }
 
     fn seconds(statements: Vec<Statement>) -> Vec<(String, i64, Outcome)> {
-        statements.into_iter().map(|(name, time, outcome)| (name, (time - at(0)).num_seconds(), outcome)).collect()
+        statements
+            .into_iter()
+            .map(|(name, time, outcome)| (name, (time - at(0)).num_seconds(), outcome))
+            .collect()
     }
 
     fn expect(expected: &[(&str, i64, Outcome)]) -> Vec<(String, i64, Outcome)> {

@@ -23,9 +23,7 @@ pub(super) fn from_mail_system(headers: &Block<'_>, from: Option<&str>) -> bool 
         headers.first(Name::ReturnPath).is_some_and(|field| matches!(field.value().as_ref(), "<>" | ""));
     null_return_path
         || match from {
-            Some(address) => {
-                address.split('@').next().is_some_and(|local| local == "mailer-daemon")
-            }
+            Some(address) => address.split('@').next().is_some_and(|local| local == "mailer-daemon"),
             // Old servers write `From: MAILER-DAEMON (Mail Delivery System)`.
             None => headers.first(Name::From).is_some_and(|field| {
                 let value = field.value();

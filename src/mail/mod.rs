@@ -13,8 +13,8 @@ mod received;
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use memchr::memchr;
+use serde::{Deserialize, Serialize};
 
 pub use self::date::parse_mail_date;
 use self::headers::{Block, Name};

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::Checker;
 use crate::mail::{Hop, Mail};
-pub use tokens::{DRYRUN, Said, Tokens};
 use tokens::Scanner;
+pub use tokens::{DRYRUN, Said, Tokens};
 
 /// Who may write, and the words each may use; built once from the configuration.
 #[derive(Debug, Clone)]

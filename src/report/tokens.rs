@@ -92,7 +92,9 @@ impl Scanner {
     fn scan_line(&self, line: &str, found: &mut Tokens) {
         let mut free_from = 0;
         for dot in memchr::memchr_iter(b'.', line.as_bytes()) {
-            let (Some(before), Some(after)) = (line.get(free_from..dot), line.get(dot + 1..)) else { continue };
+            let (Some(before), Some(after)) = (line.get(free_from..dot), line.get(dot + 1..)) else {
+                continue;
+            };
             let Some((said, length)) = result_at(after) else { continue };
             match self.names.iter().find(|name| ends_with_name(before, name)) {
                 Some(name) => found.add(name, said),
@@ -128,7 +130,8 @@ fn is_name_char(c: char) -> bool {
 
 /// The best guess at an unconfigured name: back to a bracket, a separator or the token before it.
 fn unknown_name(before: &str) -> &str {
-    let separator = |c: char| matches!(c, '[' | ']' | '(' | ')' | '<' | '>' | '"' | ',' | ';' | ':' | '|' | '=' | '\t');
+    let separator =
+        |c: char| matches!(c, '[' | ']' | '(' | ')' | '<' | '>' | '"' | ',' | ';' | ':' | '|' | '=' | '\t');
     before.rsplit(separator).next().unwrap_or(before).trim()
 }
 

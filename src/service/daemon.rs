@@ -85,7 +85,8 @@ struct Daemon {
 impl Daemon {
     async fn wait(&mut self, signals: &mut Signals) -> Woken {
         let store_fails = self.alarm.is_some();
-        let wake = if store_fails { Some(clock::now() + STORE_RETRY) } else { self.service.engine.next_wake() };
+        let wake =
+            if store_fails { Some(clock::now() + STORE_RETRY) } else { self.service.engine.next_wake() };
         tokio::select! {
             _ = signals.terminate.recv() => return Woken::End,
             _ = signals.interrupt.recv() => return Woken::End,
@@ -157,7 +158,9 @@ impl Daemon {
             }
         };
         if config.state != self.service.engine.config().state {
-            tracing::error!("watchdog.state cannot change while the daemon runs; the old configuration stays");
+            tracing::error!(
+                "watchdog.state cannot change while the daemon runs; the old configuration stays"
+            );
             return;
         }
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -120,15 +120,20 @@ impl Service {
 
     fn send(&mut self, message: Message) {
         let channels = &self.engine.config().channels;
-        let Some(channel) = channels.iter().find(|channel| channel.name == message.channel).cloned() else { return };
-        self.deliveries.spawn(async move { (message.id, channel::deliver(&channel, &message, clock::now()).await) });
+        let Some(channel) = channels.iter().find(|channel| channel.name == message.channel).cloned() else {
+            return;
+        };
+        self.deliveries
+            .spawn(async move { (message.id, channel::deliver(&channel, &message, clock::now()).await) });
     }
 
     /// Takes in how an attempt ended.
     fn delivered(&mut self, id: u64, sent: Sent) {
         match &sent {
             Sent::Accepted(answer) => tracing::info!(message = id, answer, "delivered"),
-            Sent::Failed(error) | Sent::Refused(error) => tracing::warn!(message = id, error, "not delivered"),
+            Sent::Failed(error) | Sent::Refused(error) => {
+                tracing::warn!(message = id, error, "not delivered")
+            }
         }
         self.engine.sent(id, sent, clock::now());
     }

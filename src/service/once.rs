@@ -83,14 +83,19 @@ impl Service {
 
     fn failure_of(&self, mailbox: &str) -> String {
         let known = self.engine.mailboxes().get(mailbox).and_then(|state| state.last_failure.as_ref());
-        known.map_or_else(|| format!("The mailbox {mailbox} did not answer in time."), |(_, error)| error.clone())
+        known.map_or_else(
+            || format!("The mailbox {mailbox} did not answer in time."),
+            |(_, error)| error.clone(),
+        )
     }
 
     async fn deliver_due(&mut self) -> Result<()> {
         let deadline = Instant::now() + DELIVERING;
         self.settle()?;
         while !self.deliveries.is_empty() {
-            match timeout(deadline.saturating_duration_since(Instant::now()), self.deliveries.join_next()).await {
+            match timeout(deadline.saturating_duration_since(Instant::now()), self.deliveries.join_next())
+                .await
+            {
                 Ok(Some(Ok((id, sent)))) => self.delivered(id, sent),
                 Ok(Some(Err(error))) => tracing::error!(%error, "a delivery broke off"),
                 Ok(None) | Err(_) => break,

@@ -26,7 +26,8 @@ pub(super) struct StoreAlarm {
 impl StoreAlarm {
     pub(super) fn raise(config: &Config, error: &Error) -> Self {
         let raised = clock::now();
-        let letter = words::store_alarm(&config.name, &config.state, &format!("{error:#}"), raised, config.timezone);
+        let letter =
+            words::store_alarm(&config.name, &config.state, &format!("{error:#}"), raised, config.timezone);
         Self { raised, sending: send_all(config, &letter, raised, 1) }
     }
 
@@ -64,7 +65,11 @@ async fn send(channel: Channel, message: Message) {
         match channel::deliver(&channel, &message, clock::now()).await {
             Sent::Accepted(_) => return,
             Sent::Failed(error) | Sent::Refused(error) => {
-                tracing::warn!(channel = channel.name, error, "the alarm about the state file was not delivered");
+                tracing::warn!(
+                    channel = channel.name,
+                    error,
+                    "the alarm about the state file was not delivered"
+                );
             }
         }
         tokio::time::sleep(RETRY).await;

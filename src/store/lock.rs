@@ -41,7 +41,11 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut other = String::new();
                 let _ = file.take(HOLDER_BYTES_MAX).read_to_string(&mut other);
-                bail!("The state file {} is in use by {}; end that process first.", state.display(), other.trim());
+                bail!(
+                    "The state file {} is in use by {}; end that process first.",
+                    state.display(),
+                    other.trim()
+                );
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("{} cannot be locked", path.display()));

@@ -84,7 +84,10 @@ impl Store {
         let store = Self { db, _lock: None };
         let version = store.schema_version().map_err(|error| explained(error, path))?;
         if version != SCHEMA_VERSION {
-            bail!("The state file {} has version {version}; this program reads {SCHEMA_VERSION}.", path.display());
+            bail!(
+                "The state file {} has version {version}; this program reads {SCHEMA_VERSION}.",
+                path.display()
+            );
         }
         Ok(store)
     }
@@ -104,7 +107,9 @@ impl Store {
             .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
             .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
         if tables == 0 {
-            self.db.execute_batch("PRAGMA journal_mode = WAL;").map_err(|error| anyhow::anyhow!(sentence(&error)))?;
+            self.db
+                .execute_batch("PRAGMA journal_mode = WAL;")
+                .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
             self.db
                 .execute_batch(&format!(
                     "BEGIN; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
@@ -118,10 +123,14 @@ impl Store {
         }
         let version = self.schema_version()?;
         if version != SCHEMA_VERSION {
-            bail!("it was written by another version of this program (schema {version}, needed {SCHEMA_VERSION})");
+            bail!(
+                "it was written by another version of this program (schema {version}, needed {SCHEMA_VERSION})"
+            );
         }
         // FULL: what was announced must survive a power cut, or its recovery would never be sent.
-        self.db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;")?;
+        self.db.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;",
+        )?;
         Ok(())
     }
 
@@ -138,8 +147,12 @@ fn explained(error: rusqlite::Error, path: &Path) -> anyhow::Error {
 fn sentence(error: &rusqlite::Error) -> String {
     let advice = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full; make room",
-        Some(ErrorCode::ReadOnly) => "it may not be written; check its owner and mode, and those of its folder",
-        Some(ErrorCode::CannotOpen) => "its folder must exist and be writable; create it or name another one in watchdog.state",
+        Some(ErrorCode::ReadOnly) => {
+            "it may not be written; check its owner and mode, and those of its folder"
+        }
+        Some(ErrorCode::CannotOpen) => {
+            "its folder must exist and be writable; create it or name another one in watchdog.state"
+        }
         Some(ErrorCode::PermissionDenied) => "permission is denied; check its owner and mode",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program keeps it locked; end that program (a backup, an sqlite3 shell)"
@@ -147,7 +160,9 @@ fn sentence(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseCorrupt) => {
             "it is damaged; move it away (keep it for an audit) and start again: the mailbox is read anew"
         }
-        Some(ErrorCode::NotADatabase) => "it is no SQLite database; move it away or name another file in watchdog.state",
+        Some(ErrorCode::NotADatabase) => {
+            "it is no SQLite database; move it away or name another file in watchdog.state"
+        }
         Some(ErrorCode::SystemIoFailure) => "the disk reports an error; check the disk",
         _ => return error.to_string(),
     };

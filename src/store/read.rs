@@ -147,9 +147,9 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn observed_until(&self, time: Time) -> Result<BTreeMap<String, Time>> {
-        let mut statement = self
-            .db
-            .prepare("SELECT mailbox, MAX(MIN(until_ms, $1)) FROM observed WHERE from_ms <= $1 GROUP BY mailbox")?;
+        let mut statement = self.db.prepare(
+            "SELECT mailbox, MAX(MIN(until_ms, $1)) FROM observed WHERE from_ms <= $1 GROUP BY mailbox",
+        )?;
         let rows = statement.query_map([millis(time)], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
         rows.collect::<rusqlite::Result<_>>().context("The observed spans cannot be read")
     }
@@ -164,7 +164,8 @@ impl Store {
         let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         rows.map(|row| {
             let (name, text) = row?;
-            let value = serde_json::from_str(&text).with_context(|| format!("What is stored of {name} is damaged"))?;
+            let value = serde_json::from_str(&text)
+                .with_context(|| format!("What is stored of {name} is damaged"))?;
             Ok((name, value))
         })
         .collect()
@@ -173,11 +174,13 @@ impl Store {
     fn contents<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
         let mut statement = self.db.prepare(sql)?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-        rows.map(|row| serde_json::from_str(&row?).context("A stored incident or message is damaged")).collect()
+        rows.map(|row| serde_json::from_str(&row?).context("A stored incident or message is damaged"))
+            .collect()
     }
 }
 
 fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     let kind = rusqlite::types::Type::Text;
-    serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error)))
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error)))
 }

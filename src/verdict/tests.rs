@@ -8,7 +8,8 @@ use chrono::{TimeZone, Utc};
 
 /// cycle 300 s + timeouts 10 s + 30 s + margin 60 s: late after 340 s, silent after 400 s.
 fn checker() -> Checker {
-    let test = |service: &str, seconds| Test { service: service.into(), timeout: TimeDelta::seconds(seconds) };
+    let test =
+        |service: &str, seconds| Test { service: service.into(), timeout: TimeDelta::seconds(seconds) };
     Checker {
         name: "bresse1".into(),
         provider: "free".into(),
@@ -27,7 +28,8 @@ fn at(second: i64) -> Time {
 }
 
 fn report(second: i64) -> Observation {
-    let results = BTreeMap::from([("MSSQL1_Service".to_owned(), Said::Ok), ("ESHOP_Service".to_owned(), Said::Ok)]);
+    let results =
+        BTreeMap::from([("MSSQL1_Service".to_owned(), Said::Ok), ("ESHOP_Service".to_owned(), Said::Ok)]);
     let mail = Understood {
         checker: Some("bresse1".into()),
         not_heard: None,
@@ -43,7 +45,12 @@ fn report(second: i64) -> Observation {
 }
 
 fn watch(heard_until: i64) -> Watch {
-    Watch { heard_until: Some(at(heard_until)), blind_after: TimeDelta::minutes(3), history_known: true, newest_known: true }
+    Watch {
+        heard_until: Some(at(heard_until)),
+        blind_after: TimeDelta::minutes(3),
+        history_known: true,
+        newest_known: true,
+    }
 }
 
 fn heard(second: i64) -> Facts {
@@ -67,7 +74,8 @@ fn never_heard() -> Facts {
 #[test]
 fn each_state_begins_and_ends_at_its_boundary() {
     let with_grace = |from| with(heard(0), |facts| facts.grace_from = Some(at(from)));
-    let silent = with(heard(0), |facts| facts.silent = Some(Silence { judged: at(400), heard_at: Some(at(0)) }));
+    let silent =
+        with(heard(0), |facts| facts.silent = Some(Silence { judged: at(400), heard_at: Some(at(0)) }));
     let cases: &[(&str, Facts, i64, i64, State)] = &[
         ("heard just now", heard(0), 0, 0, State::Ok),
         ("the last moment of ok", heard(0), 340, 340, State::Ok),
@@ -123,7 +131,10 @@ fn a_changed_cycle_never_judges_the_past_anew() {
     assert_eq!(state(&again, 310 + 161), State::Silent, "heard since: the new deadline counts");
     let back = changed(changed(heard(0), &quick), &slow);
     assert_eq!(state(&back, 401), State::Ok);
-    let silent = changed(with(heard(0), |facts| facts.silent = Some(Silence { judged: at(299), heard_at: Some(at(0)) })), &slow);
+    let silent = changed(
+        with(heard(0), |facts| facts.silent = Some(Silence { judged: at(299), heard_at: Some(at(0)) })),
+        &slow,
+    );
     assert_eq!(state(&silent, 400), State::Silent, "what was silent stays silent");
 }
 
