@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::unasked::{Fate, fate_of};
+
 /// All literals of one response together. 64 KiB of a mail are asked for at a time; some servers ignore that and send
 /// the whole mail.
 const LITERAL_BYTES_MAX: u64 = 16 << 20;
@@ -17,17 +19,22 @@ const LITERAL_BYTES_MAX: u64 = 16 << 20;
 const TEXT_BYTES_MAX: u32 = 128 << 10;
 /// A FETCH answer has two or three, the deepest answer anybody needs a few dozen.
 const PARENTHESES_MAX: u32 = 256;
+/// Read at a time.
+const CHUNK_BYTES: usize = 8192;
 
 /// A stream that fails as soon as what it reads exceeds the bounds. Writing is passed through.
 #[derive(Debug)]
 pub(super) struct Guard<S> {
     inner: S,
     scan: Scan,
+    /// What may be read, from `given` on.
+    passed: Vec<u8>,
+    given: usize,
 }
 
 impl<S> Guard<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner, scan: Scan::default() }
+        Self { inner, scan: Scan::default(), passed: Vec::new(), given: 0 }
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -47,21 +54,44 @@ struct Scan {
     literal_bytes: u64,
     text_bytes: u32,
     parentheses: u32,
+    /// None at an answer's beginning, which is kept in `head` until the fate is told.
+    fate: Option<Fate>,
+    head: Vec<u8>,
 }
 
 impl Scan {
-    fn advance(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
+    /// Adds to `passed` what may be read of `bytes`.
+    fn advance(&mut self, mut bytes: &[u8], passed: &mut Vec<u8>) -> Result<(), &'static str> {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.literal_left > 0 {
                 let skipped = usize::try_from(self.literal_left).unwrap_or(usize::MAX).min(bytes.len());
                 self.literal_left -= skipped as u64;
-                bytes = bytes.get(skipped..).unwrap_or_default();
+                let (literal, after) = bytes.split_at(skipped);
+                if self.fate != Some(Fate::Dropping) {
+                    passed.extend_from_slice(literal);
+                }
+                bytes = after;
             } else {
+                self.sort(byte, passed);
                 self.text(byte)?;
                 bytes = rest;
             }
         }
         Ok(())
+    }
+
+    fn sort(&mut self, byte: u8, passed: &mut Vec<u8>) {
+        match self.fate {
+            Some(Fate::Passing) => passed.push(byte),
+            Some(Fate::Dropping) => {}
+            None => {
+                self.head.push(byte);
+                self.fate = fate_of(&self.head);
+                if self.fate == Some(Fate::Passing) {
+                    passed.append(&mut self.head);
+                }
+            }
+        }
     }
 
     fn text(&mut self, byte: u8) -> Result<(), &'static str> {
@@ -106,10 +136,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        let fresh = buf.filled().get(before..).unwrap_or_default();
-        Poll::Ready(self.scan.advance(fresh).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what)))
+        let this = &mut *self;
+        loop {
+            let waiting = this.passed.get(this.given..).unwrap_or_default();
+            if !waiting.is_empty() {
+                let (now, _) = waiting.split_at(waiting.len().min(buf.remaining()));
+                buf.put_slice(now);
+                this.given += now.len();
+                return Poll::Ready(Ok(()));
+            }
+            this.passed.clear();
+            this.given = 0;
+            let mut chunk = [0; CHUNK_BYTES];
+            let mut chunk = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut chunk))?;
+            if chunk.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let advanced = this.scan.advance(chunk.filled(), &mut this.passed);
+            advanced.map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
+        }
     }
 }
 
@@ -132,8 +178,21 @@ mod tests {
     use super::*;
 
     fn scan(parts: &[&[u8]]) -> Result<Scan, &'static str> {
-        let mut scan = Scan::default();
-        parts.iter().try_for_each(|part| scan.advance(part)).map(|()| scan)
+        let (mut scan, mut passed) = (Scan::default(), Vec::new());
+        parts.iter().try_for_each(|part| scan.advance(part, &mut passed)).map(|()| scan)
+    }
+
+    #[test]
+    fn what_the_parser_does_not_know_is_left_out_with_its_literals_however_it_is_cut() {
+        let talk = b"* 1 EXISTS\r\n* XFOO {8}\r\n* 2 BAD\n \"x\"\r\n* 2 FETCH (BODY[] {9}\r\n* XFOO {)\n)\r\nA1 OK\r\n* X\r\n+ idling\r\n";
+        let expected = b"* 1 EXISTS\r\n* 2 FETCH (BODY[] {9}\r\n* XFOO {)\n)\r\nA1 OK\r\n+ idling\r\n";
+        for cut in 0..talk.len() {
+            let (left, right) = talk.split_at(cut);
+            let (mut scan, mut passed) = (Scan::default(), Vec::new());
+            scan.advance(left, &mut passed).unwrap();
+            scan.advance(right, &mut passed).unwrap();
+            assert_eq!(String::from_utf8_lossy(&passed), String::from_utf8_lossy(expected), "cut at {cut}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod plan;
 mod probe;
 mod reader;
 mod session;
+mod unasked;
 mod utf7;
 mod wire;
 

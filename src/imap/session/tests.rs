@@ -54,7 +54,7 @@ async fn a_command_fails_unless_its_own_tagged_ok_comes() {
         ("* 5 EXISTS\r\n", "the server closed the connection in the middle of NOOP"),
         ("* OK still h", "the server closed the connection in the middle of NOOP"),
         ("W99 OK somebody else's\r\n", "the server closed the connection in the middle of NOOP"),
-        ("* XFOO bar\r\n", "the server sent what is not IMAP"),
+        ("* (XFOO bar\r\n", "the server sent what is not IMAP"),
         (
             "* 1 FETCH (BODY[] {99999999}\r\n",
             "the server sent what is not IMAP: an answer of more than 16 MiB",
