@@ -1,11 +1,11 @@
 //! One process per state file: a lock beside it that dies with the process.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 
 /// What a holder may write about itself.
 const HOLDER_BYTES_MAX: u64 = 200;
@@ -37,14 +37,7 @@ impl Lock {
             .truncate(false)
             .mode(0o600)
             .open(path)
-            .with_context(|| {
-                format!(
-                    "The state file {} cannot be locked: {} cannot be written; its folder must exist and be writable \
-                     (watchdog.state names it)",
-                    state.display(),
-                    path.display()
-                )
-            })?;
+            .map_err(|error| refused(state, path, &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -53,12 +46,21 @@ impl Lock {
                 bail!(InUse { state: state.to_owned(), holder: other.trim().to_owned() });
             }
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("{} cannot be locked", path.display()));
+                return Err(refused(state, path, &error));
             }
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "process {} ({holder})", std::process::id())?;
+        let holder = format!("process {} ({holder})\n", std::process::id());
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
+        written.map_err(|error| refused(state, path, &error))?;
         Ok(Self { _file: file })
     }
+}
+
+fn refused(state: &Path, lock: &Path, error: &io::Error) -> Error {
+    let advice = match error.kind() {
+        ErrorKind::StorageFull => "the disk is full; make room",
+        _ => "its folder must exist, and it and its folder must be writable (watchdog.state names it)",
+    };
+    anyhow!("The state file {} cannot be locked by {}: {advice} ({error})", state.display(), lock.display())
 }

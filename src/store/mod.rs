@@ -4,9 +4,9 @@ mod lock;
 mod read;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::engine::Changes;
@@ -22,6 +22,7 @@ const APPLICATION_ID: i64 = 0x4252_5744;
 const SCHEMA_VERSION: i64 = 1;
 /// How long another program (a backup, an auditor's shell) may hold the file.
 const BUSY_MS: u64 = 5_000;
+const MOVE_AWAY: &str = "move it away (keep it for an audit) and start again: the mailbox is read anew";
 
 /// What is written in one transaction.
 #[derive(Debug, Default)]
@@ -55,6 +56,7 @@ pub struct Kept {
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    path: PathBuf,
     _lock: Option<Lock>,
 }
 
@@ -65,9 +67,9 @@ impl Store {
     /// Says who holds the file, or what is wrong with it and what to do.
     pub fn open(path: &Path, holder: &str) -> Result<Self> {
         let lock = Lock::take(path, holder)?;
-        let db = Connection::open(path).map_err(|error| explained(error, path))?;
-        let store = Self { db, _lock: Some(lock) };
-        store.prepare().with_context(|| format!("The state file {} cannot be used", path.display()))?;
+        let db = Connection::open(path).map_err(|error| explained(&error.into(), path, "opened"))?;
+        let store = Self { db, path: path.to_owned(), _lock: Some(lock) };
+        store.prepare().map_err(|error| explained(&error, path, "used"))?;
         Ok(store)
     }
 
@@ -80,10 +82,11 @@ impl Store {
             bail!("There is no state file {} yet; `run` or `once` makes it.", path.display());
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(path, flags).map_err(|error| explained(error, path))?;
+        let db = Connection::open_with_flags(path, flags)
+            .map_err(|error| explained(&error.into(), path, "opened"))?;
         db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        let store = Self { db, _lock: None };
-        let version = store.schema_version().map_err(|error| explained(error, path))?;
+        let store = Self { db, path: path.to_owned(), _lock: None };
+        let version = store.reading(|| Ok(store.schema_version()?))?;
         if version != SCHEMA_VERSION {
             bail!(
                 "The state file {} has version {version}; this program reads {SCHEMA_VERSION}.",
@@ -98,25 +101,22 @@ impl Store {
     /// # Errors
     /// Says what is wrong with the disk or the file. Nothing was written then, and the batch may be tried again.
     pub fn commit(&mut self, batch: &Batch) -> Result<()> {
-        write::commit(&mut self.db, batch).map_err(|error| anyhow::anyhow!(sentence(&error)))
+        write::commit(&mut self.db, batch).map_err(|error| explained(&error.into(), &self.path, "written"))
+    }
+
+    fn reading<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        read().map_err(|error| explained(&error, &self.path, "read"))
     }
 
     fn prepare(&self) -> Result<()> {
         self.db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        let tables: i64 = self
-            .db
-            .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
+        let tables: i64 = self.db.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables == 0 {
-            self.db
-                .execute_batch("PRAGMA journal_mode = WAL;")
-                .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
-            self.db
-                .execute_batch(&format!(
-                    "BEGIN; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
-                    include_str!("schema.sql")
-                ))
-                .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
+            self.db.execute_batch("PRAGMA journal_mode = WAL;")?;
+            self.db.execute_batch(&format!(
+                "BEGIN; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+                include_str!("schema.sql")
+            ))?;
         }
         let id: i64 = self.db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         if id != APPLICATION_ID {
@@ -140,8 +140,11 @@ impl Store {
     }
 }
 
-fn explained(error: rusqlite::Error, path: &Path) -> anyhow::Error {
-    anyhow::anyhow!("The state file {} cannot be opened: {}", path.display(), sentence(&error))
+/// One sentence: which file, what is wrong with it, what to do.
+fn explained(error: &Error, path: &Path, doing: &str) -> Error {
+    let known = error.chain().find_map(|cause| cause.downcast_ref::<rusqlite::Error>());
+    let what = known.map_or_else(|| format!("{error:#}"), sentence);
+    anyhow!("The state file {} cannot be {doing}: {what}", path.display())
 }
 
 /// What is wrong, and what to do.
@@ -158,14 +161,13 @@ fn sentence(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program keeps it locked; end that program (a backup, an sqlite3 shell)"
         }
-        Some(ErrorCode::DatabaseCorrupt) => {
-            "it is damaged; move it away (keep it for an audit) and start again: the mailbox is read anew"
-        }
+        Some(ErrorCode::DatabaseCorrupt) => return format!("it is damaged; {MOVE_AWAY} ({error})"),
         Some(ErrorCode::NotADatabase) => {
             "it is no SQLite database; move it away or name another file in watchdog.state"
         }
         Some(ErrorCode::SystemIoFailure) => "the disk reports an error; check the disk",
-        _ => return error.to_string(),
+        None => return format!("it is damaged; {MOVE_AWAY} ({error})"),
+        Some(_) => return error.to_string(),
     };
     format!("{advice} ({error})")
 }

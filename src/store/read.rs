@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use rusqlite::{OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
-use super::{Place, Store, millis, time_of};
+use super::{MOVE_AWAY, Place, Store, millis, time_of};
 use crate::engine::Snapshot;
 use crate::imap::Cursor;
 use crate::intake::Key;
@@ -39,15 +39,17 @@ impl Store {
     /// # Errors
     /// When the file cannot be read, or does not hold what this version wrote.
     pub fn load(&self) -> Result<Snapshot> {
-        Ok(Snapshot {
-            facts: self.named("SELECT name, facts FROM checkers")?,
-            mailboxes: self.named("SELECT name, state FROM mailboxes")?,
-            incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
-            messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
-            last_incident: self.highest("SELECT MAX(number) FROM incidents")?,
-            last_message: self
-                .highest("SELECT MAX(id) FROM outbox")?
-                .max(self.highest("SELECT MAX(message) FROM deliveries")?),
+        self.reading(|| {
+            Ok(Snapshot {
+                facts: self.named("SELECT name, facts FROM checkers")?,
+                mailboxes: self.named("SELECT name, state FROM mailboxes")?,
+                incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
+                messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
+                last_incident: self.highest("SELECT MAX(number) FROM incidents")?,
+                last_message: self
+                    .highest("SELECT MAX(id) FROM outbox")?
+                    .max(self.highest("SELECT MAX(message) FROM deliveries")?),
+            })
         })
     }
 
@@ -56,12 +58,15 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn cursors(&self) -> Result<BTreeMap<Place, Cursor>> {
-        let mut statement = self.db.prepare("SELECT mailbox, folder, uidvalidity, high, low FROM cursors")?;
-        let rows = statement.query_map([], |row| {
-            let place = Place { mailbox: row.get(0)?, folder: row.get(1)? };
-            Ok((place, Cursor { uidvalidity: row.get(2)?, high: row.get(3)?, low: row.get(4)? }))
-        })?;
-        rows.collect::<rusqlite::Result<_>>().context("The cursors cannot be read")
+        self.reading(|| {
+            let mut statement =
+                self.db.prepare("SELECT mailbox, folder, uidvalidity, high, low FROM cursors")?;
+            let rows = statement.query_map([], |row| {
+                let place = Place { mailbox: row.get(0)?, folder: row.get(1)? };
+                Ok((place, Cursor { uidvalidity: row.get(2)?, high: row.get(3)?, low: row.get(4)? }))
+            })?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
     }
 
     /// Whether a mail of this key is kept already.
@@ -69,10 +74,12 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn knows(&self, key: &Key) -> Result<bool> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT 1 FROM reports WHERE mail_key = $1 UNION ALL SELECT 1 FROM other_mails WHERE mail_key = $1",
-        )?;
-        Ok(statement.query_row([key], |_| Ok(())).optional()?.is_some())
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached(
+                "SELECT 1 FROM reports WHERE mail_key = $1 UNION ALL SELECT 1 FROM other_mails WHERE mail_key = $1",
+            )?;
+            Ok(statement.query_row([key], |_| Ok(())).optional()?.is_some())
+        })
     }
 
     /// The latest reports of a checker that the watchdog had seen at `until`, newest first.
@@ -80,31 +87,33 @@ impl Store {
     /// # Errors
     /// When the file cannot be read, or does not hold what this version wrote.
     pub fn reports_of(&self, checker: &str, until: Time, limit: u32) -> Result<Vec<StoredReport>> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, content, hops FROM reports
-             WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2
-             ORDER BY received_ms DESC, id DESC LIMIT $3",
-        )?;
-        let rows = statement.query_map(params![checker, millis(until), limit], |row| {
-            let report = StoredReport {
-                message_id: row.get(2)?,
-                folder: row.get(4)?,
-                uid: row.get(5)?,
-                observation: Observation {
-                    mailbox: row.get(3)?,
-                    received: time_of(row.get(0)?),
-                    seen: time_of(row.get(1)?),
-                    mail: from_json(&row.get::<_, String>(6)?)?,
-                },
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached(
+                "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, content, hops FROM reports
+                 WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2
+                 ORDER BY received_ms DESC, id DESC LIMIT $3",
+            )?;
+            let rows = statement.query_map(params![checker, millis(until), limit], |row| {
+                let report = StoredReport {
+                    message_id: row.get(2)?,
+                    folder: row.get(4)?,
+                    uid: row.get(5)?,
+                    observation: Observation {
+                        mailbox: row.get(3)?,
+                        received: time_of(row.get(0)?),
+                        seen: time_of(row.get(1)?),
+                        mail: from_json(&row.get::<_, String>(6)?)?,
+                    },
+                };
+                Ok((report, row.get::<_, String>(7)?))
+            })?;
+            let whole = |row: rusqlite::Result<(StoredReport, String)>| {
+                let (mut report, hops) = row?;
+                report.observation.mail.received = from_json(&hops)?;
+                Ok(report)
             };
-            Ok((report, row.get::<_, String>(7)?))
-        })?;
-        let whole = |row: rusqlite::Result<(StoredReport, String)>| {
-            let (mut report, hops) = row?;
-            report.observation.mail.received = from_json(&hops)?;
-            Ok(report)
-        };
-        rows.map(whole).collect::<rusqlite::Result<_>>().context("The reports cannot be read")
+            rows.map(whole).collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
     }
 
     /// The first complete look with this checker in the configuration.
@@ -112,10 +121,12 @@ impl Store {
     /// # Errors
     /// When the file cannot be read, or does not hold what this version wrote.
     pub fn watched_since(&self, checker: &str) -> Result<Option<Time>> {
-        let mut statement = self.db.prepare_cached("SELECT facts FROM checkers WHERE name = $1")?;
-        let text = statement.query_row([checker], |row| row.get::<_, String>(0)).optional()?;
-        let facts: Option<Facts> = text.map(|text| from_json(&text)).transpose()?;
-        Ok(facts.and_then(|facts| facts.watched_since))
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached("SELECT facts FROM checkers WHERE name = $1")?;
+            let text = statement.query_row([checker], |row| row.get::<_, String>(0)).optional()?;
+            let facts: Option<Facts> = text.map(|text| from_json(&text)).transpose()?;
+            Ok(facts.and_then(|facts| facts.watched_since))
+        })
     }
 
     /// How many mails are kept that were nobody's report, and the latest of them.
@@ -123,23 +134,26 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn other_mails(&self, limit: u32) -> Result<(u64, Vec<OtherMail>)> {
-        let count = self.db.query_row("SELECT COUNT(*) FROM other_mails", [], |row| row.get::<_, i64>(0))?;
-        let mut statement = self.db.prepare(
-            "SELECT received_ms, checker, reason, sender, recipient, subject FROM other_mails
-             ORDER BY received_ms DESC, id DESC LIMIT $1",
-        )?;
-        let rows = statement.query_map([limit], |row| {
-            Ok(OtherMail {
-                received: time_of(row.get(0)?),
-                checker: row.get(1)?,
-                reason: row.get(2)?,
-                sender: row.get(3)?,
-                recipient: row.get(4)?,
-                subject: row.get(5)?,
-            })
-        })?;
-        let mails = rows.collect::<rusqlite::Result<_>>().context("The other mails cannot be read")?;
-        Ok((u64::try_from(count).unwrap_or_default(), mails))
+        self.reading(|| {
+            let count =
+                self.db.query_row("SELECT COUNT(*) FROM other_mails", [], |row| row.get::<_, i64>(0))?;
+            let mut statement = self.db.prepare(
+                "SELECT received_ms, checker, reason, sender, recipient, subject FROM other_mails
+                 ORDER BY received_ms DESC, id DESC LIMIT $1",
+            )?;
+            let rows = statement.query_map([limit], |row| {
+                Ok(OtherMail {
+                    received: time_of(row.get(0)?),
+                    checker: row.get(1)?,
+                    reason: row.get(2)?,
+                    sender: row.get(3)?,
+                    recipient: row.get(4)?,
+                    subject: row.get(5)?,
+                })
+            })?;
+            let mails = rows.collect::<rusqlite::Result<_>>()?;
+            Ok((u64::try_from(count).unwrap_or_default(), mails))
+        })
     }
 
     /// Up to when each mailbox had been read as of `time`.
@@ -147,11 +161,13 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn observed_until(&self, time: Time) -> Result<BTreeMap<String, Time>> {
-        let mut statement = self.db.prepare(
-            "SELECT mailbox, MAX(MIN(until_ms, $1)) FROM observed WHERE from_ms <= $1 GROUP BY mailbox",
-        )?;
-        let rows = statement.query_map([millis(time)], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
-        rows.collect::<rusqlite::Result<_>>().context("The observed spans cannot be read")
+        self.reading(|| {
+            let mut statement = self.db.prepare(
+                "SELECT mailbox, MAX(MIN(until_ms, $1)) FROM observed WHERE from_ms <= $1 GROUP BY mailbox",
+            )?;
+            let rows = statement.query_map([millis(time)], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
     }
 
     fn highest(&self, sql: &str) -> Result<u64> {
@@ -165,7 +181,7 @@ impl Store {
         rows.map(|row| {
             let (name, text) = row?;
             let value = serde_json::from_str(&text)
-                .with_context(|| format!("What is stored of {name} is damaged"))?;
+                .with_context(|| format!("what it holds of {name} is damaged; {MOVE_AWAY}"))?;
             Ok((name, value))
         })
         .collect()
@@ -174,8 +190,8 @@ impl Store {
     fn contents<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
         let mut statement = self.db.prepare(sql)?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-        rows.map(|row| serde_json::from_str(&row?).context("A stored incident or message is damaged"))
-            .collect()
+        let damaged = || format!("an incident or message in it is damaged; {MOVE_AWAY}");
+        rows.map(|row| serde_json::from_str(&row?).with_context(damaged)).collect()
     }
 }
 
