@@ -53,6 +53,11 @@ impl Mailbox {
         self.last_failure = None;
     }
 
+    /// Nothing could be taken in up to now, through no fault of the mailbox.
+    pub(super) fn excuse(&mut self, now: Time) {
+        self.trying_since = Some(now);
+    }
+
     pub(super) fn received(&mut self, received: Time) {
         self.last_receipt = self.last_receipt.max(Some(received));
         if self.heard_until.is_some_and(|until| received > until) {
@@ -116,6 +121,11 @@ impl Engine {
             state.last_failure = Some((at, error.to_owned()));
             self.dirty.mailboxes.insert(mailbox.to_owned());
         }
+    }
+
+    /// The watchdog itself could not take in what the readers saw, up to `now`: blindness counts from here.
+    pub fn excuse_readers(&mut self, now: Time) {
+        self.mailboxes.values_mut().for_each(|mailbox| mailbox.excuse(now));
     }
 
     /// Nobody will try again: the mailbox is blind at once.

@@ -134,6 +134,10 @@ impl Daemon {
     }
 
     fn try_settle(&mut self) -> Result<()> {
+        if self.alarm.is_some() {
+            // The readers wait because of the store: that is no alarm about the mailbox.
+            self.service.engine.excuse_readers(clock::now());
+        }
         while let Some(event) = self.stuck.first() {
             self.service.take(event)?;
             let judged = matches!(event, Event::Looked { .. } | Event::Failed { .. });
