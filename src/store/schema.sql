@@ -58,7 +58,6 @@ CREATE TABLE checkers (
     position         INTEGER NOT NULL,
     -- 1: judged silent, until it is heard again.
     silent           INTEGER NOT NULL,
-    reason           TEXT,
     last_received_ms INTEGER,
     last_sent_ms     INTEGER,
     heard_at_ms      INTEGER,
@@ -66,9 +65,15 @@ CREATE TABLE checkers (
     base_ms          INTEGER,
     late_after_ms    INTEGER NOT NULL,
     deadline_ms      INTEGER NOT NULL,
-    -- The mailbox that received it last.
-    mailbox          TEXT,
     facts            TEXT NOT NULL
+) STRICT;
+
+-- When each mailbox last received a checker.
+CREATE TABLE heard_through (
+    checker  TEXT NOT NULL,
+    mailbox  TEXT NOT NULL,
+    heard_ms INTEGER NOT NULL,
+    PRIMARY KEY (checker, mailbox)
 ) STRICT;
 
 CREATE TABLE mailboxes (
@@ -123,30 +128,44 @@ CREATE TABLE deliveries (
     answer     TEXT
 ) STRICT;
 
+-- Says of every configured checker what `last-seen` says. Who fell silent is judged after each look and stored; only
+-- blindness comes with time alone. Of the mailboxes that received a checker lately, the one read last decides.
 CREATE VIEW last_seen AS
-WITH read AS (
-    SELECT checkers.name AS name,
-           MAX(mailboxes.heard_until_ms) AS heard_until_ms,
-           MAX(mailboxes.blind_after_ms) AS blind_after_ms
+WITH newest AS (
+    SELECT checker, MAX(heard_ms) AS heard_ms FROM heard_through GROUP BY checker
+), read AS (
+    -- blind_after_ms is that of the row with the maximum (SQLite, "bare columns in an aggregate query").
+    SELECT checkers.name AS name, MAX(mailboxes.heard_until_ms) AS heard_until_ms, mailboxes.blind_after_ms
       FROM checkers
-      LEFT JOIN mailboxes ON checkers.mailbox IS NULL OR checkers.mailbox = mailboxes.name
+      JOIN mailboxes
+      LEFT JOIN newest ON newest.checker = checkers.name
+      LEFT JOIN heard_through ON heard_through.checker = checkers.name AND heard_through.mailbox = mailboxes.name
+     WHERE newest.checker IS NULL OR newest.heard_ms - heard_through.heard_ms <= checkers.deadline_ms
      GROUP BY checkers.name
+), judged AS (
+    SELECT checkers.*,
+           CASE
+               WHEN silent = 1 THEN 'silent'
+               WHEN heard_at_ms IS NULL THEN 'waiting'
+               WHEN heard_until_ms IS NULL THEN 'blind'
+               WHEN (julianday('now') - 2440587.5) * 86400000 - heard_until_ms > blind_after_ms THEN 'blind'
+               WHEN heard_until_ms - base_ms > late_after_ms THEN 'late'
+               ELSE 'ok'
+           END AS state
+      FROM checkers
+      LEFT JOIN read ON read.name = checkers.name
 )
-SELECT checkers.name AS name,
+SELECT name,
        provider,
+       state,
        CASE
-           WHEN silent = 1 OR heard_until_ms - base_ms > deadline_ms THEN 'silent'
-           WHEN heard_at_ms IS NULL THEN 'waiting'
-           WHEN heard_until_ms IS NULL THEN 'blind'
-           WHEN CAST(strftime('%s', 'now') AS INTEGER) * 1000 - heard_until_ms > blind_after_ms THEN 'blind'
-           WHEN heard_until_ms - base_ms > late_after_ms THEN 'late'
-           ELSE 'ok'
-       END AS state,
-       reason,
+           WHEN state = 'blind' THEN 'watcher_blind'
+           WHEN state = 'silent' AND heard_at_ms IS NULL THEN 'never_seen'
+           WHEN state = 'silent' THEN 'unknown'
+       END AS reason,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_received_ms / 1000, 'unixepoch') AS last_received,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_sent_ms / 1000, 'unixepoch') AS last_sent,
        strftime('%Y-%m-%dT%H:%M:%SZ', heard_at_ms / 1000, 'unixepoch') AS heard_at,
        deadline_ms / 1000.0 AS deadline_s
-  FROM checkers
-  JOIN read ON read.name = checkers.name
+  FROM judged
  ORDER BY position;

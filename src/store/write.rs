@@ -29,6 +29,7 @@ pub(super) fn commit(db: &mut Connection, batch: &Batch) -> Result<()> {
 fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
     for name in &changes.removed {
         transaction.prepare_cached("DELETE FROM checkers WHERE name = $1")?.execute([name])?;
+        forget_heard_through(transaction, name)?;
     }
     changes.checkers.iter().try_for_each(|row| put_checker(transaction, row))?;
     changes.mailboxes.iter().try_for_each(|row| put_mailbox(transaction, row))?;
@@ -114,14 +115,14 @@ fn put_checker(transaction: &Transaction<'_>, row: &Row) -> Result<()> {
         .prepare_cached(
             "INSERT INTO checkers
                  (name, provider, position, silent, last_received_ms, last_sent_ms, heard_at_ms, base_ms,
-                  late_after_ms, deadline_ms, mailbox, facts)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                  late_after_ms, deadline_ms, facts)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (name) DO UPDATE
              SET provider = excluded.provider, position = excluded.position, silent = excluded.silent,
                  last_received_ms = excluded.last_received_ms, last_sent_ms = excluded.last_sent_ms,
                  heard_at_ms = excluded.heard_at_ms, base_ms = excluded.base_ms,
                  late_after_ms = excluded.late_after_ms, deadline_ms = excluded.deadline_ms,
-                 mailbox = excluded.mailbox, facts = excluded.facts",
+                 facts = excluded.facts",
         )?
         .execute(params![
             row.name,
@@ -134,9 +135,19 @@ fn put_checker(transaction: &Transaction<'_>, row: &Row) -> Result<()> {
             facts.base().map(millis),
             deadline.late_after().num_milliseconds(),
             deadline.total().num_milliseconds(),
-            facts.newest_mailbox(),
             json(facts)?,
         ])?;
+    forget_heard_through(transaction, &row.name)?;
+    for (mailbox, heard) in &facts.heard_through {
+        transaction
+            .prepare_cached("INSERT INTO heard_through (checker, mailbox, heard_ms) VALUES ($1, $2, $3)")?
+            .execute(params![row.name, mailbox, millis(*heard)])?;
+    }
+    Ok(())
+}
+
+fn forget_heard_through(transaction: &Transaction<'_>, checker: &str) -> Result<()> {
+    transaction.prepare_cached("DELETE FROM heard_through WHERE checker = $1")?.execute([checker])?;
     Ok(())
 }
 
