@@ -169,15 +169,15 @@ fn put_mailbox(transaction: &Transaction<'_>, row: &MailboxRow) -> Result<()> {
     Ok(())
 }
 
-/// Looks that follow each other without a gap are one span.
+/// Looks that follow each other without a gap are one span. (SQLite numbers `$n` by its first appearance, whatever n is.)
 fn put_look(transaction: &Transaction<'_>, look: &Look) -> Result<()> {
     let extended = transaction
         .prepare_cached(
-            "UPDATE observed SET until_ms = $3
-              WHERE mailbox = $1 AND until_ms = $2
-                AND from_ms = (SELECT MAX(from_ms) FROM observed WHERE mailbox = $1)",
+            "UPDATE observed SET until_ms = $1
+              WHERE mailbox = $2 AND until_ms = $3
+                AND from_ms = (SELECT MAX(from_ms) FROM observed WHERE mailbox = $2)",
         )?
-        .execute(params![look.mailbox, millis(look.from), millis(look.until)])?;
+        .execute(params![millis(look.until), look.mailbox, millis(look.from)])?;
     if extended == 0 {
         transaction
             .prepare_cached(
