@@ -1,1 +1,378 @@
+use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
+use serde_json::Value;
+
+use super::*;
+use crate::clock;
+use crate::config::{Config, Sources};
+use crate::engine::{Engine, Look};
+use crate::imap::{History, RawMail};
+use crate::intake::take_in;
+use crate::outbox::Sent;
+use crate::report::Roster;
+use crate::view::LastSeen;
+
+const CONFIG: &str = r#"
+[watchdog]
+name = "bresse8"
+[[mailbox]]
+name = "left"
+host = "mail.example"
+user = "monitor@domain.com"
+password = "secret"
+[[mailbox]]
+name = "right"
+host = "mail.example"
+user = "monitor@domain.com"
+password = "secret"
+[defaults]
+tests = [ { service = "MSSQL1_Service", timeout = "10s" }, { service = "ESHOP_Service", timeout = "30s" } ]
+[[checker]]
+name = "bresse1"
+provider = "free"
+[[checker]]
+name = "bresse2"
+provider = "orange"
+[[checker]]
+name = "bresse3"
+provider = "sfr"
+[[channel]]
+name = "backup-mail"
+type = "smtp"
+host = "127.0.0.1"
+tls = "plain"
+from = "bresse8@elsewhere.example"
+to = ["anne@elsewhere.example", "bob@elsewhere.example"]
+"#;
+
+fn config(text: &str) -> Config {
+    let sources = Sources { text, file: "watchdog.toml", environment: &Default::default(), overrides: &[] };
+    Config::load(&sources).unwrap()
+}
+
+/// A state file, and an engine that goes through a story.
+struct World {
+    dir: tempfile::TempDir,
+    store: Store,
+    engine: Engine,
+    roster: Roster,
+    batch: Batch,
+    uid: u32,
+    start: Time,
+}
+
+impl World {
+    /// The story begins now, for the view looks at SQLite's clock.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("watchdog.db"), "bresse8").unwrap();
+        let config = config(CONFIG);
+        let start = time_of(millis(clock::now()));
+        let roster = Roster::new(&config.checkers);
+        let engine = Engine::restore(config, store.load().unwrap(), start);
+        Self { dir, store, engine, roster, batch: Batch::default(), uid: 0, start }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("watchdog.db")
+    }
+
+    fn at(&self, second: i64) -> Time {
+        self.start + TimeDelta::seconds(second)
+    }
+
+    fn take(&mut self, mailbox: &str, to: &str, subject: &str, second: i64) {
+        self.uid += 1;
+        let at = self.at(second);
+        let mail = format!(
+            "From: {to}@checker.example\r\nTo: {to}+monitor@domain.com\r\nSubject: {subject}\r\nDate: {}\r\n\
+             Message-ID: <{}@checker.example>\r\n\r\n\r\n",
+            at.to_rfc2822(),
+            self.uid
+        );
+        let raw = RawMail {
+            uid: self.uid,
+            internal_date: Some(at),
+            seen: at,
+            bytes: mail.into_bytes(),
+            truncated: false,
+        };
+        let taken = take_in(&raw, mailbox, &self.roster);
+        self.engine.observe(&taken.observation);
+        self.batch.mails.push(Kept { place: place(mailbox), taken });
+    }
+
+    /// A run in which everything is well.
+    fn report(&mut self, mailbox: &str, to: &str, second: i64) {
+        self.take(mailbox, to, "DRYRUN.OK MSSQL1_Service.OK ESHOP_Service.OK", second);
+    }
+
+    fn look(&mut self, mailbox: &str, second: i64) {
+        let at = self.at(second);
+        self.engine.looked(mailbox, at, History::Complete, at);
+    }
+
+    fn commit(&mut self) {
+        self.batch.changes.merge(self.engine.take_changes());
+        self.store.commit(&std::mem::take(&mut self.batch)).unwrap();
+    }
+
+    /// What the engine knows, as JSON, for it cannot be compared as a whole.
+    fn memory(engine: &Engine) -> Value {
+        let messages: Vec<_> =
+            engine.outbox().iter().map(|message| Value::from(format!("{message:?}"))).collect();
+        serde_json::json!({
+            "facts": engine.facts(),
+            "mailboxes": engine.mailboxes(),
+            "incidents": engine.open_incidents().collect::<Vec<_>>(),
+            "messages": messages,
+        })
+    }
+
+    /// The view and the command's table, each as one line per checker.
+    fn view_and_table(&self, second: i64) -> (Vec<String>, Vec<String>) {
+        let columns = "name, provider, state, reason, last_received, last_sent, heard_at";
+        let mut statement =
+            self.store.db.prepare(&format!("SELECT {columns}, deadline_s FROM last_seen")).unwrap();
+        let view = statement.query_map([], |row| {
+            let texts: Vec<Option<String>> =
+                (0..7).map(|column| row.get(column)).collect::<rusqlite::Result<_>>()?;
+            Ok(format!("{texts:?} {}", row.get::<_, f64>(7)?))
+        });
+        let table = serde_json::to_value(LastSeen::of(&self.engine, self.at(second))).unwrap();
+        let line = |checker: &Value| {
+            let text = |column: &str| checker[column].as_str().map(str::to_owned);
+            let texts: Vec<Option<String>> = columns.split(", ").map(text).collect();
+            format!("{texts:?} {}", checker["deadline_s"].as_f64().unwrap())
+        };
+        let table = table["checkers"].as_array().unwrap().iter().map(line).collect();
+        (view.unwrap().collect::<rusqlite::Result<_>>().unwrap(), table)
+    }
+}
+
+fn place(mailbox: &str) -> Place {
+    Place { mailbox: mailbox.to_owned(), folder: "INBOX".to_owned() }
+}
+
+fn count(store: &Store, table: &str) -> i64 {
+    store.db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+/// bresse1 is well, bresse2 found a fault and its alarm waits, bresse3 is silent, and the right mailbox fails.
+fn story() -> World {
+    let mut world = World::new();
+    world.report("left", "bresse3", -1_000);
+    world.report("left", "bresse1", -20);
+    world.take("left", "bresse2", "DRYRUN.OK MSSQL1_Service.NOK ESHOP_Service.OK", -10);
+    world.take("left", "nobody", "Hello", -5);
+    world.look("left", 0);
+    world.look("right", 0);
+    world.engine.look_failed("right", "the network is cut", world.at(1));
+    world.batch.cursors.push((place("left"), Cursor { uidvalidity: u32::MAX, high: 4, low: 2 }));
+    world
+}
+
+#[test]
+fn a_restarted_watchdog_knows_all_that_the_one_before_knew() {
+    let mut world = story();
+    let due = world.engine.take_due(world.at(0));
+    assert_eq!(due.len(), 4, "two alarms to two people");
+    world.engine.sent(due[0].id, Sent::Accepted("250 OK".to_owned()), world.at(1));
+    world.engine.sent(due[1].id, Sent::Failed("452 full".to_owned()), world.at(1));
+    world.engine.sent(due[2].id, Sent::Refused("550 no".to_owned()), world.at(1));
+    world.commit();
+    let snapshot = world.store.load().unwrap();
+    assert_eq!((snapshot.last_incident, snapshot.last_message), (2, 4));
+    assert_eq!(snapshot.messages.iter().map(|message| message.attempts).collect::<Vec<_>>(), [1, 1, 1]);
+    let restored = Engine::restore(config(CONFIG), snapshot, world.at(2));
+    let mut expected = World::memory(&world.engine);
+    // A restart begins to try anew: everything is due, and old failures of reading are over.
+    let mut due_now = world.engine.outbox().iter().cloned().collect::<Vec<_>>();
+    due_now.iter_mut().for_each(|message| message.due = world.at(2));
+    expected["messages"] = due_now.iter().map(|message| Value::from(format!("{message:?}"))).collect();
+    for mailbox in ["left", "right"] {
+        expected["mailboxes"][mailbox]["trying_since"] = serde_json::to_value(world.at(2)).unwrap();
+        expected["mailboxes"][mailbox]["last_failure"] = Value::Null;
+    }
+    assert_eq!(World::memory(&restored), expected);
+    let cursors = world.store.cursors().unwrap();
+    assert_eq!(cursors, [(place("left"), Cursor { uidvalidity: u32::MAX, high: 4, low: 2 })].into());
+    assert_eq!((count(&world.store, "reports"), count(&world.store, "other_mails")), (3, 1));
+}
+
+#[test]
+fn a_report_comes_back_as_it_was_understood() {
+    let mut world = World::new();
+    world.take("left", "bresse1", "DRYRUN.OK MSSQL1_Service.NOK ESHOP_Service.OK Other.OK", -10);
+    let kept = world.batch.mails[0].taken.clone();
+    world.look("left", 0);
+    world.commit();
+    assert!(world.store.knows(&kept.key).unwrap());
+    let known = world.store.reports_of("bresse1", world.at(0), 10).unwrap();
+    let [report] = known.as_slice() else { panic!("{known:?}") };
+    let mut expected = kept.observation.clone();
+    expected.received = time_of(millis(expected.received));
+    assert_eq!((&report.observation, report.uid), (&expected, 1));
+    assert_eq!(report.message_id.as_deref().map(|id| id.trim_matches(['<', '>'])), Some("1@checker.example"));
+    assert_eq!(world.store.reports_of("bresse1", world.at(-11), 10).unwrap(), [], "not seen yet by then");
+}
+
+#[test]
+fn the_view_says_what_the_command_says_in_every_state() {
+    let mut world = World::new();
+    let mut states = BTreeSet::new();
+    let mut compare = |world: &mut World, second| {
+        world.commit();
+        let (view, table) = world.view_and_table(second);
+        assert_eq!(view, table, "after {second} s");
+        states.extend(
+            LastSeen::of(&world.engine, world.at(second)).checkers.iter().map(|one| one.state.word()),
+        );
+    };
+    compare(&mut world, 0);
+    // Waiting, late and ok.
+    world.report("left", "bresse2", -350);
+    world.report("left", "bresse3", -20);
+    world.look("left", 0);
+    world.look("right", 0);
+    compare(&mut world, 0);
+    // The other mailbox is read later, and receives bresse3 too: it alone is not late.
+    let mut world = World::new();
+    for name in ["bresse1", "bresse2", "bresse3"] {
+        world.report("left", name, -1_360);
+    }
+    world.report("right", "bresse3", -1_350);
+    world.look("left", -1_000);
+    world.look("right", 0);
+    compare(&mut world, 0);
+    // Silent after having been heard, and without.
+    let mut world = World::new();
+    world.report("left", "bresse2", -5_000);
+    world.look("left", -1_000);
+    world.look("right", -1_000);
+    world.look("left", 0);
+    world.look("right", 0);
+    compare(&mut world, 0);
+    assert_eq!(states, BTreeSet::from(["waiting", "ok", "late", "silent", "blind"]));
+}
+
+#[test]
+fn the_view_forgets_a_checker_that_is_no_longer_configured() {
+    let mut world = story();
+    world.commit();
+    let less = CONFIG.replace("[[checker]]\nname = \"bresse3\"\nprovider = \"sfr\"\n", "");
+    world.engine.reconfigure(config(&less), world.at(1));
+    world.commit();
+    let (view, table) = world.view_and_table(1);
+    assert_eq!((view.len(), &view), (2, &table));
+    assert_eq!(count(&world.store, "heard_through"), 2);
+    assert_eq!(count(&world.store, "reports"), 3, "what it wrote stays for the auditor");
+}
+
+#[test]
+fn a_batch_is_stored_as_a_whole_or_not_at_all_and_can_be_tried_again() {
+    let mut world = story();
+    let mut batch = std::mem::take(&mut world.batch);
+    batch.changes = world.engine.take_changes();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END";
+    world.store.db.execute_batch(refuse).unwrap();
+    let error = world.store.commit(&batch).unwrap_err().to_string();
+    assert!(error.contains("watchdog.db"), "{error}");
+    for table in ["reports", "other_mails", "cursors", "checkers", "mailboxes", "observed", "incidents"] {
+        assert_eq!(count(&world.store, table), 0, "{table}");
+    }
+    world.store.db.execute_batch("DROP TRIGGER refuse").unwrap();
+    world.store.commit(&batch).unwrap();
+    world.store.commit(&batch).unwrap();
+    assert_eq!((count(&world.store, "reports"), count(&world.store, "outbox")), (3, 4), "twice is once");
+}
+
+#[test]
+fn what_was_delivered_leaves_the_outbox_with_the_answer_and_its_number_is_not_used_again() {
+    let mut world = story();
+    for message in world.engine.take_due(world.at(0)) {
+        world.engine.sent(message.id, Sent::Accepted("250 2.0.0 queued".to_owned()), world.at(1));
+    }
+    world.commit();
+    assert_eq!((count(&world.store, "outbox"), count(&world.store, "deliveries")), (0, 4));
+    let answers: i64 = world
+        .store
+        .db
+        .query_row("SELECT COUNT(*) FROM deliveries WHERE answer = '250 2.0.0 queued'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((answers, world.store.load().unwrap().last_message), (4, 4));
+}
+
+#[test]
+fn spans_of_observation_grow_and_break_where_nobody_looked() {
+    let mut world = World::new();
+    let look = |world: &mut World, from, until| {
+        let look = Look { mailbox: "left".to_owned(), from: world.at(from), until: world.at(until) };
+        world.batch.changes.looks.push(look);
+        world.commit();
+    };
+    look(&mut world, 0, 0);
+    look(&mut world, 0, 60);
+    look(&mut world, 60, 120);
+    look(&mut world, 1_000, 1_000);
+    look(&mut world, 1_000, 1_060);
+    let spans = |world: &World| -> Vec<(i64, i64)> {
+        let mut statement =
+            world.store.db.prepare("SELECT from_ms, until_ms FROM observed ORDER BY 1").unwrap();
+        let second = |ms: i64| (ms - millis(world.start)) / 1_000;
+        let rows = statement.query_map([], |row| Ok((second(row.get(0)?), second(row.get(1)?)))).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    };
+    assert_eq!(spans(&world), [(0, 120), (1_000, 1_060)]);
+    let until = |second| world.store.observed_until(world.at(second)).unwrap().get("left").copied();
+    assert_eq!(until(-1), None);
+    assert_eq!(until(90), Some(world.at(90)));
+    assert_eq!(until(500), Some(world.at(120)), "nobody looked then");
+    assert_eq!(until(5_000), Some(world.at(1_060)));
+}
+
+#[test]
+fn of_strangers_mails_only_the_newest_are_kept_and_of_reports_all() {
+    let mut world = World::new();
+    world.report("left", "bresse1", -20_000);
+    for second in 0..10_020 {
+        world.take("left", "nobody", "Hello", second - 11_000);
+        if second % 1_000 == 0 {
+            world.commit();
+        }
+    }
+    world.commit();
+    let (kept, latest) = world.store.other_mails(1).unwrap();
+    assert_eq!((kept, latest[0].received), (10_000, world.at(10_019 - 11_000)));
+    assert_eq!(count(&world.store, "reports"), 1);
+}
+
+#[test]
+fn only_one_may_write_and_the_second_is_told_who_does() {
+    let world = World::new();
+    let error = Store::open(&world.path(), "bresse9").unwrap_err();
+    let in_use = error.downcast_ref::<InUse>().unwrap();
+    assert_eq!(in_use.holder, format!("process {} (bresse8)", std::process::id()));
+    let path = world.path();
+    let World { dir, store, .. } = world;
+    Store::open_read_only(&path).unwrap().load().unwrap();
+    drop(store);
+    Store::open(&path, "bresse9").unwrap();
+    drop(dir);
+}
+
+#[test]
+fn a_file_of_another_version_or_none_is_refused_with_a_sentence() {
+    let World { dir, store, .. } = World::new();
+    let path = dir.path().join("watchdog.db");
+    store.db.execute_batch("PRAGMA user_version = 7").unwrap();
+    drop(store);
+    for error in [Store::open(&path, "bresse8").unwrap_err(), Store::open_read_only(&path).unwrap_err()] {
+        assert!(error.to_string().contains("watchdog.db") && error.to_string().contains('7'), "{error}");
+    }
+    let missing = Store::open_read_only(&dir.path().join("other.db")).unwrap_err().to_string();
+    assert!(missing.contains("other.db") && missing.contains("once"), "{missing}");
+    let nowhere = Store::open(&dir.path().join("missing/watchdog.db"), "bresse8").unwrap_err().to_string();
+    assert!(nowhere.contains("missing/watchdog.db") && nowhere.contains("folder"), "{nowhere}");
+}
