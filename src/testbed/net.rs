@@ -21,6 +21,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const READ_LIMIT: Duration = Duration::from_secs(30 * 60);
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(1);
+const BIND_TRIES: u32 = 50;
+const BIND_PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 const FLUSH_AT_BYTES: usize = 64 * 1024;
 
@@ -77,7 +79,7 @@ impl Endpoint {
         // Ends with "cancelled"; waited for because the listener closes only then.
         let _ = accepting.await;
         self.drop_connections().await;
-        port.reserved = Some(bind(self.address)?);
+        port.reserved = Some(bind_again(self.address).await?);
         Ok(())
     }
 
@@ -86,7 +88,10 @@ impl Endpoint {
         if port.accepting.is_some() {
             return Ok(());
         }
-        let socket = port.reserved.take().map_or_else(|| bind(self.address), Ok)?;
+        let socket = match port.reserved.take() {
+            Some(socket) => socket,
+            None => bind_again(self.address).await?,
+        };
         let listener = socket.listen(BACKLOG)?;
         port.accepting =
             Some(tokio::spawn(accept(listener, Arc::clone(&self.serve), Arc::clone(&self.sessions))));
@@ -112,6 +117,17 @@ impl Drop for Endpoint {
             accepting.abort();
         }
     }
+}
+
+/// A process that is being started at this moment holds a copy of the listener until its program runs.
+async fn bind_again(address: SocketAddr) -> io::Result<TcpSocket> {
+    for _ in 0..BIND_TRIES {
+        match bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => sleep(BIND_PAUSE).await,
+            bound => return bound,
+        }
+    }
+    bind(address)
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
