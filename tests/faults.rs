@@ -30,6 +30,10 @@ fn all_that_takes_its_time_holds_too() {
             delivery::an_alarm_that_fails_again_and_again_goes_through_the_fallback_too,
         ),
         (
+            "bad mail servers",
+            delivery::an_alarm_survives_whatever_happens_to_its_first_attempt_and_its_recovery_follows,
+        ),
+        (
             "two mailboxes",
             places::a_checker_is_heard_through_both_mailboxes_and_one_blind_does_not_make_it_silent,
         ),

@@ -85,7 +85,8 @@ pub(crate) fn a_shorter_cycle_does_not_judge_the_past_but_the_next_mail_counts_b
 
 #[test]
 fn sigterm_ends_it_with_0_within_six_seconds_whatever_hangs() {
-    let rows: Vec<(&str, fn(&Servers))> = vec![
+    type Hang = fn(&Servers);
+    let rows: Vec<(&str, Hang)> = vec![
         ("nothing hangs", |_| {}),
         ("IMAP hangs", |servers| servers.imap.fault(Fault::on("UID FETCH", Answer::Stall))),
         ("SMTP hangs", |servers| {
