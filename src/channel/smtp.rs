@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
@@ -25,6 +25,9 @@ use crate::time::Time;
 const ANSWER_BYTES_MAX: u64 = 4096;
 /// An answer has no more lines than this.
 const ANSWER_LINES_MAX: usize = 100;
+
+/// All that a server may say in one session. lettre keeps an answer until its line ends, however long it is.
+const SESSION_BYTES_MAX: usize = 256 << 10;
 
 /// After STARTTLS the session begins anew, but the server does not greet again (RFC 3207, section 4.2); lettre waits
 /// for a greeting on every stream it is given.
@@ -111,15 +114,11 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
     let tcp = net::connect(server).await?;
     let peer = tcp.peer_addr().map_err(|error| format!("the connection to {host} broke ({error})"))?;
     let transport = match server.tls {
-        Tls::Plain => Transport { greeting: b"", stream: Box::new(tcp), peer },
-        Tls::Implicit => Transport { greeting: b"", stream: net::secure(server, Box::new(tcp)).await?, peer },
+        Tls::Plain => Transport::new(b"", Box::new(tcp), peer),
+        Tls::Implicit => Transport::new(b"", net::secure(server, Box::new(tcp)).await?, peer),
         Tls::Starttls => {
             let stream = start_tls(BufReader::new(tcp)).await.map_err(|error| format!("{host}: {error}"))?;
-            Transport {
-                greeting: SECOND_GREETING,
-                stream: net::secure(server, Box::new(stream)).await?,
-                peer,
-            }
+            Transport::new(SECOND_GREETING, net::secure(server, Box::new(stream)).await?, peer)
         }
     };
     let mut connection =
@@ -186,6 +185,14 @@ struct Transport {
     greeting: &'static [u8],
     stream: Stream,
     peer: SocketAddr,
+    /// What the far side may still say.
+    bytes_left: usize,
+}
+
+impl Transport {
+    fn new(greeting: &'static [u8], stream: Stream, peer: SocketAddr) -> Self {
+        Self { greeting, stream, peer, bytes_left: SESSION_BYTES_MAX }
+    }
 }
 
 impl AsyncTokioStream for Transport {
@@ -201,7 +208,14 @@ impl AsyncRead for Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         if self.greeting.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            let fresh = buffer.filled().len().saturating_sub(before);
+            let Some(left) = self.bytes_left.checked_sub(fresh) else {
+                return Poll::Ready(Err(std::io::Error::other("it talks without end")));
+            };
+            self.bytes_left = left;
+            return Poll::Ready(Ok(()));
         }
         let (now, later) = self.greeting.split_at(self.greeting.len().min(buffer.remaining()));
         buffer.put_slice(now);
