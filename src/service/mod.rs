@@ -10,7 +10,8 @@ mod store_alarm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -43,6 +44,7 @@ struct Service {
 
 impl Service {
     fn open(config: Config) -> Result<Self> {
+        survive_file_size_limit()?;
         let store = Store::open(&config.state, &config.name)?;
         let snapshot: Snapshot = store.load()?;
         let cursors = store.cursors()?;
@@ -141,6 +143,14 @@ impl Service {
     fn start_readers(&self) -> Readers {
         Readers::start(self.engine.config(), &self.cursors)
     }
+}
+
+/// SIGXFSZ ends a process that writes beyond its limit (setrlimit(2)). With a handler the write fails instead, and that
+/// is alarmed.
+fn survive_file_size_limit() -> Result<()> {
+    let exceeded = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // Tokio never takes a handler away again.
+    signal(exceeded).map(drop).context("Signals cannot be handled")
 }
 
 /// One reader per mailbox; dropping them ends them.
