@@ -1,5 +1,7 @@
 //! A mail server that takes alarms badly: each arrives all the same, in order, and at most once more than accepted.
 
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -7,7 +9,9 @@ use bresse_watchdog::testbed::smtp::{SmtpFault, SmtpOptions, SmtpSink, Stage};
 use chrono::Utc;
 
 use crate::rig::{AlarmMail, Daemon, Report, Watchdog, wait_for};
-use crate::world::{SOON, Servers, USUAL, alarms, at_once, channel, checkers, config, kept, rows, state_of};
+use crate::world::{
+    SOON, Servers, USUAL, alarms, at_once, channel, checkers, config, kept, peak_memory_kib, rows, state_of,
+};
 
 const ALARM: &str = "MSSQL1_Service.NOK";
 const RECOVERY: &str = "MSSQL1_Service.OK";
@@ -221,4 +225,29 @@ fn once_ends_with_1_while_a_mail_is_undelivered_and_delivers_it_the_next_time() 
     assert_eq!(watchdog.run(&["once"]).status, 0);
     assert_eq!(servers.tokens(), [ALARM, RECOVERY]);
     assert_eq!(kept(&state_of(&watchdog)).len(), 2);
+}
+
+#[test]
+fn a_mail_server_that_talks_without_end_costs_no_memory() {
+    let servers = Servers::start();
+    let endless = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = endless.local_addr().unwrap().port();
+    // Ends with the connection: the daemon's answer is to hang up.
+    let talker = std::thread::spawn(move || {
+        let (mut stream, _) = endless.accept().unwrap();
+        stream.write_all(b"220 ").unwrap();
+        let (mut sent, talk) = (0_u64, vec![b'a'; 1 << 16]);
+        while sent < 1 << 30 && stream.write_all(&talk).is_ok() {
+            sent += talk.len() as u64;
+        }
+        sent
+    });
+    let mut to_endless = servers.channel();
+    to_endless =
+        to_endless.replace(&format!("port = {}", servers.sink.address().port()), &format!("port = {port}"));
+    let (_watchdog, daemon) = installed(&servers, &to_endless);
+    service_fails(&servers);
+    let sent = talker.join().unwrap();
+    assert!(sent < 100 << 20, "it listened to {sent} bytes of a greeting");
+    assert!(peak_memory_kib(&daemon) < 100 << 10, "{} KiB", peak_memory_kib(&daemon));
 }

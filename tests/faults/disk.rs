@@ -9,6 +9,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tempfile::TempDir;
 
 use crate::rig::{PASSWORD, Watchdog};
@@ -238,4 +239,25 @@ fn a_state_file_that_belongs_to_somebody_else_is_named() {
     assert_eq!(once.status.code(), Some(3), "{said}");
     assert!(said.contains("watchdog.db") && said.contains("owner"), "{said}");
     assert_eq!(servers.tokens(), ["MONITOR_Store.NOK"]);
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_alarmed_and_does_not_kill() {
+    let servers = Servers::start();
+    let watchdog = installed(&servers);
+    servers.report("bresse1");
+    let mut daemon = watchdog.spawn_run();
+    wait_for_state(&watchdog, &["bresse1"], "ok");
+    let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
+    let limit = |bytes| {
+        prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    };
+    limit(Some(4096));
+    servers.report("bresse1");
+    let alarm = servers.expect("MONITOR_Store.NOK", SOON);
+    assert!(alarm.body().contains("watchdog.db"), "{}", alarm.body());
+    daemon.assert_running();
+    limit(None);
+    servers.expect("MONITOR_Store.OK", SOON);
+    servers.assert_all_kept(&watchdog);
 }

@@ -120,3 +120,25 @@ pub(crate) fn a_throttling_server_is_left_alone_for_as_long_as_it_asks() {
     servers.assert_all_kept(&watchdog);
     drop(daemon);
 }
+
+#[test]
+fn an_outage_during_which_the_daemon_is_killed_is_one_alarm_and_one_recovery_all_the_same() {
+    let servers = Servers::start();
+    let watchdog =
+        Watchdog::new(&config(&[&servers.mailbox(), &checkers(&["bresse1"], SHORT), &servers.channel()]));
+    let feeder = servers.feed(&["bresse1"]);
+    let daemon = watchdog.spawn_run();
+    wait_for_state(&watchdog, &["bresse1"], "ok");
+    servers.wait(servers.imap.stop()).unwrap();
+    servers.expect("MONITOR_Mailbox.NOK", SOON);
+    daemon.kill_9();
+    let daemon = watchdog.spawn_run();
+    sleep(SHORT_DEADLINE + Duration::from_secs(1));
+    assert_eq!(servers.tokens(), ["MONITOR_Mailbox.NOK"]);
+    servers.wait(servers.imap.restart()).unwrap();
+    servers.expect("MONITOR_Mailbox.OK", SOON);
+    drop(feeder);
+    servers.assert_all_kept(&watchdog);
+    assert_eq!(servers.tokens(), ["MONITOR_Mailbox.NOK", "MONITOR_Mailbox.OK"]);
+    drop(daemon);
+}
