@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::auth::Credential;
+use super::backoff::Backoff;
 use super::connect;
 use super::error::Error;
 use super::fetch::Window;
@@ -29,10 +30,6 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 const IDLE_MAX: Duration = Duration::from_secs(300);
 /// A server that pushes without having anything new must not be asked in a tight loop.
 const PUSH_PAUSE: Duration = Duration::from_secs(1);
-const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// Looks that are asked for shorten a back-off no more often than this.
-const WAKE_EVERY: Duration = Duration::from_secs(5);
 const POLL_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Reads `mailbox` from `cursors` (one per folder; none means a first start) until the receiver of `events` is dropped
@@ -117,40 +114,11 @@ async fn supervise(shared: Arc<Shared>) {
             return;
         }
         if shared.looked.swap(false, Ordering::Relaxed) {
-            backoff.failures = 0;
+            backoff.reset();
         }
         tokio::select! {
             () = backoff.rest(error.backoff(), &shared.requests) => {}
             () = shared.events.closed() => return,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Backoff {
-    /// In a row.
-    failures: u32,
-    woken: Option<Instant>,
-}
-
-impl Backoff {
-    async fn rest(&mut self, suggested: Option<Duration>, requests: &Notify) {
-        if let Some(suggested) = suggested {
-            tokio::time::sleep(suggested).await;
-            return;
-        }
-        let ordinary = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MAX);
-        self.failures = self.failures.saturating_add(1);
-        let now = Instant::now();
-        let until = now + ordinary.mul_f64(0.8 + 0.4 * fastrand::f64());
-        let wakeable = self.woken.map_or(now, |woken| woken + WAKE_EVERY);
-        let request = async {
-            sleep_until(wakeable).await;
-            requests.notified().await;
-        };
-        tokio::select! {
-            () = sleep_until(until) => {}
-            () = request => self.woken = Some(Instant::now()),
         }
     }
 }
