@@ -19,8 +19,12 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
+    /// A connection that has done its work for a while ends the row of failures. One look alone does not: a mail in
+    /// the history that breaks every connection must not make us sign in every second.
+    pub(super) fn worked(&mut self, looked: bool, lived: Duration) {
+        if looked && lived >= LONGEST {
+            self.failures = 0;
+        }
     }
 
     /// Rests for as long as the server suggested; otherwise ever longer, or until a look is requested.
@@ -67,6 +71,15 @@ mod tests {
             let from = Instant::now();
             backoff.rest(None, &requests).await;
             assert!((from.elapsed().as_secs_f64() - expected).abs() < 0.1, "{:?}", from.elapsed());
+        }
+    }
+
+    #[test]
+    fn only_a_connection_that_looked_and_lasted_ends_a_row_of_failures() {
+        for (looked, lived, failures) in [(true, 59, 3), (false, 600, 3), (true, 60, 0)] {
+            let mut backoff = Backoff { failures: 3, woken: None };
+            backoff.worked(looked, Duration::from_secs(lived));
+            assert_eq!(backoff.failures, failures, "{looked} {lived}");
         }
     }
 }

@@ -96,6 +96,7 @@ impl Shared {
 async fn supervise(shared: Arc<Shared>) {
     let mut backoff = Backoff::default();
     loop {
+        let opened = Instant::now();
         let mut connection = JoinSet::new();
         connection.spawn(run(Arc::clone(&shared)));
         let ended = tokio::select! {
@@ -113,9 +114,7 @@ async fn supervise(shared: Arc<Shared>) {
         if shared.send(failed).await.is_err() {
             return;
         }
-        if shared.looked.swap(false, Ordering::Relaxed) {
-            backoff.reset();
-        }
+        backoff.worked(shared.looked.swap(false, Ordering::Relaxed), opened.elapsed());
         tokio::select! {
             () = backoff.rest(error.backoff(), &shared.requests) => {}
             () = shared.events.closed() => return,
