@@ -147,6 +147,10 @@ fn explain_certificate(host: &str, problem: &CertificateError) -> String {
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("{whose} is valid only from {}; check this machine's clock", day(*not_before))
         }
+        CertificateError::BadSignature => format!(
+            "{whose} is not signed by the trusted authority it names, or the server does not hold its key: set ca_file to \
+             the right authority's certificate, and find out who answers under this name"
+        ),
         CertificateError::UnknownIssuer => format!(
             "{whose} is signed by an authority this machine does not trust; set ca_file to that authority's \
              certificate, or pin_sha256 to the server's"

@@ -13,13 +13,14 @@ use tokio_rustls::TlsConnector;
 use super::auth::{self, Credential};
 use super::error::{Error, printable};
 use super::session::{Capabilities, Session};
-use super::wire::{COMMAND_LIMIT, READ_LIMIT, Stream, Wire, words};
+use super::wire::{COMMAND_LIMIT, Stream, Wire, words};
 use crate::config::{Mailbox, Server, Tls};
 use crate::tls;
 
 /// From the first packet to the end of authentication. `once` has 30 s for everything.
 const OPEN_LIMIT: Duration = Duration::from_secs(25);
 const LOOKUP_LIMIT: Duration = Duration::from_secs(8);
+const GREETING_LIMIT: Duration = Duration::from_secs(12);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// The last address is given time; those before it must not use it up (a black hole for IPv6, say).
 const CONNECT_LIMIT_LAST: Duration = Duration::from_secs(10);
@@ -130,14 +131,21 @@ async fn secure(server: &Server, stream: Stream) -> Result<Stream, Error> {
 
 async fn greet(stream: Stream) -> Result<(Wire, Greeting), Error> {
     let mut wire = Wire::new(stream);
-    let greeting = wire.read("with a greeting", READ_LIMIT, |response| match response {
+    let greeting = wire.read("with a greeting", GREETING_LIMIT, |response| match response {
         Response::Data { status: Status::Ok, .. } => Ok(Greeting::Ready),
         Response::Data { status: Status::PreAuth, .. } => Ok(Greeting::Authenticated),
         Response::Data { outcome, .. } => Err(printable(words(outcome))),
         _ => Err("no greeting".to_owned()),
     });
-    let greeting = greeting.await?.map_err(Error::Protocol)?;
-    Ok((wire, greeting))
+    match greeting.await {
+        Ok(greeting) => Ok((wire, greeting.map_err(Error::Protocol)?)),
+        // A port for implicit TLS waits for us to speak first.
+        Err(Error::Silent { .. }) => Err(Error::Setup(
+            "the server has not greeted within 12 s: check port and tls (993 is usually \"implicit\")"
+                .to_owned(),
+        )),
+        Err(error) => Err(error),
+    }
 }
 
 async fn start_tls(mut wire: Wire) -> Result<Stream, Error> {
