@@ -25,7 +25,7 @@ const ERROR_CHARS_MAX: usize = 300;
 
 /// The tokens of one application, fetched when needed.
 #[derive(Debug)]
-pub struct TokenSource {
+pub(crate) struct TokenSource {
     oauth2: OAuth2,
     cached: Mutex<Option<Cached>>,
 }
@@ -49,12 +49,12 @@ struct Refused {
 }
 
 impl TokenSource {
-    pub fn new(oauth2: OAuth2) -> Self {
+    pub(crate) fn new(oauth2: OAuth2) -> Self {
         Self { oauth2, cached: Mutex::new(None) }
     }
 
     /// A token that is good for some minutes at least. Errors name the endpoint, never a secret.
-    pub async fn token(&self) -> Result<SecretString> {
+    pub(crate) async fn token(&self) -> Result<SecretString> {
         let mut cached = self.cached.lock().await;
         if let Some(Cached { token, renew_at }) = &*cached
             && Instant::now() < *renew_at
@@ -70,7 +70,7 @@ impl TokenSource {
     }
 
     /// Forgets a token that a server has refused.
-    pub async fn forget(&self) {
+    pub(crate) async fn forget(&self) {
         *self.cached.lock().await = None;
     }
 

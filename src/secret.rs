@@ -17,7 +17,7 @@ const SECRET_BYTES_MAX: u64 = 64 << 10;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The secret as it is now; files and commands are read anew. No error contains any of it.
-pub async fn resolve(secret: &Secret) -> Result<SecretString> {
+pub(crate) async fn resolve(secret: &Secret) -> Result<SecretString> {
     match secret {
         Secret::Value(value) => Ok(value.clone()),
         Secret::File(path) => {

@@ -13,6 +13,7 @@ use crate::engine::Changes;
 use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
+pub use lock::InUse;
 use lock::Lock;
 pub use read::{OtherMail, StoredReport};
 
