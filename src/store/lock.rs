@@ -26,9 +26,7 @@ pub(super) struct Lock {
 
 impl Lock {
     pub(super) fn take(state: &Path, holder: &str) -> Result<Self> {
-        let mut name = state.as_os_str().to_owned();
-        name.push(".lock");
-        let path = Path::new(&name);
+        let path = &beside(state, ".lock");
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -47,9 +45,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut other = String::new();
-                let _ = file.take(HOLDER_BYTES_MAX).read_to_string(&mut other);
-                return Err(InUse { state: state.to_owned(), holder: other.trim().to_owned() }.into());
+                return Err(InUse { state: state.to_owned(), holder: written_in(file) }.into());
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("{} cannot be locked", path.display()));
@@ -60,4 +56,31 @@ impl Lock {
         writeln!(file, "process {} ({holder})", std::process::id())?;
         Ok(Self { _file: file })
     }
+
+    /// Who holds the lock, without taking it for longer than this question.
+    pub(super) fn holder(state: &Path) -> std::io::Result<Option<String>> {
+        let file = match File::open(beside(state, ".lock")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(written_in(file))),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn written_in(file: File) -> String {
+    let mut holder = String::new();
+    let _ = file.take(HOLDER_BYTES_MAX).read_to_string(&mut holder);
+    holder.trim().to_owned()
+}
+
+/// The file that lies beside the state and has its name with `ending`.
+pub(super) fn beside(state: &Path, ending: &str) -> PathBuf {
+    let mut name = state.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }

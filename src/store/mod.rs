@@ -1,9 +1,13 @@
 //! The state on disk: SQLite in WAL mode, every decision in one transaction, synced before anything is sent.
 
+mod examine;
 mod lock;
 mod read;
 mod write;
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +17,7 @@ use crate::engine::Changes;
 use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
+pub use examine::Examined;
 pub use lock::InUse;
 use lock::Lock;
 pub use read::{OtherMail, StoredReport};
@@ -65,6 +70,11 @@ impl Store {
     /// Says who holds the file, or what is wrong with it and what to do.
     pub fn open(path: &Path, holder: &str) -> Result<Self> {
         let lock = Lock::take(path, holder)?;
+        // SQLite would let every user of the machine read it: who writes what to whom. Its log gets the same mode.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        if let Err(error) = made.map(drop).or_else(unless_it_exists) {
+            bail!("The state file {} cannot be made ({error}); check its folder.", path.display());
+        }
         let db = Connection::open(path).map_err(|error| explained(error, path))?;
         let store = Self { db, _lock: Some(lock) };
         store.prepare().with_context(|| format!("The state file {} cannot be used", path.display()))?;
@@ -103,11 +113,7 @@ impl Store {
 
     fn prepare(&self) -> Result<()> {
         self.db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        let tables: i64 = self
-            .db
-            .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
-        if tables == 0 {
+        if self.is_new()? {
             self.db
                 .execute_batch("PRAGMA journal_mode = WAL;")
                 .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
@@ -118,6 +124,21 @@ impl Store {
                 ))
                 .map_err(|error| anyhow::anyhow!(sentence(&error)))?;
         }
+        self.demand_ours()?;
+        // FULL: what was announced must survive a power cut, or its recovery would never be sent.
+        self.db.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;",
+        )?;
+        Ok(())
+    }
+
+    /// Nothing was written yet.
+    fn is_new(&self) -> Result<bool> {
+        let tables = self.db.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+        tables.map(|tables| tables == 0).map_err(|error| anyhow::anyhow!(sentence(&error)))
+    }
+
+    fn demand_ours(&self) -> Result<()> {
         let id: i64 = self.db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         if id != APPLICATION_ID {
             bail!("it is a database of another program; name another file in watchdog.state");
@@ -128,16 +149,16 @@ impl Store {
                 "it was written by another version of this program (schema {version}, needed {SCHEMA_VERSION})"
             );
         }
-        // FULL: what was announced must survive a power cut, or its recovery would never be sent.
-        self.db.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;",
-        )?;
         Ok(())
     }
 
     fn schema_version(&self) -> rusqlite::Result<i64> {
         self.db.query_row("PRAGMA user_version", [], |row| row.get(0))
     }
+}
+
+fn unless_it_exists(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
 }
 
 fn explained(error: rusqlite::Error, path: &Path) -> anyhow::Error {
