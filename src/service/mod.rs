@@ -21,7 +21,7 @@ use crate::outbox::{Message, Sent};
 use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
 use crate::{channel, clock};
-pub use daemon::run;
+pub use daemon::{run, run_until};
 pub use once::{Once, once};
 
 /// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
