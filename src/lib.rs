@@ -3,6 +3,7 @@ pub mod channel;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod demo;
 pub mod engine;
 pub mod imap;
 pub mod incident;

@@ -393,7 +393,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn one_line(text: &str) -> String {
+/// The text without line ends and other control characters.
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
