@@ -1,6 +1,11 @@
 //! Reading mailboxes by IMAP. Only EXAMINE and PEEK: nothing in a mailbox is ever changed.
+//!
+//! From the network upwards: `guard` bounds what a server may send, `wire` runs commands, `connect` and `auth` open
+//! a session, `session`, `fetch` and `idle` are its commands, `plan` decides which UIDs come next, `reader` does it
+//! all for ever.
 
 mod auth;
+mod backoff;
 mod connect;
 mod error;
 mod fetch;

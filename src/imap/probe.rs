@@ -61,3 +61,55 @@ async fn connect_and_look(mailbox: &Mailbox) -> Result<Probe, Error> {
 fn same_folder(configured: &str, listed: &str) -> bool {
     configured == listed || (configured.eq_ignore_ascii_case("INBOX") && listed.eq_ignore_ascii_case("INBOX"))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use secrecy::SecretString;
+
+    use super::super::peer::{Contents, Peer};
+    use super::*;
+    use crate::config::{Login, Secret, Server, Tls};
+
+    fn mailbox(port: u16, folder: &str) -> Mailbox {
+        Mailbox {
+            name: "MONITOR".to_owned(),
+            server: Server {
+                host: "127.0.0.1".to_owned(),
+                port,
+                tls: Tls::Plain,
+                ca_file: None,
+                pin_sha256: None,
+            },
+            user: "me@x".to_owned(),
+            login: Login::Password(Secret::Value(SecretString::from("secret"))),
+            folders: vec![folder.to_owned()],
+            poll: TimeDelta::seconds(60),
+            blind_after: TimeDelta::seconds(180),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_probe_tells_capabilities_and_folders_and_counts_the_configured_ones() {
+        let peer = Peer::start(&[("INBOX", Contents::dense(3)), ("Entw&APw-rfe", Contents::dense(1))]).await;
+        let probe = probe(&mailbox(peer.port, "inbox")).await.unwrap();
+        assert!(probe.capabilities.contains(&"IDLE".to_owned()));
+        let folder = |name: &str, configured, messages, uidnext| Folder {
+            name: name.to_owned(),
+            configured,
+            messages,
+            uidnext,
+        };
+        let expected = [folder("Entwürfe", false, None, None), folder("INBOX", true, Some(3), Some(4))];
+        assert_eq!(probe.folders, expected);
+        assert_eq!((peer.asked("SELECT"), peer.asked("STORE"), peer.asked("LOGOUT")), (0, 0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_missing_folder_is_told_with_the_host_and_those_that_exist() {
+        let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
+        let error = probe(&mailbox(peer.port, "Reports")).await.unwrap_err().to_string();
+        let told = "127.0.0.1: the folder \"Reports\" cannot be opened (no such folder); the folders there are: INBOX; ";
+        assert!(error.starts_with(told), "{error}");
+    }
+}

@@ -9,6 +9,7 @@ use crate::channel;
 use crate::clock;
 use crate::config::{Channel, Config};
 use crate::outbox::{Message, Sent};
+use crate::store::InUse;
 use crate::time::Time;
 use crate::words::{self, Letter};
 
@@ -40,8 +41,12 @@ impl StoreAlarm {
         tokio::spawn(async move { while sending.join_next().await.is_some() {} });
     }
 
-    /// For a program that cannot start: the alarm, once, as far as it goes in a short time.
+    /// For a program that cannot start: the alarm, as far as it goes in a short time. None when another process holds
+    /// the state, because that one watches.
     pub(super) async fn report_once(config: &Config, error: &Error) {
+        if error.is::<InUse>() {
+            return;
+        }
         let mut alarm = Self::raise(config, error);
         let all = async { while alarm.sending.join_next().await.is_some() {} };
         if tokio::time::timeout(REPORT_LIMIT, all).await.is_err() {

@@ -3,12 +3,20 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 /// What a holder may write about itself.
 const HOLDER_BYTES_MAX: u64 = 200;
+
+/// Another process holds the state; the watch goes on there.
+#[derive(Debug, thiserror::Error)]
+#[error("The state file {} is in use by {holder}; end that process first.", state.display())]
+pub struct InUse {
+    state: PathBuf,
+    holder: String,
+}
 
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -41,11 +49,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut other = String::new();
                 let _ = file.take(HOLDER_BYTES_MAX).read_to_string(&mut other);
-                bail!(
-                    "The state file {} is in use by {}; end that process first.",
-                    state.display(),
-                    other.trim()
-                );
+                return Err(InUse { state: state.to_owned(), holder: other.trim().to_owned() }.into());
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("{} cannot be locked", path.display()));

@@ -4,6 +4,8 @@ mod lock;
 mod read;
 mod write;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +15,7 @@ use crate::engine::Changes;
 use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
+pub use lock::InUse;
 use lock::Lock;
 pub use read::{OtherMail, StoredReport};
 
@@ -64,6 +67,9 @@ impl Store {
     /// Says who holds the file, or what is wrong with it and what to do.
     pub fn open(path: &Path, holder: &str) -> Result<Self> {
         let lock = Lock::take(path, holder)?;
+        // Reports and addresses are nobody else's business; SQLite would create it for everybody to read. An error here
+        // is told by the opening itself.
+        let _ = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let db = Connection::open(path).map_err(|error| explained(error, path))?;
         let store = Self { db, _lock: Some(lock) };
         store.prepare().with_context(|| format!("The state file {} cannot be used", path.display()))?;

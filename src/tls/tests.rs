@@ -139,7 +139,7 @@ async fn the_pinned_certificate_without_its_key_is_refused() {
     let honest = Server::self_signed(|_| {});
     let thief = Server { certificate: honest.certificate.clone(), key: KeyPair::generate().unwrap() };
     let error = thief.meet(client_config(None, Some(honest.fingerprint())).unwrap()).await.unwrap_err();
-    assert!(error.contains("BadSignature") || error.contains("bad signature"), "{error}");
+    assert!(error.contains("does not hold its key"), "{error}");
 }
 
 #[tokio::test]
