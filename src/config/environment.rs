@@ -56,6 +56,18 @@ pub fn load(option: Option<&Path>, overrides: &[(String, String)]) -> Result<Con
     Ok(Config::load(&sources)?)
 }
 
+/// Whether the user wants no colours (no-color.org: set, and not to the empty text).
+#[allow(clippy::disallowed_methods)] // This is the file where the environment is read.
+pub fn colour_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Whether the terminal understands no escape codes.
+#[allow(clippy::disallowed_methods)] // This is the file where the environment is read.
+pub fn terminal_is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
+}
+
 /// A snapshot. Variables that are not UTF-8 are an error when they are ours, and left out when they are not.
 fn variables() -> Result<BTreeMap<String, String>, LoadError> {
     let mut variables = BTreeMap::new();

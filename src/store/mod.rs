@@ -6,7 +6,6 @@ mod read;
 mod write;
 
 use std::fs::OpenOptions;
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -70,11 +69,9 @@ impl Store {
     /// Says who holds the file, or what is wrong with it and what to do.
     pub fn open(path: &Path, holder: &str) -> Result<Self> {
         let lock = Lock::take(path, holder)?;
-        // SQLite would let every user of the machine read it: who writes what to whom. Its log gets the same mode.
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        if let Err(error) = made.map(drop).or_else(unless_it_exists) {
-            bail!("The state file {} cannot be made ({error}); check its folder.", path.display());
-        }
+        // Reports and addresses are nobody else's business; SQLite would create it for everybody to read. An error here
+        // is told by the opening itself.
+        let _ = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let db = Connection::open(path).map_err(|error| explained(error, path))?;
         let store = Self { db, _lock: Some(lock) };
         store.prepare().with_context(|| format!("The state file {} cannot be used", path.display()))?;
@@ -155,10 +152,6 @@ impl Store {
     fn schema_version(&self) -> rusqlite::Result<i64> {
         self.db.query_row("PRAGMA user_version", [], |row| row.get(0))
     }
-}
-
-fn unless_it_exists(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
 }
 
 fn explained(error: rusqlite::Error, path: &Path) -> anyhow::Error {

@@ -58,7 +58,6 @@ CREATE TABLE checkers (
     position         INTEGER NOT NULL,
     -- 1: judged silent, until it is heard again.
     silent           INTEGER NOT NULL,
-    reason           TEXT,
     last_received_ms INTEGER,
     last_sent_ms     INTEGER,
     heard_at_ms      INTEGER,
@@ -123,6 +122,7 @@ CREATE TABLE deliveries (
     answer     TEXT
 ) STRICT;
 
+-- The table for auditors: the verdict as of now, one row per configured checker.
 CREATE VIEW last_seen AS
 WITH read AS (
     SELECT checkers.name AS name,
@@ -131,22 +131,31 @@ WITH read AS (
       FROM checkers
       LEFT JOIN mailboxes ON checkers.mailbox IS NULL OR checkers.mailbox = mailboxes.name
      GROUP BY checkers.name
+),
+judged AS (
+    SELECT checkers.*,
+           CASE
+               WHEN silent = 1 OR heard_until_ms - base_ms > deadline_ms THEN 'silent'
+               WHEN heard_at_ms IS NULL THEN 'waiting'
+               WHEN heard_until_ms IS NULL THEN 'blind'
+               WHEN CAST(strftime('%s', 'now') AS INTEGER) * 1000 - heard_until_ms > blind_after_ms THEN 'blind'
+               WHEN heard_until_ms - base_ms > late_after_ms THEN 'late'
+               ELSE 'ok'
+           END AS state
+      FROM checkers
+      JOIN read ON read.name = checkers.name
 )
-SELECT checkers.name AS name,
+SELECT name,
        provider,
+       state,
        CASE
-           WHEN silent = 1 OR heard_until_ms - base_ms > deadline_ms THEN 'silent'
-           WHEN heard_at_ms IS NULL THEN 'waiting'
-           WHEN heard_until_ms IS NULL THEN 'blind'
-           WHEN CAST(strftime('%s', 'now') AS INTEGER) * 1000 - heard_until_ms > blind_after_ms THEN 'blind'
-           WHEN heard_until_ms - base_ms > late_after_ms THEN 'late'
-           ELSE 'ok'
-       END AS state,
-       reason,
+           WHEN state = 'blind' THEN 'watcher_blind'
+           WHEN state = 'silent' AND heard_at_ms IS NULL THEN 'never_seen'
+           WHEN state = 'silent' THEN 'unknown'
+       END AS reason,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_received_ms / 1000, 'unixepoch') AS last_received,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_sent_ms / 1000, 'unixepoch') AS last_sent,
        strftime('%Y-%m-%dT%H:%M:%SZ', heard_at_ms / 1000, 'unixepoch') AS heard_at,
        deadline_ms / 1000.0 AS deadline_s
-  FROM checkers
-  JOIN read ON read.name = checkers.name
+  FROM judged
  ORDER BY position;
