@@ -141,7 +141,7 @@ fn explain_certificate(host: &str, problem: &CertificateError) -> String {
     match problem {
         CertificateError::Expired => format!("{whose} has expired; renew it on the server"),
         CertificateError::ExpiredContext { not_after, .. } => {
-            format!("{whose} ended on {}; renew it on the server", day(*not_after))
+            format!("{whose} expired on {}; renew it on the server", day(*not_after))
         }
         CertificateError::NotValidYet => format!("{whose} is not valid yet; check this machine's clock"),
         CertificateError::NotValidYetContext { not_before, .. } => {

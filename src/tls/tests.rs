@@ -94,7 +94,7 @@ async fn an_expired_certificate_is_told_with_its_last_day() {
         params.not_after = rcgen::date_time_ymd(2020, 11, 1);
     });
     let error = server.meet(client_config(Some(&path), None).unwrap()).await.unwrap_err();
-    assert_eq!(error, "the certificate of mail.example ended on 2020-11-01; renew it on the server");
+    assert_eq!(error, "the certificate of mail.example expired on 2020-11-01; renew it on the server");
 }
 
 #[tokio::test]
