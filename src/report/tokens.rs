@@ -12,8 +12,10 @@ pub const DRYRUN: &str = "DRYRUN";
 
 /// So many unknown names are kept of one mail; the rest is only noise.
 const UNKNOWN_MAX: usize = 32;
+/// And so many where every name is unknown: as many as a checker may have tests.
+const STRANGERS_NAMES_MAX: usize = 1000;
 /// An unknown name is cut to its last so many characters.
-const UNKNOWN_CHARS_MAX: usize = 64;
+pub const UNKNOWN_CHARS_MAX: usize = 64;
 
 /// What one mail, or one run, says about a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,8 +61,8 @@ impl Tokens {
         }
     }
 
-    fn add_unknown(&mut self, name: &str) {
-        if self.unknown.len() < UNKNOWN_MAX {
+    fn add_unknown(&mut self, name: &str, most: usize) {
+        if self.unknown.len() < most {
             let skip = name.chars().count().saturating_sub(UNKNOWN_CHARS_MAX);
             self.unknown.insert(name.chars().skip(skip).collect());
         }
@@ -72,6 +74,7 @@ impl Tokens {
 pub struct Scanner {
     /// Longest first, so that `My Shop` wins over `Shop`.
     names: Vec<String>,
+    unknown_max: usize,
 }
 
 impl Scanner {
@@ -79,7 +82,12 @@ impl Scanner {
         let mut names: Vec<String> = services.into_iter().map(str::to_owned).collect();
         names.push(DRYRUN.to_owned());
         names.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        Self { names }
+        Self { names, unknown_max: UNKNOWN_MAX }
+    }
+
+    /// For somebody who is not configured: apart from DRYRUN, every name is an unknown one.
+    pub fn for_strangers() -> Self {
+        Self { unknown_max: STRANGERS_NAMES_MAX, ..Self::new([]) }
     }
 
     /// Adds the tokens of `text` to `found`. Lines that quote (`>`) are somebody else's words and are passed over.
@@ -100,7 +108,7 @@ impl Scanner {
                 Some(name) => found.add(name, said),
                 None => match unknown_name(before) {
                     "" => {}
-                    name => found.add_unknown(name),
+                    name => found.add_unknown(name, self.unknown_max),
                 },
             }
             free_from = dot + 1 + length;
@@ -218,5 +226,8 @@ mod tests {
         let found = scan(&["A"], &text);
         assert_eq!(found.unknown.len(), UNKNOWN_MAX);
         assert!(found.unknown.iter().all(|name| name.chars().count() == UNKNOWN_CHARS_MAX));
+        let mut strange = Tokens::default();
+        Scanner::for_strangers().scan(&text, &mut strange);
+        assert_eq!(strange.unknown.len(), STRANGERS_NAMES_MAX);
     }
 }
