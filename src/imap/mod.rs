@@ -16,6 +16,7 @@ mod peer;
 mod plan;
 mod probe;
 mod reader;
+mod sample;
 mod session;
 mod utf7;
 mod wire;
@@ -24,6 +25,7 @@ use chrono::{DateTime, Utc};
 
 pub use probe::{Folder, Probe, probe};
 pub use reader::spawn;
+pub use sample::{Sampled, sample};
 
 /// How far one folder has been read. Stored in the same transaction as the mails it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
