@@ -53,6 +53,9 @@ pub mod words;
 pub mod outbox;
 pub mod engine;
 pub mod view;
+mod site;
+pub mod proposal;
+pub mod checkup;
 
 // The shell.
 pub mod clock;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 12] = [
+const CORE: [&str; 17] = [
     "time.rs",
     "mail",
     "report",
@@ -20,6 +20,11 @@ const CORE: [&str; 12] = [
     "engine",
     "view.rs",
     "config",
+    "site.rs",
+    "proposal.rs",
+    "proposal",
+    "checkup.rs",
+    "checkup",
 ];
 /// Reads the environment and the file, which is its purpose.
 const EXCEPT: &str = "config/environment.rs";

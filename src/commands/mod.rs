@@ -1,11 +1,13 @@
 //! The command line. Each command is a file; this one knows which there are.
 
 mod alert_test;
+mod check;
 mod demo;
 mod explain;
 mod last_seen;
 mod once;
 mod output;
+mod propose;
 mod run;
 
 use std::io::{IsTerminal, Write};
@@ -76,6 +78,10 @@ enum Command {
     LastSeen(last_seen::Options),
     /// Say why a checker is in its state, or how one mail is understood
     Explain(explain::Options),
+    /// Connect to everything, and say what works and what is unsafe; changes nothing
+    Check,
+    /// Read the mailbox and print [[checker]] blocks: who writes, which services, which cycle
+    Propose,
     /// Send a marked test through one channel or all, and say what the far side answered
     AlertTest(alert_test::Options),
     /// Show the whole thing in under a minute: simulated checkers, an embedded mail server, real alarms; needs no set-up
@@ -113,14 +119,19 @@ fn execute(cli: Cli) -> Result<u8> {
         .enable_all()
         .build()
         .context("The runtime cannot start")?;
-    match cli.command {
+    let status = match cli.command {
         Command::Run => runtime.block_on(run::run(global)),
         Command::Once => runtime.block_on(once::once(global)),
         Command::LastSeen(options) => last_seen::last_seen(global, &options),
         Command::Explain(options) => explain::explain(global, &options),
+        Command::Check => runtime.block_on(check::check(global)),
+        Command::Propose => runtime.block_on(propose::propose(global)),
         Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
         Command::Demo => runtime.block_on(demo::demo(global)),
-    }
+    };
+    // A name look-up that hangs in the C library must not keep a command that is done.
+    runtime.shutdown_background();
+    status
 }
 
 impl Global {

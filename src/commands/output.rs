@@ -68,7 +68,7 @@ fn csv(table: &LastSeen) -> Result<String> {
 }
 
 /// Spreadsheets run a cell that begins like a formula; a leading apostrophe makes it text.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let text = plain(text).replace('\n', " ");
     if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text }
 }
