@@ -2,6 +2,7 @@
 
 mod address;
 mod body;
+mod comments;
 mod date;
 mod decode;
 mod headers;
