@@ -57,14 +57,16 @@ pub struct Hop {
 /// Signs that a mail is not a checker's own report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// `Auto-Submitted: auto-replied` (RFC 3834, section 5). `auto-generated` is what checkers are.
+    /// `Auto-Submitted: auto-replied` (RFC 3834, section 5), or an out-of-office notice of Exchange. `auto-generated`
+    /// alone is what checkers are.
     pub auto_replied: bool,
     /// `multipart/report` (RFC 6522), from MAILER-DAEMON, or an empty return path.
     pub delivery_report: bool,
     /// Holds `X-Bresse-Incident`: one of a watchdog's own mails.
     pub own: bool,
     /// A person's forward: an attached `message/rfc822`, a forward or reply prefix in the subject, a line in
-    /// the text that announces another mail, or `Resent-From` (RFC 5322, section 3.6.6).
+    /// the text that announces another mail, Outlook's block of `From:`, `Sent:`, `To:` and `Subject:`, or `Resent-From`
+    /// (RFC 5322, section 3.6.6).
     pub forward: bool,
 }
 
@@ -87,7 +89,7 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
         forward: content.holds_message
             || block.first(Name::ResentFrom).is_some()
             || marks::is_forward_subject(&subject)
-            || content.texts.iter().any(|text| marks::has_forward_line(text)),
+            || content.texts.iter().any(|text| marks::holds_forward(text)),
     };
     Mail {
         message_id: message_id(&block, &mut notes),
