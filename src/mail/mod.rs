@@ -93,7 +93,7 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
     };
     Mail {
         message_id: message_id(&block, &mut notes),
-        sent: block.first(Name::Date).and_then(|field| parse_mail_date(&field.value())),
+        sent: sent(&block, &mut notes),
         from,
         recipients: recipients(&block, &mut notes),
         subject,
@@ -111,6 +111,17 @@ fn with_line_feeds(bytes: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(bytes);
     }
     Cow::Owned(bytes.iter().map(|&byte| if byte == b'\r' { b'\n' } else { byte }).collect())
+}
+
+fn sent(block: &Block<'_>, notes: &mut Notes) -> Option<DateTime<Utc>> {
+    let field = block.first(Name::Date)?;
+    let sent = parse_mail_date(&field.value());
+    if sent.is_none() {
+        notes.problem(
+            "The Date names no moment with its zone (RFC 5322, section 3.3) that could be true; when the mail was sent is not known.",
+        );
+    }
+    sent
 }
 
 fn message_id(block: &Block<'_>, notes: &mut Notes) -> Option<String> {
