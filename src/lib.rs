@@ -73,3 +73,7 @@ pub mod commands;
 // An embedded mail server, for the demo and the tests.
 pub mod testbed;
 pub mod demo;
+
+// Measures time, for the tests.
+#[cfg(test)]
+mod linear;

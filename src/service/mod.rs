@@ -139,10 +139,13 @@ impl Service {
 
     /// Takes in how an attempt ended.
     fn delivered(&mut self, id: u64, sent: Sent) {
-        match &sent {
-            Sent::Accepted(answer) => tracing::info!(message = id, answer, "delivered"),
-            Sent::Failed(error) | Sent::Refused(error) => {
-                tracing::warn!(message = id, error, "not delivered")
+        if let Some(message) = self.engine.outbox().get(id) {
+            let (subject, channel) = (&message.subject, &message.channel);
+            match &sent {
+                Sent::Accepted(answer) => tracing::info!(subject, channel, answer, "delivered"),
+                Sent::Failed(error) | Sent::Refused(error) => {
+                    tracing::warn!(subject, channel, attempts = message.attempts, error, "not delivered");
+                }
             }
         }
         self.engine.sent(id, sent, clock::now());
