@@ -50,7 +50,7 @@ pub fn take_in(raw: &RawMail, mailbox: &str, roster: &Roster) -> Taken {
 }
 
 /// Message-ID alone is not enough: a sender that repeats one must not look like a dead one.
-fn key(mail: &Mail, received: Time) -> Key {
+pub(crate) fn key(mail: &Mail, received: Time) -> Key {
     let mut hash = Sha256::new();
     let mut add = |part: &str| {
         hash.update((part.len() as u64).to_le_bytes());

@@ -1,25 +1,79 @@
-//! skeleton
-pub mod channel;
-pub mod clock;
-pub mod commands;
+//! bresse-watchdog: the watchdog over the checkers that watch a company's services.
+//!
+//! Small checkers mail OK or NOK for every service to one shared mailbox. A dead checker sends nothing, so nobody is
+//! woken. This program reads that mailbox, knows when each checker was last heard, and alarms through another channel
+//! when one falls silent or a service fails. This page is the architecture of the crate.
+//!
+//! # The flow
+//!
+//! ```text
+//!            ┌────────────────────── core: no I/O, no async, no clock ──────────────────────┐
+//! imap ─────▶│ mail ─▶ report ─▶ intake ─▶ ledger ─▶ verdict ─▶ incident ─▶ words ─▶ outbox │──▶ channel
+//! clock ────▶│ now, heard_until             └─────────────── engine ──────────────────┘     │
+//!            │                                               └─▶ view                       │──▶ commands
+//!            └──────────────────────────────────────────────────────────────────────────────┘
+//!              store: mails, cursors, facts, incidents and outbox in one transaction
+//! ```
+//!
+//! The shell ([`service`]) feeds the core what the readers saw, stores what the core decided in one transaction, and
+//! only then sends. It decides nothing itself.
+//!
+//! # What always holds
+//!
+//! - Time, the environment and randomness enter in one place each: [`clock`], [`config::environment`], and the
+//!   back-off of [`imap`] ([`demo`] also draws a password and the name of a folder). `.clippy.toml` bans them elsewhere; `tests/architecture.rs` bans I/O from the core.
+//! - Silence counts only up to `heard_until`, the beginning of the last complete look at the mailbox. A look is complete
+//!   only with the server's tagged OK. Blind is not silent.
+//! - A verdict is computed from facts and never stored, except that a silence lasts until the checker is heard again.
+//! - Facts do not depend on the order of reading: history is read newest first.
+//! - The mailbox is never changed: EXAMINE and PEEK only.
+//! - The cursor, the mails it covers and what follows from them are one transaction. A message's attempt is counted
+//!   before it is made, and the message is gone only after the far side's yes.
+//! - `NOK` stands in alarms only: recoveries and tests are made by one function of [`words`] that breaks it up.
+//! - Every byte from outside is hostile: sizes, counts, depths and times are bounded by named constants where they enter.
+//!
+//! # Where things go
+//!
+//! A new kind of channel is a file in [`channel`] and a variant of [`config::ChannelKind`]. A new thing to be alarmed
+//! about is a variant of [`incident::Subject`] and its sentences in [`words`]. What a mail may look like is decided in
+//! [`mail`], and specified by the corpus in `fixtures/mail`.
+//!
+//! # The modules, in reading order
+
+// The core.
+pub mod time;
 pub mod config;
-pub mod engine;
-pub mod imap;
-pub mod incident;
+pub mod mail;
+pub mod report;
 pub mod intake;
 pub mod ledger;
-pub mod mail;
+pub mod verdict;
+pub mod incident;
+pub mod words;
+pub mod outbox;
+pub mod engine;
+pub mod view;
+mod site;
+pub mod proposal;
+pub mod checkup;
+
+// The shell.
+pub mod clock;
+mod secret;
+mod tls;
 mod net;
 mod oauth2;
-pub mod outbox;
-mod past;
-pub mod report;
-mod secret;
-pub mod service;
+pub mod imap;
 pub mod store;
+mod past;
+pub mod channel;
+pub mod service;
+pub mod commands;
+
+// An embedded mail server, for the demo and the tests.
 pub mod testbed;
-pub mod time;
-mod tls;
-pub mod verdict;
-pub mod view;
-pub mod words;
+pub mod demo;
+
+// Measures time, for the tests.
+#[cfg(test)]
+mod linear;

@@ -25,7 +25,7 @@ const ERROR_CHARS_MAX: usize = 300;
 
 /// The tokens of one application, fetched when needed.
 #[derive(Debug)]
-pub struct TokenSource {
+pub(crate) struct TokenSource {
     oauth2: OAuth2,
     cached: Mutex<Option<Cached>>,
 }
@@ -49,12 +49,12 @@ struct Refused {
 }
 
 impl TokenSource {
-    pub fn new(oauth2: OAuth2) -> Self {
+    pub(crate) fn new(oauth2: OAuth2) -> Self {
         Self { oauth2, cached: Mutex::new(None) }
     }
 
     /// A token that is good for some minutes at least. Errors name the endpoint, never a secret.
-    pub async fn token(&self) -> Result<SecretString> {
+    pub(crate) async fn token(&self) -> Result<SecretString> {
         let mut cached = self.cached.lock().await;
         if let Some(Cached { token, renew_at }) = &*cached
             && Instant::now() < *renew_at
@@ -70,32 +70,31 @@ impl TokenSource {
     }
 
     /// Forgets a token that a server has refused.
-    pub async fn forget(&self) {
+    pub(crate) async fn forget(&self) {
         *self.cached.lock().await = None;
     }
 
     async fn fetch(&self) -> Result<Granted> {
-        let OAuth2 { token_url, client_id, client_secret, scope, .. } = &self.oauth2;
-        let url = checked_url(token_url)?;
-        let secret =
-            secret::resolve(client_secret).await.context("the OAuth 2.0 client secret cannot be had")?;
+        let token_url = &self.oauth2.token_url;
+        let secret = secret::resolve(&self.oauth2.client_secret).await;
+        let secret = secret.context("the OAuth 2.0 client secret cannot be had")?;
+        let answer = tokio::time::timeout(REQUEST_LIMIT, self.exchange(&secret)).await;
+        let Ok(answer) = answer else { bail!("the token endpoint {token_url} has not answered within 15 s") };
+        answer.with_context(|| format!("no token from {token_url}"))
+    }
+
+    async fn exchange(&self, secret: &SecretString) -> Result<Granted> {
+        let OAuth2 { token_url, client_id, scope, .. } = &self.oauth2;
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", client_id),
             ("client_secret", secret.expose_secret()),
             ("scope", scope),
         ];
-        let client = http_client().await?;
-        let exchange = async {
-            let response =
-                client.post(url).form(&form).send().await.map_err(|error| unreachable_endpoint(&error))?;
-            let status = response.status();
-            Ok::<_, anyhow::Error>((status, bounded_body(response).await?))
-        };
-        let answer = tokio::time::timeout(REQUEST_LIMIT, exchange).await;
-        let Ok(answer) = answer else { bail!("the token endpoint {token_url} has not answered within 15 s") };
-        let (status, body) = answer.with_context(|| format!("no token from {token_url}"))?;
-        understand(status, &body).with_context(|| format!("no token from {token_url}"))
+        let request = http_client().await?.post(checked_url(token_url)?).form(&form);
+        let response = request.send().await.map_err(|error| unreachable_endpoint(&error))?;
+        let status = response.status();
+        understand(status, &bounded_body(response).await?)
     }
 }
 

@@ -94,6 +94,10 @@ impl Outbox {
         self.messages.is_empty()
     }
 
+    pub fn get(&self, id: u64) -> Option<&Message> {
+        self.messages.get(&id)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Message> {
         self.messages.values()
     }

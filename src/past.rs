@@ -18,7 +18,7 @@ const REPORTS_MAX: u32 = 200;
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen> {
+pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen> {
     let observed = store.observed_until(time)?;
     let heard_until = observed.values().min().copied();
     let lines: Result<Vec<CheckerLine>> = config
@@ -37,7 +37,7 @@ pub fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen>
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn facts_and_watch(
+pub(crate) fn facts_and_watch(
     store: &Store,
     config: &Config,
     checker: &Checker,

@@ -14,17 +14,20 @@ use crate::config::Secret;
 
 /// More than any password or key; a larger file is the wrong file.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
-const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The secret as it is now; files and commands are read anew. No error contains any of it.
-pub async fn resolve(secret: &Secret) -> Result<SecretString> {
+pub(crate) async fn resolve(secret: &Secret) -> Result<SecretString> {
     match secret {
         Secret::Value(value) => Ok(value.clone()),
         Secret::File(path) => {
-            let path = path.clone();
-            tokio::task::spawn_blocking(move || from_file(&path))
-                .await
-                .context("reading a secret was interrupted")?
+            let (path, shown) = (path.clone(), path.display());
+            let read = tokio::task::spawn_blocking(move || from_file(&path));
+            // A file on a network that is gone.
+            let Ok(read) = tokio::time::timeout(LIMIT, read).await else {
+                bail!("the secret file {shown} could not be read within 10 s")
+            };
+            read.context("reading a secret was interrupted")?
         }
         Secret::Command(words) => from_command(words).await,
     }
@@ -57,7 +60,7 @@ fn open_regular(path: &Path) -> std::io::Result<std::fs::File> {
 
 async fn from_command(words: &[String]) -> Result<SecretString> {
     let Some((program, arguments)) = words.split_first() else { bail!("a secret's command is empty") };
-    let output = tokio::time::timeout(COMMAND_LIMIT, first_bytes(program, arguments)).await;
+    let output = tokio::time::timeout(LIMIT, first_bytes(program, arguments)).await;
     let Ok(output) = output else { bail!("the secret's command {program} has not ended within 10 s") };
     let bytes = output.with_context(|| format!("the secret's command {program} failed"))?;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();

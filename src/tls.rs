@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 /// TLS 1.2 or 1.3, trusting the system's authorities and those in `ca_file`; or, with a pin, exactly the certificate
 /// with that SHA-256, whoever signed it, whatever its name and dates. Reads files: call it where blocking is allowed.
-pub fn client_config(ca_file: Option<&Path>, pin_sha256: Option<[u8; 32]>) -> Result<ClientConfig> {
+pub(crate) fn client_config(ca_file: Option<&Path>, pin_sha256: Option<[u8; 32]>) -> Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -116,7 +116,7 @@ impl ServerCertVerifier for Pinned {
 }
 
 /// Why a handshake with `host` failed, in one sentence that says what to do.
-pub fn explain(host: &str, error: &io::Error) -> String {
+pub(crate) fn explain(host: &str, error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {
         Some(rustls::Error::InvalidCertificate(problem)) => explain_certificate(host, problem),
@@ -141,12 +141,16 @@ fn explain_certificate(host: &str, problem: &CertificateError) -> String {
     match problem {
         CertificateError::Expired => format!("{whose} has expired; renew it on the server"),
         CertificateError::ExpiredContext { not_after, .. } => {
-            format!("{whose} ended on {}; renew it on the server", day(*not_after))
+            format!("{whose} expired on {}; renew it on the server", day(*not_after))
         }
         CertificateError::NotValidYet => format!("{whose} is not valid yet; check this machine's clock"),
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("{whose} is valid only from {}; check this machine's clock", day(*not_before))
         }
+        CertificateError::BadSignature => format!(
+            "{whose} is not signed by the trusted authority it names, or the server does not hold its key: set ca_file to \
+             the right authority's certificate, and find out who answers under this name"
+        ),
         CertificateError::UnknownIssuer => format!(
             "{whose} is signed by an authority this machine does not trust; set ca_file to that authority's \
              certificate, or pin_sha256 to the server's"

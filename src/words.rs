@@ -15,7 +15,7 @@ use crate::ledger::{Deadline, Outcome};
 use crate::time::{Time, rfc3339, span, utc_and_local};
 
 /// So many checkers are described one by one; the rest is only counted.
-const DESCRIBED_MAX: usize = 30;
+const DESCRIBED_MAX: usize = 10;
 /// So many characters of an error are quoted.
 const QUOTED_CHARS_MAX: usize = 300;
 
@@ -164,6 +164,9 @@ fn silence_alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter 
     };
     let mut body = format!("{words}.\n");
     for card in cards.iter().take(DESCRIBED_MAX) {
+        if cards.len() > 1 {
+            let _ = write!(body, "\n{} ({})", card.name, card.provider);
+        }
         body.push_str(&silent_checker(card, scene));
     }
     if cards.len() > DESCRIBED_MAX {
@@ -187,24 +190,24 @@ fn silence_alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter 
             );
         }
     }
-    let _ = writeln!(body, "\nLook first at: {}", look_first(token, &names, &providers));
+    let _ = writeln!(body, "\nLook first at: {}", look_first(token, &names, &providers, heard > 0));
     body.push_str(&footer(incident, scene));
     Letter::alarm(token, &words, body)
 }
 
 fn silent_checker(card: &CheckerCard<'_>, scene: &Scene<'_>) -> String {
-    let mut text = format!("\n{} ({})\n", card.name, card.provider);
-    match (card.heard_at, card.watched_since) {
-        (Some(heard), _) => {
-            let age = span(scene.now - heard);
-            let _ = writeln!(text, "  Last heard:   {}, {age} ago", utc_and_local(heard, scene.zone));
+    let mut text = "\n".to_owned();
+    let shown = |time: Option<Time>| time.map_or("never".to_owned(), |time| utc_and_local(time, scene.zone));
+    let counted_from = card.heard_at.or(card.watched_since);
+    let _ = match card.heard_at {
+        Some(heard) => {
+            writeln!(text, "  Last heard:   {}, {} ago", shown(Some(heard)), span(scene.now - heard))
         }
-        (None, since) => {
-            let since = since.map_or("never".to_owned(), |since| utc_and_local(since, scene.zone));
-            let _ = writeln!(text, "  Last heard:   never; watched for since {since}");
-        }
-    }
+        None => writeln!(text, "  Last heard:   never; watched for since {}", shown(card.watched_since)),
+    };
     let _ = writeln!(text, "  Deadline:     {}", deadline_sum(card.deadline));
+    let _ =
+        writeln!(text, "  Silent since: {}", shown(counted_from.map(|from| from + card.deadline.total())));
     if let Some(received) = card.last_received {
         let sent = card.last_sent.map_or("without a date of its own".to_owned(), |sent| {
             format!("sent {} by its own clock", rfc3339(sent))
@@ -214,7 +217,7 @@ fn silent_checker(card: &CheckerCard<'_>, scene: &Scene<'_>) -> String {
     text
 }
 
-fn look_first(token: &str, names: &[&str], providers: &str) -> String {
+fn look_first(token: &str, names: &[&str], providers: &str, others_heard: bool) -> String {
     if token == "MONITOR_MailPath" {
         "the way of the mails, because nobody is heard any more: does the mailbox take mail (quota, mail flow, the \
          sender's login), and is mail waiting in the checkers' queues?"
@@ -222,9 +225,11 @@ fn look_first(token: &str, names: &[&str], providers: &str) -> String {
     } else if token.ends_with("_Provider") {
         format!("the line of the provider {providers}: all its checkers fell silent, and only those.")
     } else if let [only] = names {
+        let others =
+            if others_heard { " The other checkers are heard through the same mailbox." } else { "" };
         format!(
             "the computer {only} and its line ({providers}): is it on, does cron start the run, is mail waiting in its \
-             queue? The other checkers are heard by the same mailbox."
+             queue?{others}"
         )
     } else {
         format!("what {} have in common: place, power, relay, configuration.", listed(names))
@@ -340,11 +345,8 @@ fn silence_recovery(incident: &Incident, scene: &Scene<'_>) -> String {
     let mut body = String::new();
     for (name, member) in incident.members.iter().take(DESCRIBED_MAX) {
         let _ = match member.end {
-            Some(End::Recovered(_)) => {
-                let heard =
-                    scene.checkers.iter().find(|card| card.name == name).and_then(|card| card.heard_at);
-                let heard = heard.map_or("now".to_owned(), |heard| utc_and_local(heard, scene.zone));
-                writeln!(body, "{name} is heard again: {heard}.")
+            Some(End::Recovered(heard)) => {
+                writeln!(body, "{name} is heard again: {}.", utc_and_local(heard, scene.zone))
             }
             Some(End::Removed(_)) => writeln!(body, "{name} was removed from the configuration."),
             None => writeln!(body, "{name} is still silent; it is an incident of its own now."),
@@ -393,7 +395,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn one_line(text: &str) -> String {
+/// The text without line ends and other control characters.
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 

@@ -17,17 +17,17 @@ struct Mistake {
     password: &'static str,
     /// Words the complaint needs, in any letter case; of `one|other` either will do.
     words: String,
-    /// Whether the mailbox cannot be read for it, which is alarmed.
-    blinds: bool,
+    /// What `once` alarms for it: a watchdog that cannot watch says so.
+    alarm: Option<&'static str>,
 }
 
 impl Mistake {
     fn of_the_mailbox(mailbox: String, words: &str) -> Self {
-        Self { mailbox, password: PASSWORD, words: words.to_owned(), blinds: true }
+        Self { mailbox, password: PASSWORD, words: words.to_owned(), alarm: Some("MONITOR_Mailbox.NOK") }
     }
 
     fn of_the_file(mailbox: String, words: &str) -> Self {
-        Self { blinds: false, ..Self::of_the_mailbox(mailbox, words) }
+        Self { alarm: None, ..Self::of_the_mailbox(mailbox, words) }
     }
 
     fn assert_said_clearly(&self) {
@@ -51,8 +51,7 @@ impl Mistake {
         assert_eq!(once.status, 3, "{once:?}");
         assert!(took < Duration::from_secs(40), "`once` took {took:?}");
         self.assert_complaint(&once);
-        let alarms: &[&str] = if self.blinds { &["MONITOR_Mailbox.NOK"] } else { &[] };
-        assert_eq!(sink.tokens(), alarms);
+        assert_eq!(sink.tokens(), self.alarm.as_slice());
     }
 
     fn assert_complaint(&self, finished: &Finished) {
@@ -129,6 +128,7 @@ fn a_file_that_is_not_toml() {
 fn a_state_file_that_cannot_be_written() {
     let (dovecot, sink) = (Dovecot::start(), Sink::start());
     let mistake = Mistake::of_the_file(mailbox(&dovecot), "watchdog.toml/watchdog.db state|store|database");
+    let mistake = Mistake { alarm: Some("MONITOR_Store.NOK"), ..mistake };
     // Below a file, where even root can make none.
     let config = config(&mistake.mailbox, USUAL, &["bresse1"], &channel(&sink));
     mistake.assert_said_clearly_of(

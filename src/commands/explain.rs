@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use chrono::TimeDelta;
 use clap::Args;
 
 use super::{Global, output};
@@ -110,7 +111,7 @@ impl Known<'_> {
             ("Last sent", self.facts.last_sent),
             ("Counted from", verdict.base),
             ("Silent after", verdict.silent_after),
-            ("Mailbox read to", self.watch.heard_until),
+            ("Read up to", self.watch.heard_until),
         ] {
             let _ = writeln!(text, "{what:<15}{}", self.shown(time));
         }
@@ -192,7 +193,11 @@ impl Known<'_> {
 
     fn shown(&self, time: Option<Time>) -> String {
         time.map_or("never".to_owned(), |time| {
-            format!("{} ({} ago)", utc_and_local(time, self.config.timezone), span(self.now - time))
+            let from_now = match self.now - time {
+                past if past >= TimeDelta::zero() => format!("{} ago", span(past)),
+                future => format!("in {}", span(-future)),
+            };
+            format!("{} ({from_now})", utc_and_local(time, self.config.timezone))
         })
     }
 }

@@ -1,10 +1,13 @@
 //! The command line. Each command is a file; this one knows which there are.
 
 mod alert_test;
+mod check;
+mod demo;
 mod explain;
 mod last_seen;
 mod once;
 mod output;
+mod propose;
 mod run;
 
 use std::io::{IsTerminal, Write};
@@ -75,8 +78,14 @@ enum Command {
     LastSeen(last_seen::Options),
     /// Say why a checker is in its state, or how one mail is understood
     Explain(explain::Options),
+    /// Connect to everything, and say what works and what is unsafe; changes nothing
+    Check,
+    /// Read the mailbox and print [[checker]] blocks: who writes, which services, which cycle
+    Propose,
     /// Send a marked test through one channel or all, and say what the far side answered
     AlertTest(alert_test::Options),
+    /// Show the whole thing in under a minute: simulated checkers, an embedded mail server, real alarms; needs no set-up
+    Demo,
 }
 
 /// Parses the arguments and runs the command.
@@ -89,7 +98,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 3 } else { 0 });
         }
     };
-    log_to_stderr(&cli.global);
+    // The demo breaks its mailbox on purpose, and its story says so.
+    let quiet = matches!(cli.command, Command::Demo);
+    log_to_stderr(&cli.global, if quiet { "error" } else { "warn" });
     let plugin = matches!(cli.command, Command::Once)
         || matches!(&cli.command, Command::LastSeen(options) if options.check);
     match execute(cli) {
@@ -108,13 +119,19 @@ fn execute(cli: Cli) -> Result<u8> {
         .enable_all()
         .build()
         .context("The runtime cannot start")?;
-    match cli.command {
+    let status = match cli.command {
         Command::Run => runtime.block_on(run::run(global)),
         Command::Once => runtime.block_on(once::once(global)),
         Command::LastSeen(options) => last_seen::last_seen(global, &options),
         Command::Explain(options) => explain::explain(global, &options),
+        Command::Check => runtime.block_on(check::check(global)),
+        Command::Propose => runtime.block_on(propose::propose(global)),
         Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
-    }
+        Command::Demo => runtime.block_on(demo::demo(global)),
+    };
+    // A name look-up that hangs in the C library must not keep a command that is done.
+    runtime.shutdown_background();
+    status
 }
 
 impl Global {
@@ -126,9 +143,9 @@ impl Global {
     }
 }
 
-fn log_to_stderr(global: &Global) {
+fn log_to_stderr(global: &Global, usual: &str) {
     let level = match global.verbose {
-        0 => "warn",
+        0 => usual,
         1 => "info",
         _ => "debug",
     };

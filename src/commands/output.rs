@@ -68,7 +68,7 @@ fn csv(table: &LastSeen) -> Result<String> {
 }
 
 /// Spreadsheets run a cell that begins like a formula; a leading apostrophe makes it text.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let text = plain(text).replace('\n', " ");
     if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text }
 }
@@ -110,8 +110,10 @@ fn for_people(seen: &LastSeen) -> String {
     if seen.provisional {
         text.push_str("History is still being read: a checker shown as waiting may have written before.\n");
     }
-    if seen.undelivered > 0 {
-        text.push_str(&format!("{} messages are not delivered yet.\n", seen.undelivered));
+    match seen.undelivered {
+        0 => {}
+        1 => text.push_str("One message is not delivered yet.\n"),
+        more => text.push_str(&format!("{more} messages are not delivered yet.\n")),
     }
     text
 }

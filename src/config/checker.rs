@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::report::{Place, Reported, quoted};
 use super::section::{Item, Section, Unique};
-use super::{Checker, Test, value};
+use super::{Checker, Checkers, Test, value};
 
 const MAX_CHECKERS: usize = 20_000;
 const MAX_ADDRESSES: usize = 100;
@@ -89,6 +89,7 @@ struct Common {
 pub(super) fn read_all(
     root: &mut Section<'_>,
     user: Result<String, Reported>,
+    need: Checkers,
 ) -> Result<Vec<Checker>, Reported> {
     let defaults = match root.subsection("defaults", "[defaults]") {
         Ok(mut section) => {
@@ -102,8 +103,14 @@ pub(super) fn read_all(
     let checkers = root.optional("checker", |item| {
         item.list(1..=MAX_CHECKERS, |element| read(element.section("[[checker]]")?, &mut common))
     })?;
-    checkers
-        .ok_or_else(|| root.missing("checker", "there is no [[checker]]; the watchdog has nothing to watch"))
+    match (checkers, need) {
+        (Some(checkers), _) => Ok(checkers),
+        (None, Checkers::Optional) => Ok(Vec::new()),
+        (None, Checkers::Needed) => Err(root.missing(
+            "checker",
+            "there is no [[checker]]; the watchdog has nothing to watch (see `propose`)",
+        )),
+    }
 }
 
 fn read(mut section: Section<'_>, common: &mut Common) -> Result<Checker, Reported> {

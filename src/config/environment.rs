@@ -39,6 +39,22 @@ pub enum LoadError {
 /// Reads the environment and the file: `option` (from `--config`), else the variable `BRESSE_WATCHDOG_CONFIG`, else the
 /// first of `./watchdog.toml` and `/etc/bresse-watchdog/watchdog.toml` that exists. For `overrides` see [`Sources`].
 pub fn load(option: Option<&Path>, overrides: &[(String, String)]) -> Result<Config, LoadError> {
+    load_by(option, overrides, Config::load)
+}
+
+/// As [`load`], for [`Config::load_without_checkers`].
+pub fn load_without_checkers(
+    option: Option<&Path>,
+    overrides: &[(String, String)],
+) -> Result<Config, LoadError> {
+    load_by(option, overrides, Config::load_without_checkers)
+}
+
+fn load_by(
+    option: Option<&Path>,
+    overrides: &[(String, String)],
+    validate: impl FnOnce(&Sources<'_>) -> Result<Config, ConfigErrors>,
+) -> Result<Config, LoadError> {
     let environment = variables()?;
     let named = option.map(Path::to_owned).or_else(|| {
         // Container tools set variables that nobody filled in to the empty text.
@@ -53,7 +69,19 @@ pub fn load(option: Option<&Path>, overrides: &[(String, String)]) -> Result<Con
     };
     let file = file.display().to_string();
     let sources = Sources { text: &text, file: &file, environment: &environment, overrides };
-    Ok(Config::load(&sources)?)
+    Ok(validate(&sources)?)
+}
+
+/// Whether the user wants no colours (no-color.org: set, and not to the empty text).
+#[allow(clippy::disallowed_methods)] // This is the file where the environment is read.
+pub fn colour_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Whether the terminal understands no escape codes.
+#[allow(clippy::disallowed_methods)] // This is the file where the environment is read.
+pub fn terminal_is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
 /// A snapshot. Variables that are not UTF-8 are an error when they are ours, and left out when they are not.

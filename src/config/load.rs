@@ -7,19 +7,19 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section, nearest};
-use super::{Config, ConfigErrors, Sources, channel, checker, document, mailbox, overlay, value};
+use super::{Checkers, Config, ConfigErrors, Sources, channel, checker, document, mailbox, overlay, value};
 
 const DEFAULT_STATE: &str = "watchdog.db";
 
-pub(super) fn load(sources: &Sources<'_>) -> Result<Config, ConfigErrors> {
+pub(super) fn load(sources: &Sources<'_>, need: Checkers) -> Result<Config, ConfigErrors> {
     let report = Report::default();
-    let config = read(sources, &report);
+    let config = read(sources, need, &report);
     let (mut config, warnings) = report.close(sources.file, config)?;
     config.warnings = warnings;
     Ok(config)
 }
 
-fn read(sources: &Sources<'_>, report: &Report) -> Result<Config, Reported> {
+fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config, Reported> {
     let Sources { text, environment, overrides, .. } = *sources;
     let tree = overlay::apply(document::parse(text, report), environment, overrides, report);
     let first_user = mailbox::first_user(&tree);
@@ -32,7 +32,7 @@ fn read(sources: &Sources<'_>, report: &Report) -> Result<Config, Reported> {
         (None, Ok(mailboxes)) => Ok(mailboxes.first().map(|first| first.user.clone()).unwrap_or_default()),
         (None, Err(reported)) => Err(*reported),
     };
-    let checkers = checker::read_all(&mut root, user);
+    let checkers = checker::read_all(&mut root, user, need);
     let channels = channel::read_all(&mut root, environment);
     root.finish();
 

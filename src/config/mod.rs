@@ -26,6 +26,7 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 
 pub use report::ConfigErrors;
+pub(crate) use value::{is_loopback, is_mail_address, is_name, is_service};
 
 /// Everything the user configured, validated and with every default filled in.
 #[derive(Debug, Clone)]
@@ -67,8 +68,23 @@ impl Config {
     /// Every error that was found, not only the first. Where the text is not TOML, those that may only be a consequence
     /// (missing, unknown and doubled keys) are left out.
     pub fn load(sources: &Sources<'_>) -> Result<Self, ConfigErrors> {
-        load::load(sources)
+        load::load(sources, Checkers::Needed)
     }
+
+    /// As [`Config::load`], for finding out who writes: a configuration without any `[[checker]]` will do.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn load_without_checkers(sources: &Sources<'_>) -> Result<Self, ConfigErrors> {
+        load::load(sources, Checkers::Optional)
+    }
+}
+
+/// Whether there must be a `[[checker]]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checkers {
+    Needed,
+    Optional,
 }
 
 /// One mailbox that is read by IMAP.
@@ -85,6 +101,15 @@ pub struct Mailbox {
     pub poll: TimeDelta,
     /// Without a good look for this long the watchdog is blind. Default 3 min.
     pub blind_after: TimeDelta,
+}
+
+impl Mailbox {
+    /// Whether this folder of the server is one of those that are read.
+    pub fn reads(&self, folder: &str) -> bool {
+        // INBOX alone is compared without regard to case (RFC 3501, section 5.1).
+        let inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
+        self.folders.iter().any(|read| read == folder || (inbox(read) && inbox(folder)))
+    }
 }
 
 /// Where a server is and how the connection to it is protected; the same for IMAP and SMTP.

@@ -259,7 +259,8 @@ impl<'r> Section<'r> {
         let known: Vec<&str> = self.known.keys().copied().collect();
         for (key, node) in &self.entries {
             let place = Place { origin: node.origin.clone(), ..self.place_of(key) };
-            let mut sentence = format!("unknown key in {}{}", self.title, nearest(key, &known));
+            let mut sentence =
+                format!("unknown key {} in {}{}", quoted(key), self.title, nearest(key, &known));
             if matches!(node.origin, Origin::Variable(_)) && self.place.path.is_empty() {
                 sentence.push_str("; two underscores stand between a table and its key");
             }

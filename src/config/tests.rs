@@ -279,7 +279,7 @@ fn an_error_on_the_command_line_says_so() {
     let errors = load_with(&smallest(), &[], &[("mailbox.port", "x"), ("mailbox.port2", "1")]).unwrap_err();
     let expected = [
         "command line: mailbox.port: must be a number, not text",
-        "command line: mailbox.port2: unknown key in [mailbox]; the nearest known one is \"port\"",
+        "command line: mailbox.port2: unknown key \"port2\" in [mailbox]; the nearest known one is \"port\"",
     ];
     assert_eq!(errors.messages(), expected);
 }

@@ -17,16 +17,20 @@ const MAX_TEXT_BYTES: usize = 4096;
 /// Any text that is not empty and has no control characters.
 pub(super) fn line(item: &Item<'_>) -> Result<String, Reported> {
     let text = item.text()?;
+    if is_line(text) {
+        return Ok(text.to_owned());
+    }
     if text.trim().is_empty() {
         return Err(item.wrong("must not be empty"));
     }
     if text.len() > MAX_TEXT_BYTES {
         return Err(item.wrong(format!("longer than {MAX_TEXT_BYTES} bytes")));
     }
-    if text.chars().any(char::is_control) {
-        return Err(item.wrong("must not hold a line break or another control character"));
-    }
-    Ok(text.to_owned())
+    Err(item.wrong("must not hold a line break or another control character"))
+}
+
+fn is_line(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control)
 }
 
 pub(super) fn path(item: &Item<'_>) -> Result<PathBuf, Reported> {
@@ -36,32 +40,48 @@ pub(super) fn path(item: &Item<'_>) -> Result<PathBuf, Reported> {
 /// The name of something that appears in the subject of an alarm.
 pub(super) fn name(item: &Item<'_>) -> Result<String, Reported> {
     let name = line(item)?;
-    let shown = quoted(&name);
+    match fault_of_name(&name) {
+        Some(fault) => Err(item.wrong(format!("{} {fault}", quoted(&name)))),
+        None => Ok(name),
+    }
+}
+
+fn fault_of_name(name: &str) -> Option<String> {
     if name.chars().count() > MAX_NAME_CHARS {
-        return Err(item.wrong(format!("{shown} is longer than {MAX_NAME_CHARS} characters")));
+        return Some(format!("is longer than {MAX_NAME_CHARS} characters"));
     }
     if name.contains(']') {
-        return Err(item.wrong(format!("{shown} must not contain ]")));
+        return Some("must not contain ]".to_owned());
     }
     // Whoever filters on NOK would take every recovery with this name for an alarm.
-    if name.to_lowercase().contains("nok") {
-        return Err(item.wrong(format!("{shown} must not contain NOK, in capitals or not")));
-    }
-    Ok(name)
+    name.to_lowercase().contains("nok").then(|| "must not contain NOK, in capitals or not".to_owned())
+}
+
+/// Whether a text found elsewhere would do as a name.
+pub(crate) fn is_name(text: &str) -> bool {
+    is_line(text) && fault_of_name(text).is_none()
 }
 
 /// The name of a service, which is also a token of the checkers' reports.
 pub(super) fn service(item: &Item<'_>) -> Result<String, Reported> {
     let name = name(item)?;
+    match fault_of_service(&name) {
+        Some(fault) => Err(item.wrong(fault)),
+        None => Ok(name),
+    }
+}
+
+fn fault_of_service(name: &str) -> Option<String> {
     if name.eq_ignore_ascii_case("DRYRUN") {
-        return Err(item.wrong("DRYRUN begins every run and is not a service"));
+        return Some("DRYRUN begins every run and is not a service".to_owned());
     }
-    if name.contains(".OK") {
-        return Err(
-            item.wrong(format!("{} must not contain .OK: write the name without the result", quoted(&name)))
-        );
-    }
-    Ok(name)
+    let holds_result = name.contains(".OK");
+    holds_result.then(|| format!("{} must not contain .OK: write the name without the result", quoted(name)))
+}
+
+/// Whether a text found elsewhere would do as the name of a service.
+pub(crate) fn is_service(text: &str) -> bool {
+    is_name(text) && fault_of_service(text).is_none()
 }
 
 /// A bare mail address, in lower case.
@@ -73,7 +93,7 @@ pub(super) fn mail_address(item: &Item<'_>) -> Result<String, Reported> {
     Ok(text.to_lowercase())
 }
 
-pub(super) fn is_mail_address(text: &str) -> bool {
+pub(crate) fn is_mail_address(text: &str) -> bool {
     text.len() <= MAX_ADDRESS_BYTES && Address::from_str(text).is_ok()
 }
 
@@ -105,7 +125,7 @@ fn is_label(label: &str) -> bool {
 }
 
 /// Whether a connection to this host stays on this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => host.eq_ignore_ascii_case("localhost"),

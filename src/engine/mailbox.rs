@@ -69,7 +69,7 @@ impl Mailbox {
         let until_now = self.heard_until.replace(started);
         let first_receipt = self.first_receipt_since.take();
         let failed = self.last_failure.take().map(|(at, _)| at);
-        self.history_known |= history == History::Complete;
+        self.history_known = history == History::Complete;
         let Some(from) = until_now else { return (Before::Observed, None) };
         if started - from <= blind_after {
             return (Before::Observed, Some(from));

@@ -19,7 +19,8 @@ pub(super) enum Error {
     /// Tagged NO or BAD.
     #[error("the server refuses {command}: {text}")]
     Refused { command: &'static str, text: String },
-    #[error("the server throttles this mailbox and asks to wait {} s; fewer programs should read it", backoff.as_secs())]
+    #[error("the server throttles this mailbox and asks to wait {} s; fewer programs should read it",
+        backoff.as_millis().div_ceil(1000))]
     Throttled { backoff: Duration },
     #[error("the server ended the connection, saying: {0}")]
     Bye(String),

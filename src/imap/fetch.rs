@@ -1,5 +1,6 @@
 //! Fetching mails by ranges of UIDs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_imap::imap_proto::{AttributeValue, Response};
@@ -8,12 +9,13 @@ use chrono::{DateTime, Utc};
 use super::RawMail;
 use super::error::Error;
 use super::session::Session;
+use super::wire::COMMAND_LIMIT;
 use crate::clock;
 
 /// No more of a mail is read. Reports have a few KiB.
 pub(super) const MAIL_BYTES_MAX: usize = 1 << 20;
 /// What is asked of each mail at first.
-const FIRST_BYTES: usize = 65_536;
+pub(super) const FIRST_BYTES: usize = 65_536;
 /// Mails of one window together. A window that has more must be read in smaller ones.
 pub(super) const WINDOW_BYTES_MAX: usize = 16 << 20;
 /// A window is over by then, even on a slow line.
@@ -118,6 +120,28 @@ impl Session {
             .await?;
         window.finish();
         Ok(window)
+    }
+
+    /// The UIDs of the newest `count` mails, ascending, of the folder that was opened just now and holds `exists` mails.
+    pub(super) async fn newest_uids(&mut self, exists: u32, count: u32) -> Result<Vec<u32>, Error> {
+        if exists == 0 || count == 0 {
+            return Ok(Vec::new());
+        }
+        // UIDs may be sparse, so the newest mails are counted. The numbers still hold: no server may tell of an EXPUNGE
+        // between two commands, or during a FETCH (RFC 3501, section 7.4.1).
+        let line = format!("FETCH {}:{exists} (UID)", exists.saturating_sub(count - 1).max(1));
+        let mut uids = BTreeSet::new();
+        self.wire
+            .command("FETCH", &line, COMMAND_LIMIT, |response| {
+                if let Response::Fetch(_, attributes) = response
+                    && let Some(item) = Item::of(attributes)
+                {
+                    uids.insert(item.uid);
+                }
+            })
+            .await?;
+        let surplus = uids.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+        Ok(uids.into_iter().skip(surplus).collect())
     }
 
     /// Fetches the rest of a mail that is longer than the first piece, up to [`MAIL_BYTES_MAX`].

@@ -97,3 +97,61 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::peer::{SILENCE, session};
+    use super::*;
+
+    async fn idled(script: &[(&str, &str)]) -> Result<Woken, Error> {
+        session(script).idle(Instant::now() + Duration::from_secs(240), &Notify::new()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_in_the_folder_ends_it_whenever_it_is_told() {
+        for told in [
+            "+ idling\r\n* 5 EXISTS\r\n",
+            "* 5 EXISTS\r\n+ idling\r\n",
+            "+\r\n* OK Still here\r\n* 1 EXPUNGE\r\n",
+        ] {
+            let script = [("IDLE", told), ("DONE", "* 6 EXISTS\r\nTAG OK done\r\n")];
+            assert_eq!(idled(&script).await.unwrap(), Woken::Push);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_in_time_or_when_a_look_is_requested() {
+        let script = [("IDLE", "+ idling\r\n"), ("DONE", "TAG OK done\r\n")];
+        let from = Instant::now();
+        assert_eq!(idled(&script).await.unwrap(), Woken::Elapsed);
+        assert_eq!(from.elapsed().as_secs(), 240);
+        let requests = Notify::new();
+        requests.notify_one();
+        let woken = session(&script).idle(Instant::now() + Duration::from_secs(240), &requests).await;
+        assert_eq!(woken.unwrap(), Woken::Requested);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_no_failure_and_does_not_hang() {
+        for refusal in ["TAG NO not now\r\n", "TAG BAD what?\r\n"] {
+            assert_eq!(idled(&[("IDLE", refusal)]).await.unwrap(), Woken::Refused);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_the_connection_is_a_failure() {
+        for (script, told) in [
+            (&[("IDLE", "+ idling\r\n* BYE autologout\r\n")][..], "saying: autologout"),
+            (&[("IDLE", "+ idling\r\n")], "closed the connection in the middle of IDLE"),
+            (&[("IDLE", "")], "closed the connection in the middle of IDLE"),
+            (&[("IDLE", SILENCE)], "has not answered IDLE for 30 s"),
+            (&[("IDLE", "+ idling\r\nTAG OK enough\r\n")], "the end of an IDLE that was not over"),
+            (&[("IDLE", "+ idling\r\n"), ("DONE", SILENCE)], "has not answered the end of IDLE for 15 s"),
+            (&[("IDLE", "+ idling\r\n"), ("DONE", "TAG BAD no\r\n")], "refuses IDLE: no"),
+            (&[("IDLE", "TAG NO Suggested Backoff Time: 5000 milliseconds\r\n")], "asks to wait 5 s"),
+        ] {
+            let error = idled(script).await.unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}

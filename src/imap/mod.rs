@@ -1,6 +1,11 @@
 //! Reading mailboxes by IMAP. Only EXAMINE and PEEK: nothing in a mailbox is ever changed.
+//!
+//! From the network upwards: `guard` bounds what a server may send, `wire` runs commands, `connect` and `auth` open
+//! a session, `session`, `fetch` and `idle` are its commands, `plan` decides which UIDs come next, `reader` does it
+//! all for ever.
 
 mod auth;
+mod backoff;
 mod connect;
 mod error;
 mod fetch;
@@ -11,6 +16,7 @@ mod peer;
 mod plan;
 mod probe;
 mod reader;
+mod sample;
 mod session;
 mod unasked;
 mod utf7;
@@ -20,6 +26,7 @@ use chrono::{DateTime, Utc};
 
 pub use probe::{Folder, Probe, probe};
 pub use reader::spawn;
+pub use sample::{Sampled, sample};
 
 /// How far one folder has been read. Stored in the same transaction as the mails it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -79,7 +78,6 @@ pub(super) enum Fault {
     /// Sent as it is; `TAG` is the command's tag.
     Says(&'static str),
     Closes,
-    Hangs,
 }
 
 impl Contents {
@@ -159,16 +157,15 @@ impl Serving {
                     continue;
                 }
                 Some(Fault::Closes) => return None,
-                Some(Fault::Hangs) => tokio::time::sleep(Duration::from_secs(1_000_000)).await,
                 None => {}
             }
             if command == "IDLE" {
                 self.idle().await?;
-            } else {
-                let answer = self.answer(command);
-                self.stream.get_mut().write_all(&answer).await.ok()?;
             }
-            self.say(&format!("{tag} OK done\r\n")).await?;
+            let answer = self.answer(command);
+            let end = if answer.is_some() { "OK done" } else { "NO no such folder" };
+            self.stream.get_mut().write_all(&answer.unwrap_or_default()).await.ok()?;
+            self.say(&format!("{tag} {end}\r\n")).await?;
         }
     }
 
@@ -204,29 +201,33 @@ impl Serving {
         }
     }
 
-    fn answer(&mut self, command: &str) -> Vec<u8> {
+    /// None is a NO.
+    fn answer(&mut self, command: &str) -> Option<Vec<u8>> {
         let world = self.world.lock().unwrap();
-        let words: Vec<&str> = command.split(' ').collect();
-        match words.as_slice() {
-            ["CAPABILITY"] => format!("* CAPABILITY {}\r\n", world.capabilities).into_bytes(),
-            ["EXAMINE", ..] => {
-                let name = command.trim_start_matches("EXAMINE ").trim_matches('"');
+        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let name = rest.split('"').nth(1).unwrap_or_default();
+        let name = if name.eq_ignore_ascii_case("INBOX") { "INBOX" } else { name };
+        let answer = match verb {
+            "CAPABILITY" => format!("* CAPABILITY {}\r\n", world.capabilities),
+            "LIST" => world.folders.keys().map(|name| format!("* LIST () \"/\" \"{name}\"\r\n")).collect(),
+            "STATUS" => {
+                let Contents { mails, uidnext, .. } = world.folders.get(name)?;
+                format!("* STATUS \"{name}\" (MESSAGES {} UIDNEXT {uidnext})\r\n", mails.len())
+            }
+            "EXAMINE" => {
+                let folder = world.folders.get(name)?;
                 name.clone_into(&mut self.selected);
-                let Some(folder) = world.folders.get(name) else {
-                    return b"* BAD no such folder\r\n".to_vec();
-                };
                 let uidnext = format!("* OK [UIDNEXT {}] next\r\n", folder.uidnext);
                 let shown = if folder.shows_uidnext { uidnext.as_str() } else { "" };
                 let exists = folder.mails.len();
                 format!("* {exists} EXISTS\r\n* OK [UIDVALIDITY {}] valid\r\n{shown}", folder.uidvalidity)
-                    .into_bytes()
             }
-            ["UID", "FETCH", range, ..] => match world.folders.get(&self.selected) {
-                Some(folder) => fetch(folder, range, command),
-                None => Vec::new(),
-            },
-            _ => Vec::new(),
-        }
+            "UID" => {
+                return Some(fetch(world.folders.get(&self.selected)?, rest.split(' ').nth(1)?, command));
+            }
+            _ => String::new(),
+        };
+        Some(answer.into_bytes())
     }
 }
 

@@ -79,9 +79,11 @@ impl Pace {
 
     /// A window of `span` UIDs held so much.
     pub(super) fn learn(&mut self, span: u32, mails: usize, bytes: usize) {
+        // A window that the folder's end cut short says little about how wide the next may be.
+        let widest = u64::from(span.max(self.width)) * GROWTH_MAX;
         let span = u64::from(span.max(1));
         let scaled = |wanted: u64, found: usize| span.saturating_mul(wanted) / (found as u64).max(1);
-        let next = scaled(MAILS_WANTED, mails).min(scaled(BYTES_WANTED, bytes)).clamp(1, span * GROWTH_MAX);
+        let next = scaled(MAILS_WANTED, mails).min(scaled(BYTES_WANTED, bytes)).clamp(1, widest);
         self.width = u32::try_from(next).unwrap_or(u32::MAX);
     }
 
@@ -160,6 +162,13 @@ mod tests {
         assert_eq!(pace.width, 4_000);
         pace.learn(4_000, 4_000, 8 << 20);
         assert_eq!(pace.width, 2_000);
+    }
+
+    #[test]
+    fn a_single_new_mail_does_not_make_the_windows_narrow() {
+        let mut pace = Pace::new();
+        pace.learn(1, 1, 600);
+        assert_eq!(pace.width, 4_000);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::error::Error;
 use super::session::Counts;
 use crate::config::Mailbox;
 
-const PROBE_LIMIT: Duration = Duration::from_secs(60);
+/// `check` has 60 s for everything, and looks at mails afterwards.
+const PROBE_LIMIT: Duration = Duration::from_secs(28);
 
 /// What a mailbox offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Folder {
 pub async fn probe(mailbox: &Mailbox) -> Result<Probe> {
     let probed = timeout(PROBE_LIMIT, connect_and_look(mailbox)).await;
     let probed = probed.unwrap_or_else(|_| {
-        Err(Error::Setup("the server was not done within 60 s; it is too slow".to_owned()))
+        Err(Error::Setup("the server was not done within 28 s; it is too slow".to_owned()))
     });
     probed.map_err(|error| anyhow!(error.at(&mailbox.server.host)))
 }
@@ -48,16 +49,11 @@ async fn connect_and_look(mailbox: &Mailbox) -> Result<Probe, Error> {
     }
     let mut folders = Vec::new();
     for name in session.list().await? {
-        let configured = mailbox.folders.iter().any(|folder| same_folder(folder, &name));
+        let configured = mailbox.reads(&name);
         let counts = if configured { session.status(&name).await? } else { Counts::default() };
         folders.push(Folder { name, configured, messages: counts.messages, uidnext: counts.uidnext });
     }
     let capabilities = session.capabilities.names().map(str::to_owned).collect();
     session.logout().await;
     Ok(Probe { capabilities, folders })
-}
-
-/// INBOX alone is compared without regard to case (RFC 3501, section 5.1).
-fn same_folder(configured: &str, listed: &str) -> bool {
-    configured == listed || (configured.eq_ignore_ascii_case("INBOX") && listed.eq_ignore_ascii_case("INBOX"))
 }

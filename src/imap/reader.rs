@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::auth::Credential;
+use super::backoff::Backoff;
 use super::connect;
 use super::error::Error;
 use super::fetch::Window;
@@ -27,10 +28,8 @@ const BATCH_MAILS_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 4 << 20;
 /// RFC 2177 allows 29 minutes; Exchange Online stops pushing long before that without a word.
 const IDLE_MAX: Duration = Duration::from_secs(300);
-const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// Looks that are asked for shorten a back-off no more often than this.
-const WAKE_EVERY: Duration = Duration::from_secs(5);
+/// A server that pushes without having anything new must not be asked in a tight loop.
+const PUSH_PAUSE: Duration = Duration::from_secs(1);
 const POLL_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Reads `mailbox` from `cursors` (one per folder; none means a first start) until the receiver of `events` is dropped
@@ -97,6 +96,7 @@ impl Shared {
 async fn supervise(shared: Arc<Shared>) {
     let mut backoff = Backoff::default();
     loop {
+        let opened = Instant::now();
         let mut connection = JoinSet::new();
         connection.spawn(run(Arc::clone(&shared)));
         let ended = tokio::select! {
@@ -114,41 +114,10 @@ async fn supervise(shared: Arc<Shared>) {
         if shared.send(failed).await.is_err() {
             return;
         }
-        if shared.looked.swap(false, Ordering::Relaxed) {
-            backoff.failures = 0;
-        }
+        backoff.worked(shared.looked.swap(false, Ordering::Relaxed), opened.elapsed());
         tokio::select! {
             () = backoff.rest(error.backoff(), &shared.requests) => {}
             () = shared.events.closed() => return,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Backoff {
-    /// In a row.
-    failures: u32,
-    woken: Option<Instant>,
-}
-
-impl Backoff {
-    async fn rest(&mut self, suggested: Option<Duration>, requests: &Notify) {
-        if let Some(suggested) = suggested {
-            tokio::time::sleep(suggested).await;
-            return;
-        }
-        let ordinary = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MAX);
-        self.failures = self.failures.saturating_add(1);
-        let now = Instant::now();
-        let until = now + ordinary.mul_f64(0.8 + 0.4 * fastrand::f64());
-        let wakeable = self.woken.map_or(now, |woken| woken + WAKE_EVERY);
-        let request = async {
-            sleep_until(wakeable).await;
-            requests.notified().await;
-        };
-        tokio::select! {
-            () = sleep_until(until) => {}
-            () = request => self.woken = Some(Instant::now()),
         }
     }
 }
@@ -170,8 +139,7 @@ async fn run(shared: Arc<Shared>) -> Result<Infallible, Error> {
         shared: &shared,
         session,
         selected: None,
-        newer: Pace::new(),
-        older: Pace::new(),
+        paces: BTreeMap::new(),
         looked_at: Instant::now(),
         can_idle,
     };
@@ -187,8 +155,8 @@ struct Reader<'a> {
     shared: &'a Shared,
     session: Session,
     selected: Option<&'a str>,
-    newer: Pace,
-    older: Pace,
+    /// By folder: their mails differ in size and density.
+    paces: BTreeMap<&'a str, Pace>,
     /// When the last look at all folders began.
     looked_at: Instant,
     can_idle: bool,
@@ -204,12 +172,13 @@ impl<'a> Reader<'a> {
         for folder in shared.mailbox.folders.iter().rev() {
             let (mut cursor, uidnext) = self.select(folder).await?;
             if plan::is_fresh(cursor) {
+                self.paces.remove(folder.as_str());
                 cursor = self.read_older(folder, cursor).await?;
             }
             let end = uidnext.unwrap_or(0);
-            while let Some((first, last)) = plan::newer(cursor, end, &self.newer) {
+            while let Some((first, last)) = plan::newer(cursor, end, self.pace(folder)) {
                 let window = self.session.fetch(first, Some(last)).await?;
-                cursor = match settle(&window, &mut self.newer, last - first + 1)? {
+                cursor = match settle(&window, self.pace(folder), last - first + 1)? {
                     Settled::TryNarrower => cursor,
                     Settled::Good => self.deliver(folder, window, Direction::Newer, cursor, last).await?,
                 };
@@ -217,6 +186,10 @@ impl<'a> Reader<'a> {
             shared.tell(folder, Vec::new(), cursor).await?;
         }
         self.announce(started).await
+    }
+
+    fn pace(&mut self, folder: &'a str) -> &mut Pace {
+        self.paces.entry(folder).or_insert_with(Pace::new)
     }
 
     /// EXAMINEs a folder and returns where to go on in it, and its UIDNEXT.
@@ -265,10 +238,10 @@ impl<'a> Reader<'a> {
     }
 
     /// One window of history, newest mails first.
-    async fn read_older(&mut self, folder: &str, cursor: Cursor) -> Result<Cursor, Error> {
-        while let Some((first, last)) = plan::older(cursor, &self.older) {
+    async fn read_older(&mut self, folder: &'a str, cursor: Cursor) -> Result<Cursor, Error> {
+        while let Some((first, last)) = plan::older(cursor, self.pace(folder)) {
             let window = self.session.fetch(first, Some(last)).await?;
-            match settle(&window, &mut self.older, last - first + 1)? {
+            match settle(&window, self.pace(folder), last - first + 1)? {
                 Settled::TryNarrower => {}
                 Settled::Good => return self.deliver(folder, window, Direction::Older, cursor, first).await,
             }
@@ -330,34 +303,51 @@ impl<'a> Reader<'a> {
                 Woken::Requested => return Ok(()),
                 Woken::Refused => self.can_idle = false,
                 // Not every server pushes what has come; Exchange Online falls silent after a while.
-                Woken::Elapsed if until < due => self.read_news().await?,
-                Woken::Elapsed => {}
-                Woken::Push => self.read_news().await?,
+                Woken::Elapsed if until == due => {}
+                Woken::Push | Woken::Elapsed => match self.read_news().await? {
+                    News::Mails => {}
+                    News::Nothing => {
+                        let until = Instant::now() + PUSH_PAUSE;
+                        if pause(until, &self.shared.requests).await == Woken::Requested {
+                            return Ok(());
+                        }
+                    }
+                    News::TooMany => return Ok(()),
+                },
             }
         }
         Ok(())
     }
 
     /// Reads what is new in the first folder, which is selected, without the price of a full look.
-    async fn read_news(&mut self) -> Result<(), Error> {
+    async fn read_news(&mut self) -> Result<News, Error> {
         let started = clock::now();
-        let Some(folder) = self.shared.mailbox.folders.first() else { return Ok(()) };
+        let Some(folder) = self.shared.mailbox.folders.first() else { return Ok(News::TooMany) };
         // A FETCH alone answers from what the server has told so far; only after this it knows all that came before.
         self.session.noop().await?;
         self.session.wire.take_news();
-        let Some(cursor) = self.shared.cursor(folder) else { return Ok(()) };
-        let Some(first) = cursor.high.checked_add(1) else { return Ok(()) };
+        let Some(cursor) = self.shared.cursor(folder) else { return Ok(News::TooMany) };
+        let Some(first) = cursor.high.checked_add(1) else { return Ok(News::TooMany) };
         let window = self.session.fetch(first, None).await?;
         if window.overflow {
-            return self.look().await.map(drop);
+            return Ok(News::TooMany);
         }
-        let last = window.mails.last().map_or(cursor.high, |mail| mail.uid);
+        let newest = window.mails.last().map(|mail| mail.uid);
+        let last = newest.unwrap_or(cursor.high);
         self.deliver(folder, window, Direction::Newer, cursor, last).await?;
         if self.shared.mailbox.folders.len() == 1 {
             self.announce(started).await?;
         }
-        Ok(())
+        Ok(if newest.is_some() { News::Mails } else { News::Nothing })
     }
+}
+
+enum News {
+    Mails,
+    /// A mail was deleted, or the server cried wolf.
+    Nothing,
+    /// More than one window holds; a full look reads it in several.
+    TooMany,
 }
 
 async fn pause(until: Instant, requests: &Notify) -> Woken {

@@ -88,7 +88,7 @@ impl Session {
         });
         match outcome.await {
             Ok(()) => {}
-            Err(Error::Refused { text, .. }) => return Err(self.no_such_folder(folder, &text).await?),
+            Err(Error::Refused { text, .. }) => return Err(self.unopened(folder, &text).await),
             Err(other) => return Err(other),
         }
         // The answers to EXAMINE itself are no news.
@@ -120,16 +120,22 @@ impl Session {
         Ok(last)
     }
 
-    async fn no_such_folder(&mut self, folder: &str, text: &str) -> Result<Error, Error> {
-        let names = self.list().await?;
+    async fn unopened(&mut self, folder: &str, text: &str) -> Error {
+        // The refusal is what matters; without a list it is told alone.
+        let names = self.list().await.unwrap_or_default();
+        if names.is_empty() || names.iter().any(|name| name == folder) {
+            return Error::Setup(format!(
+                "the folder {folder:?} cannot be opened ({text}); ask the server's administrator"
+            ));
+        }
         let more = names.len().saturating_sub(FOLDERS_SHOWN);
         let mut shown = names.into_iter().take(FOLDERS_SHOWN).collect::<Vec<_>>().join(", ");
         if more > 0 {
             shown = format!("{shown} and {more} more");
         }
-        Ok(Error::Setup(format!(
+        Error::Setup(format!(
             "the folder {folder:?} cannot be opened ({text}); the folders there are: {shown}; correct folders"
-        )))
+        ))
     }
 
     /// The names of all folders that can hold mails, in UTF-8.

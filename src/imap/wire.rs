@@ -4,27 +4,22 @@
 //! watchdog would read as "no mail". So only its stream and parser are used. Commands are written to the stream in one
 //! piece (one TLS record) and never pass through async-imap, whose trace log would hold the password.
 
-use std::fmt;
 use std::time::Duration;
 
 use async_imap::Client;
 use async_imap::imap_proto::{MailboxDatum, Outcome, Response, Status};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::error::Error;
 use super::guard::Guard;
+use crate::net::Stream;
 
 /// The longest silence between two answers of a command.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(30);
 /// A command whose answer is short is over by then, even if the server trickles.
 pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 const WRITE_LIMIT: Duration = Duration::from_secs(15);
-
-pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug> Transport for T {}
-
-pub(super) type Stream = Box<dyn Transport>;
 
 /// One connection, before and after authentication.
 pub(super) struct Wire {

@@ -4,8 +4,11 @@
 //! builds any number of parts, and takes `--abcdef` for the delimiter of boundary `abc`. Parameters, transfer
 //! encodings and charsets are mailparse's.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
 
+use super::comments::without_comments;
 use super::decode;
 use super::headers::{self, Block, Name};
 use super::html;
@@ -76,7 +79,9 @@ impl Walk<'_> {
                 "A Content-Type is longer than {MAX_CONTENT_TYPE} bytes; its end was left out."
             ));
         }
-        let parsed = mailparse::parse_content_type(value.get(..end).unwrap_or_default());
+        let value = value.get(..end).unwrap_or_default();
+        // mailparse would make a comment a part of the value before it.
+        let parsed = mailparse::parse_content_type(&without_comments(value).unwrap_or(Cow::Borrowed(value)));
         let kind = match parsed.mimetype.split_once('/') {
             Some(("text", "plain")) => Kind::Plain,
             Some(("text", "html")) => Kind::Html,
@@ -170,7 +175,7 @@ fn is_plain_utf8(value: &str) -> bool {
 
 /// RFC 2183, section 2: `inline` is shown with the mail, everything else is not.
 fn is_attachment(disposition: &str) -> bool {
-    let kind = disposition.split(';').next().unwrap_or_default().trim();
+    let kind = disposition.split([';', '(']).next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("attachment")
 }
 

@@ -1,8 +1,8 @@
 //! `Date:` and the date of a `Received` header (RFC 5322, section 3.3), as they are met in practice.
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Datelike, Utc};
+
+use super::comments::without_comments;
 
 /// Longer texts hold no date.
 const MAX_DATE: usize = 512;
@@ -27,28 +27,6 @@ pub fn parse_mail_date(text: &str) -> Option<DateTime<Utc>> {
     // By the whole second: a leap second is a fraction above one to chrono.
     let moment = DateTime::from_timestamp(parsed.ok()?.timestamp(), 0)?;
     YEARS.contains(&moment.year()).then_some(moment)
-}
-
-/// Comments may stand between any two words and may nest (RFC 5322, section 3.2.2). None when one does not end.
-fn without_comments(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['(', '\r', '\n']) {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut kept = String::with_capacity(text.len());
-    let mut depth = 0_usize;
-    let mut escaped = false;
-    for c in text.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if depth > 0 => escaped = true,
-            '(' => depth += 1,
-            ')' if depth > 0 => depth -= 1,
-            _ if depth > 0 => {}
-            '\r' | '\n' => kept.push(' '),
-            _ => kept.push(c),
-        }
-    }
-    (depth == 0).then_some(Cow::Owned(kept))
 }
 
 /// `Fr, ` and `sáb., ` are met as well as `Fri, `; and a wrong day name would make chrono refuse a right date.

@@ -41,15 +41,15 @@ fn undo(encoding: &str, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// What is not base64 behind a base64 text is mostly the footer of a mailing list or a virus scanner, in plain text;
-/// and a mail that was cut off ends within a group of four.
+/// RFC 2045, section 6.8, lets a decoder ignore what is no base64; but behind a base64 text that is mostly the footer of a
+/// mailing list or a virus scanner, in plain text. A mail that was cut off ends within a group of four.
 fn base64<'a>(body: &'a [u8], notes: &mut Notes) -> Cow<'a, [u8]> {
     if let Some(decoded) = undo("base64", body) {
         return Cow::Owned(decoded);
     }
     notes.problem("A base64 text part is broken; what could be decoded was, the rest was read as it stands.");
     let (encoded, rest) = body.split_at_checked(base64_lines(body)).unwrap_or((body, &[]));
-    let mut symbols: Vec<u8> = encoded.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let mut symbols: Vec<u8> = encoded.iter().copied().filter(|&byte| is_base64(byte)).collect();
     symbols.truncate(symbols.len() / 4 * 4);
     let Some(mut decoded) = undo("base64", &symbols) else { return Cow::Borrowed(body) };
     decoded.push(b'\n');
@@ -59,9 +59,25 @@ fn base64<'a>(body: &'a [u8], notes: &mut Notes) -> Cow<'a, [u8]> {
 
 /// How many bytes at the start of `body` are whole lines of base64.
 fn base64_lines(body: &[u8]) -> usize {
-    let symbol = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     let lines = body.split_inclusive(|&byte| byte == b'\n');
-    lines.take_while(|line| line.trim_ascii().iter().all(symbol)).map(<[u8]>::len).sum()
+    lines.take_while(|line| is_base64_line(line)).map(<[u8]>::len).sum()
+}
+
+/// Foreign characters before and behind the base64 are ignored (sendmail breaks a line of 990 characters by `!`, a line
+/// end and a blank), and within it when they are so few that it cannot be text; `DRYRUN.OK` and `東京.OK` are text.
+fn is_base64_line(line: &[u8]) -> bool {
+    /// A usual line of base64 has 76.
+    const SYMBOLS_PER_FOREIGN: usize = 48;
+    let first = line.iter().position(|&byte| is_base64(byte));
+    let last = line.iter().rposition(|&byte| is_base64(byte));
+    let (Some(first), Some(last)) = (first, last) else { return true };
+    let encoded = line.get(first..=last).unwrap_or_default();
+    let symbols = encoded.iter().filter(|&&byte| is_base64(byte)).count();
+    line.is_ascii() && (encoded.len() - symbols) * SYMBOLS_PER_FOREIGN <= symbols
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
 fn quoted_printable<'a>(body: &'a [u8], notes: &mut Notes) -> Cow<'a, [u8]> {

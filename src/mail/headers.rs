@@ -22,6 +22,7 @@ pub(super) enum Name {
     DeliveredTo,
     EnvelopeTo,
     From,
+    GeneratedBy,
     Incident,
     MessageId,
     Precedence,
@@ -34,7 +35,7 @@ pub(super) enum Name {
     XOriginalTo,
 }
 
-const KEPT: [(&str, Name); 19] = [
+const KEPT: [(&str, Name); 20] = [
     ("Received", Name::Received),
     ("To", Name::To),
     ("Cc", Name::Cc),
@@ -48,6 +49,7 @@ const KEPT: [(&str, Name); 19] = [
     ("Return-Path", Name::ReturnPath),
     ("Resent-From", Name::ResentFrom),
     ("Auto-Submitted", Name::AutoSubmitted),
+    ("X-MS-Exchange-Generated-Message-Source", Name::GeneratedBy),
     ("Precedence", Name::Precedence),
     ("X-Autoreply", Name::XAutoreply),
     ("X-Bresse-Incident", Name::Incident),

@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
             self.out.end_line();
             self.out.preformatted = !closing;
         } else if is(&["td", "th"]) {
-            self.out.space();
+            self.out.cell();
         } else if is(&BREAKING) {
             self.out.end_line();
         }
@@ -167,14 +167,15 @@ const BREAKING: [&str; 44] = [
     "ul",
 ];
 
-/// The text, as it grows: white space collapses as in a browser, blank lines are left out.
+/// The text, as it grows: white space collapses as in a browser, blank lines are left out. A tab stands between the cells
+/// of a table: what is in two of them is not one name.
 #[derive(Debug, Default)]
 struct Lines {
     text: String,
     /// Whether the last line has text.
     in_line: bool,
-    /// White space was met since the last character of this line.
-    spaced: bool,
+    /// What goes between the last character of this line and the next.
+    gap: Option<char>,
     /// How many quotations are open.
     quoted: usize,
     preformatted: bool,
@@ -200,22 +201,26 @@ impl Lines {
         if !self.in_line && self.quoted > 0 {
             self.text.push_str("> ");
         }
-        if self.spaced && self.in_line {
-            self.text.push(' ');
+        if let Some(gap) = self.gap.take().filter(|_| self.in_line) {
+            self.text.push(gap);
         }
         self.text.push(c);
-        (self.in_line, self.spaced) = (true, false);
+        self.in_line = true;
     }
 
     fn space(&mut self) {
-        self.spaced = true;
+        self.gap = self.gap.or(Some(' '));
+    }
+
+    fn cell(&mut self) {
+        self.gap = Some('\t');
     }
 
     fn end_line(&mut self) {
         if self.in_line {
             self.text.push('\n');
         }
-        (self.in_line, self.spaced) = (false, false);
+        (self.in_line, self.gap) = (false, None);
     }
 }
 

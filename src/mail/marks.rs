@@ -3,18 +3,28 @@
 use super::headers::{Block, Name};
 
 /// Of a vacation notice. RFC 3834, section 5, has one header for it; older responders have their own.
+///
+/// `In-Reply-To` tells nothing, since a checker may thread its mails; nor does `X-MS-Exchange-Inbox-Rules-Loop`, which
+/// Exchange also puts into what a rule of a mailbox redirects.
 pub(super) fn auto_replied(headers: &Block<'_>) -> bool {
     let mut declared = headers.all(Name::AutoSubmitted).peekable();
     if declared.peek().is_some() {
+        // Exchange calls its out-of-office notices auto-generated, as checkers call their reports.
+        let by_rules =
+            headers.all(Name::GeneratedBy).any(|field| field.value().eq_ignore_ascii_case(MAILBOX_RULES));
         return declared.any(|field| {
             let value = field.value();
             let keyword = value.split([';', ' ', '\t', '(']).next().unwrap_or_default();
             keyword.eq_ignore_ascii_case("auto-replied")
+                || (by_rules && keyword.eq_ignore_ascii_case("auto-generated"))
         });
     }
     headers.first(Name::XAutoreply).is_some_and(|field| !field.value().eq_ignore_ascii_case("no"))
         || headers.all(Name::Precedence).any(|field| field.value().eq_ignore_ascii_case("auto_reply"))
 }
+
+/// What writes for an Exchange mailbox while its owner is away.
+const MAILBOX_RULES: &str = "Mailbox Rules Agent";
 
 /// Of a delivery report, by its envelope and sender; `from` is the address of `From:`. Its structure shows in the body.
 pub(super) fn from_mail_system(headers: &Block<'_>, from: Option<&str>) -> bool {
@@ -33,8 +43,9 @@ pub(super) fn from_mail_system(headers: &Block<'_>, from: Option<&str>) -> bool 
         }
 }
 
-/// Before a colon, at the start of a subject. A person's reply quotes the report as a forward does.
-const SUBJECT_PREFIXES: [&str; 10] = ["fwd", "fw", "tr", "wg", "i", "rv", "doorst", "re", "aw", "sv"];
+/// Before a colon, at the start of a subject. A person's reply quotes the report as a forward does. Without the Italian
+/// `I`: a checker may log `I: DRYRUN.OK`.
+const SUBJECT_PREFIXES: [&str; 9] = ["fwd", "fw", "tr", "wg", "rv", "doorst", "re", "aw", "sv"];
 
 /// Of a subject that a person's mail program wrote for a forward or a reply.
 pub(super) fn is_forward_subject(subject: &str) -> bool {
@@ -76,13 +87,47 @@ const UNDASHED: [&str; 4] = [
     "anfang der weitergeleiteten nachricht",
 ];
 
-/// Whether a line says that another mail follows. Quoted lines count: a quoted forward is a person's mail too.
-pub(super) fn has_forward_line(text: &str) -> bool {
-    text.lines().any(is_forward_line)
+/// Of the block that Outlook puts before a mail that it forwards or answers: who sent it, when, to whom, about what. No
+/// mail has a header `Sent`, so this is not what a checker logs of a mail that it sent itself.
+const HEADER_BLOCKS: [[&str; 4]; 7] = [
+    ["From", "Sent", "To", "Subject"],
+    ["De", "Envoyé", "À", "Objet"],
+    ["Von", "Gesendet", "An", "Betreff"],
+    ["De", "Enviado", "Para", "Asunto"],
+    ["De", "Enviado el", "Para", "Asunto"],
+    ["Da", "Inviato", "A", "Oggetto"],
+    ["Van", "Verzonden", "Aan", "Onderwerp"],
+];
+/// One line more, that may be among them.
+const COPIES: [Option<&str>; 2] = [Some("Cc"), Some("CC")];
+
+/// Whether the text says that another mail follows. Quoted lines count: a quoted forward is a person's mail too.
+pub(super) fn holds_forward(text: &str) -> bool {
+    let mut lines = text.lines().map(|line| line.trim_start_matches(|c: char| c == '>' || c.is_whitespace()));
+    while let Some(line) = lines.next() {
+        if is_forward_line(line) || starts_header_block(line, &lines) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether `line` and those of `after` are a header block.
+fn starts_header_block<'a>(line: &str, after: &(impl Iterator<Item = &'a str> + Clone)) -> bool {
+    let Some(first) = label(line) else { return false };
+    HEADER_BLOCKS.iter().filter(|[from, ..]| first == *from).any(|[_, sent, to, subject]| {
+        let mut labels = after.clone().take(4).map(label).filter(|label| !COPIES.contains(label));
+        [sent, to, subject].into_iter().all(|expected| labels.next() == Some(Some(expected)))
+    })
+}
+
+/// What stands before the colon of a line. French puts a blank between; Gmail, a star on both sides of what was bold.
+fn label(line: &str) -> Option<&str> {
+    let (label, _) = line.split_once(':')?;
+    Some(label.strip_prefix('*').unwrap_or(label).trim_end())
 }
 
 fn is_forward_line(line: &str) -> bool {
-    let line = line.trim_start_matches(|c: char| c == '>' || c.is_whitespace());
     let undashed = line.trim_start_matches('-');
     let dashes = line.len() - undashed.len();
     match dashes {
@@ -101,7 +146,7 @@ fn starts_with_any(line: &str, markers: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{auto_replied, from_mail_system, has_forward_line, is_forward_subject};
+    use super::{auto_replied, from_mail_system, holds_forward, is_forward_subject};
     use crate::mail::{address, headers, limits::Notes};
 
     #[test]
@@ -112,6 +157,16 @@ mod tests {
             ("Auto-Submitted: auto-replied (vacation)", true),
             ("Auto-Submitted: auto-generated", false),
             ("Auto-Submitted: auto-generated\nX-Autoreply: yes\nPrecedence: auto_reply", false),
+            (
+                "Auto-Submitted: auto-generated\nX-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent",
+                true,
+            ),
+            ("Auto-Submitted: no\nX-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent", false),
+            ("Auto-Submitted: auto-generated\nX-MS-Exchange-Generated-Message-Source: Journal Agent", false),
+            (
+                "Auto-Submitted: auto-generated\nX-MS-Exchange-Inbox-Rules-Loop: a@b\nIn-Reply-To: <c@d>",
+                false,
+            ),
             ("Auto-Submitted: no", false),
             ("X-Autoreply: yes", true),
             ("X-Autoreply: no", false),
@@ -157,7 +212,6 @@ mod tests {
             "TR: x",
             "TR : x",
             "WG: x",
-            "I: x",
             "RV: x",
             "Doorst: x",
             "Re: x",
@@ -169,9 +223,17 @@ mod tests {
         ] {
             assert!(is_forward_subject(subject), "{subject:?}");
         }
-        for subject in
-            ["", "DRYRUN.OK", "Report: x", "Refwd x", "re", "[bresse1] DRYRUN.OK", "[re: x", "x Fwd: y"]
-        {
+        for subject in [
+            "",
+            "DRYRUN.OK",
+            "I: DRYRUN.OK",
+            "Report: x",
+            "Refwd x",
+            "re",
+            "[bresse1] DRYRUN.OK",
+            "[re: x",
+            "x Fwd: y",
+        ] {
             assert!(!is_forward_subject(subject), "{subject:?}");
         }
     }
@@ -186,8 +248,13 @@ mod tests {
             "Begin forwarded message:",
             "> -------- Message transféré --------",
             "-----URSPRÜNGLICHE NACHRICHT-----",
+            "look:\n\nFrom: a <a@b>\nSent: Friday\nTo: c\nSubject: A.NOK\n",
+            "De\u{a0}: a\nEnvoyé\u{a0}: vendredi\nÀ\u{a0}: c\nCc\u{a0}: d\nObjet\u{a0}: A.NOK",
+            "> *Von:* a\n> *Gesendet:* Freitag\n> *An:* c\n> *Betreff:* A.NOK",
+            "De: a\nEnviado el: viernes\nPara: c\nCC: d\nAsunto: A.NOK",
+            "Da: a\nInviato: venerdì\nA: c\nOggetto: A.NOK",
         ] {
-            assert!(has_forward_line(text), "{text:?}");
+            assert!(holds_forward(text), "{text:?}");
         }
         for text in [
             "",
@@ -196,8 +263,14 @@ mod tests {
             "----------",
             "the original message",
             "a ---- Forwarded message",
+            "From: a\nDate: Friday\nTo: c\nSubject: a mail that the checker sent",
+            "From: a\nSent: 1\nTo: c",
+            "From: a\nSent: Friday\n\nTo: c\nSubject: x",
+            "From: a\nSent: Friday\nTo: c\nCc: d\nCc: e\nSubject: x",
+            "From: a\nGesendet: Freitag\nÀ : c\nSubject: x",
+            "answer From: a\nSent: 1\nTo: c\nSubject: x",
         ] {
-            assert!(!has_forward_line(text), "{text:?}");
+            assert!(!holds_forward(text), "{text:?}");
         }
     }
 }

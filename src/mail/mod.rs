@@ -2,6 +2,7 @@
 
 mod address;
 mod body;
+mod comments;
 mod date;
 mod decode;
 mod headers;
@@ -56,14 +57,16 @@ pub struct Hop {
 /// Signs that a mail is not a checker's own report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// `Auto-Submitted: auto-replied` (RFC 3834, section 5). `auto-generated` is what checkers are.
+    /// `Auto-Submitted: auto-replied` (RFC 3834, section 5), or an out-of-office notice of Exchange. `auto-generated`
+    /// alone is what checkers are.
     pub auto_replied: bool,
     /// `multipart/report` (RFC 6522), from MAILER-DAEMON, or an empty return path.
     pub delivery_report: bool,
     /// Holds `X-Bresse-Incident`: one of a watchdog's own mails.
     pub own: bool,
     /// A person's forward: an attached `message/rfc822`, a forward or reply prefix in the subject, a line in
-    /// the text that announces another mail, or `Resent-From` (RFC 5322, section 3.6.6).
+    /// the text that announces another mail, Outlook's block of `From:`, `Sent:`, `To:` and `Subject:`, or `Resent-From`
+    /// (RFC 5322, section 3.6.6).
     pub forward: bool,
 }
 
@@ -86,11 +89,11 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
         forward: content.holds_message
             || block.first(Name::ResentFrom).is_some()
             || marks::is_forward_subject(&subject)
-            || content.texts.iter().any(|text| marks::has_forward_line(text)),
+            || content.texts.iter().any(|text| marks::holds_forward(text)),
     };
     Mail {
         message_id: message_id(&block, &mut notes),
-        sent: block.first(Name::Date).and_then(|field| parse_mail_date(&field.value())),
+        sent: sent(&block, &mut notes),
         from,
         recipients: recipients(&block, &mut notes),
         subject,
@@ -108,6 +111,17 @@ fn with_line_feeds(bytes: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(bytes);
     }
     Cow::Owned(bytes.iter().map(|&byte| if byte == b'\r' { b'\n' } else { byte }).collect())
+}
+
+fn sent(block: &Block<'_>, notes: &mut Notes) -> Option<DateTime<Utc>> {
+    let field = block.first(Name::Date)?;
+    let sent = parse_mail_date(&field.value());
+    if sent.is_none() {
+        notes.problem(
+            "The Date names no moment with its zone (RFC 5322, section 3.3) that could be true; when the mail was sent is not known.",
+        );
+    }
+    sent
 }
 
 fn message_id(block: &Block<'_>, notes: &mut Notes) -> Option<String> {

@@ -3,8 +3,10 @@
 //! A service name may hold spaces, dots and accents, so a token's left end cannot be seen from the text alone:
 //! configured names are tried first, longest first, and what is left over is reported as unknown.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
 /// The auto test that starts every run. Not a service.
@@ -12,8 +14,10 @@ pub const DRYRUN: &str = "DRYRUN";
 
 /// So many unknown names are kept of one mail; the rest is only noise.
 const UNKNOWN_MAX: usize = 32;
+/// And so many where every name is unknown: as many as a checker may have tests.
+const STRANGERS_NAMES_MAX: usize = 1000;
 /// An unknown name is cut to its last so many characters.
-const UNKNOWN_CHARS_MAX: usize = 64;
+pub const UNKNOWN_CHARS_MAX: usize = 64;
 
 /// What one mail, or one run, says about a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,8 +63,8 @@ impl Tokens {
         }
     }
 
-    fn add_unknown(&mut self, name: &str) {
-        if self.unknown.len() < UNKNOWN_MAX {
+    fn add_unknown(&mut self, name: &str, most: usize) {
+        if self.unknown.len() < most {
             let skip = name.chars().count().saturating_sub(UNKNOWN_CHARS_MAX);
             self.unknown.insert(name.chars().skip(skip).collect());
         }
@@ -71,20 +75,35 @@ impl Tokens {
 #[derive(Debug, Clone)]
 pub struct Scanner {
     /// Longest first, so that `My Shop` wins over `Shop`.
-    names: Vec<String>,
+    names: Vec<Name>,
+    unknown_max: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Name {
+    configured: String,
+    /// As texts are compared with it.
+    composed: String,
 }
 
 impl Scanner {
     pub fn new<'a>(services: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut names: Vec<String> = services.into_iter().map(str::to_owned).collect();
-        names.push(DRYRUN.to_owned());
-        names.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        Self { names }
+        let name = |name: &str| Name { configured: name.to_owned(), composed: composed(name).into_owned() };
+        let mut names: Vec<Name> = services.into_iter().chain([DRYRUN]).map(name).collect();
+        names.sort_by(|Name { composed: a, .. }, Name { composed: b, .. }| {
+            b.len().cmp(&a.len()).then_with(|| a.cmp(b))
+        });
+        Self { names, unknown_max: UNKNOWN_MAX }
+    }
+
+    /// For somebody who is not configured: apart from DRYRUN, every name is an unknown one.
+    pub fn for_strangers() -> Self {
+        Self { unknown_max: STRANGERS_NAMES_MAX, ..Self::new([]) }
     }
 
     /// Adds the tokens of `text` to `found`. Lines that quote (`>`) are somebody else's words and are passed over.
     pub fn scan(&self, text: &str, found: &mut Tokens) {
-        for line in text.lines().filter(|line| !line.trim_start().starts_with('>')) {
+        for line in composed(text).lines().filter(|line| !line.trim_start().starts_with('>')) {
             self.scan_line(line, found);
         }
     }
@@ -96,16 +115,22 @@ impl Scanner {
                 continue;
             };
             let Some((said, length)) = result_at(after) else { continue };
-            match self.names.iter().find(|name| ends_with_name(before, name)) {
-                Some(name) => found.add(name, said),
+            match self.names.iter().find(|name| ends_with_name(before, &name.composed)) {
+                Some(name) => found.add(&name.configured, said),
                 None => match unknown_name(before) {
                     "" => {}
-                    name => found.add_unknown(name),
+                    name => found.add_unknown(name, self.unknown_max),
                 },
             }
             free_from = dot + 1 + length;
         }
     }
+}
+
+/// In Unicode's form C: macOS and some shells write `é` as an `e` and an accent of its own.
+fn composed(text: &str) -> Cow<'_, str> {
+    const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
+    if text.is_ascii() { Cow::Borrowed(text) } else { NFC.normalize(text) }
 }
 
 /// The result that `after` begins with, and its length, when a word ends there (`.OKAY` is prose).
@@ -138,6 +163,7 @@ fn unknown_name(before: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linear::assert_linear;
 
     fn scan(services: &[&str], text: &str) -> Tokens {
         let mut found = Tokens::default();
@@ -188,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn accents_are_the_same_composed_and_decomposed() {
+        let (composed, decomposed) = ("Caf\u{e9}", "Cafe\u{301}");
+        for name in [composed, decomposed] {
+            for text in [composed, decomposed] {
+                let found = scan(&[name, "Caf"], &format!("DRYRUN.OK {text}.NOK\n[{text} 2.OK]"));
+                assert_eq!(said(&found), [(name, Said::Nok)], "the name as it is configured");
+                assert_eq!(found.unknown.iter().collect::<Vec<_>>(), [&format!("{composed} 2")]);
+            }
+        }
+        assert_eq!(said(&scan(&["MSSQL"], "e\u{301}MSSQL.OK MSSQL.OK\u{301}")), []);
+    }
+
+    #[test]
     fn the_same_token_twice_is_one_and_opposites_contradict() {
         assert_eq!(said(&scan(&["A"], "A.OK\nA.OK")), [("A", Said::Ok)]);
         assert_eq!(said(&scan(&["A"], "A.OK\nA.NOK")), [("A", Said::Both)]);
@@ -213,10 +252,36 @@ mod tests {
     }
 
     #[test]
+    fn no_hostile_text_costs_more_than_its_size() {
+        let scanner = Scanner::new(["A", "Caf\u{e9}"]);
+        for unit in [
+            ".OK",
+            ".",
+            ">\n",
+            "x.OK",
+            "A.OK",
+            "\u{e9}.OK",
+            "e\u{301}",
+            "\u{301}",
+            "\u{301}\u{323}",
+            "\u{1100}\u{1161}",
+        ] {
+            assert_linear(
+                &format!("{unit:?}"),
+                |size| unit.repeat(size / unit.len()),
+                |text| scanner.scan(text, &mut Tokens::default()),
+            );
+        }
+    }
+
+    #[test]
     fn a_flood_of_unknown_names_is_bounded() {
         let text: String = (0..10_000).map(|i| format!("[{}{i}.OK]\n", "x".repeat(100))).collect();
         let found = scan(&["A"], &text);
         assert_eq!(found.unknown.len(), UNKNOWN_MAX);
         assert!(found.unknown.iter().all(|name| name.chars().count() == UNKNOWN_CHARS_MAX));
+        let mut strange = Tokens::default();
+        Scanner::for_strangers().scan(&text, &mut strange);
+        assert_eq!(strange.unknown.len(), STRANGERS_NAMES_MAX);
     }
 }

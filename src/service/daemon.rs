@@ -1,6 +1,7 @@
 //! The daemon: one loop that waits for mail, for answers and for deadlines.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -27,25 +28,21 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// When it cannot start; once it runs it ends only when told to.
 pub async fn run(config: Config, file: Option<&Path>, overrides: &[(String, String)]) -> Result<()> {
     let mut signals = Signals::new()?;
-    let service = match Service::open(config.clone()) {
-        Ok(service) => service,
-        Err(error) => {
-            StoreAlarm::report_once(&config, &error).await;
-            return Err(error);
-        }
-    };
-    let mut daemon = Daemon { readers: service.start_readers(), service, stuck: Vec::new(), alarm: None };
-    tracing::info!(checkers = config.checkers.len(), mailboxes = config.mailboxes.len(), "watching");
-    notify(&[NotifyState::Ready]);
-    loop {
-        daemon.settle();
-        match daemon.wait(&mut signals).await {
-            Woken::Work => {}
-            Woken::Reload => daemon.reload(file, overrides),
-            Woken::End => break,
-        }
+    let mut daemon = Daemon::start(config).await?;
+    while let Told::Reload = daemon.work_until(signals.next()).await {
+        daemon.reload(file, overrides);
     }
-    notify(&[NotifyState::Stopping]);
+    daemon.end().await;
+    Ok(())
+}
+
+/// Watches until `end` is done, for a caller that handles the signals itself.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run_until(config: Config, end: impl Future<Output = ()>) -> Result<()> {
+    let mut daemon = Daemon::start(config).await?;
+    daemon.work_until(end).await;
     daemon.end().await;
     Ok(())
 }
@@ -65,10 +62,17 @@ impl Signals {
             hangup: on(SignalKind::hangup())?,
         })
     }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
 }
 
-enum Woken {
-    Work,
+enum Told {
     Reload,
     End,
 }
@@ -83,14 +87,38 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn wait(&mut self, signals: &mut Signals) -> Woken {
+    async fn start(config: Config) -> Result<Self> {
+        let service = match Service::open(config.clone()) {
+            Ok(service) => service,
+            Err(error) => {
+                StoreAlarm::report_once(&config, &error).await;
+                return Err(error);
+            }
+        };
+        let daemon = Self { readers: service.start_readers(), service, stuck: Vec::new(), alarm: None };
+        tracing::info!(checkers = config.checkers.len(), mailboxes = config.mailboxes.len(), "watching");
+        notify(&[NotifyState::Ready]);
+        Ok(daemon)
+    }
+
+    /// Works until `told` is done, and returns what it says.
+    async fn work_until<T>(&mut self, told: impl Future<Output = T>) -> T {
+        let mut told = pin!(told);
+        loop {
+            self.settle();
+            tokio::select! {
+                told = &mut told => return told,
+                () = self.wait() => {}
+            }
+        }
+    }
+
+    /// Waits for one thing to happen and takes it in. Nothing is lost when the wait is given up.
+    async fn wait(&mut self) {
         let store_fails = self.alarm.is_some();
         let wake =
             if store_fails { Some(clock::now() + STORE_RETRY) } else { self.service.engine.next_wake() };
         tokio::select! {
-            _ = signals.terminate.recv() => return Woken::End,
-            _ = signals.interrupt.recv() => return Woken::End,
-            _ = signals.hangup.recv() => return Woken::Reload,
             Some(done) = self.service.deliveries.join_next(), if !self.service.deliveries.is_empty() => {
                 self.take_delivery(done);
             }
@@ -98,7 +126,6 @@ impl Daemon {
             Some(event) = self.readers.events.recv(), if !store_fails => self.take_events(event),
             () = sleep(wake) => {}
         }
-        Woken::Work
     }
 
     fn take_events(&mut self, first: Event) {
@@ -176,6 +203,7 @@ impl Daemon {
 
     /// Gives what is on its way a moment; the rest is sent again at the next start.
     async fn end(mut self) {
+        notify(&[NotifyState::Stopping]);
         let answers = async {
             while let Some(done) = self.service.deliveries.join_next().await {
                 self.take_delivery(done);

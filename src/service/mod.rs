@@ -22,7 +22,7 @@ use crate::outbox::{Message, Sent};
 use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
 use crate::{channel, clock};
-pub use daemon::run;
+pub use daemon::{run, run_until};
 pub use once::{Once, once};
 
 /// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
@@ -125,16 +125,29 @@ impl Service {
         let Some(channel) = channels.iter().find(|channel| channel.name == message.channel).cloned() else {
             return;
         };
-        self.deliveries
-            .spawn(async move { (message.id, channel::deliver(&channel, &message, clock::now()).await) });
+        self.deliveries.spawn(async move {
+            let id = message.id;
+            let attempt =
+                tokio::spawn(async move { channel::deliver(&channel, &message, clock::now()).await });
+            // A panic in a channel must not leave its message on the way for ever.
+            (
+                id,
+                attempt
+                    .await
+                    .unwrap_or_else(|error| Sent::Failed(format!("the attempt broke off ({error})"))),
+            )
+        });
     }
 
     /// Takes in how an attempt ended.
     fn delivered(&mut self, id: u64, sent: Sent) {
-        match &sent {
-            Sent::Accepted(answer) => tracing::info!(message = id, answer, "delivered"),
-            Sent::Failed(error) | Sent::Refused(error) => {
-                tracing::warn!(message = id, error, "not delivered")
+        if let Some(message) = self.engine.outbox().get(id) {
+            let (subject, channel) = (&message.subject, &message.channel);
+            match &sent {
+                Sent::Accepted(answer) => tracing::info!(subject, channel, answer, "delivered"),
+                Sent::Failed(error) | Sent::Refused(error) => {
+                    tracing::warn!(subject, channel, attempts = message.attempts, error, "not delivered");
+                }
             }
         }
         self.engine.sent(id, sent, clock::now());

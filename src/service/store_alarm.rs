@@ -41,8 +41,8 @@ impl StoreAlarm {
         tokio::spawn(async move { while sending.join_next().await.is_some() {} });
     }
 
-    /// For a program that cannot start: the alarm, once, as far as it goes in a short time. None when another process
-    /// holds the file: that one does the work.
+    /// For a program that cannot start: the alarm, as far as it goes in a short time. None when another process holds
+    /// the state, because that one watches.
     pub(super) async fn report_once(config: &Config, error: &Error) {
         if error.is::<InUse>() {
             return;

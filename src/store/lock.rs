@@ -5,16 +5,16 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow};
 
 /// What a holder may write about itself.
 const HOLDER_BYTES_MAX: u64 = 200;
 
-/// Another process works with this state file: a mistake of who starts a second one, not a fault of the file.
+/// Another process holds the state; the watch goes on there.
 #[derive(Debug, thiserror::Error)]
 #[error("The state file {} is in use by {holder}; end that process first.", state.display())]
 pub struct InUse {
-    pub state: PathBuf,
+    state: PathBuf,
     /// What it wrote about itself.
     pub holder: String,
 }
@@ -27,9 +27,7 @@ pub(super) struct Lock {
 
 impl Lock {
     pub(super) fn take(state: &Path, holder: &str) -> Result<Self> {
-        let mut name = state.as_os_str().to_owned();
-        name.push(".lock");
-        let path = Path::new(&name);
+        let path = &beside(state, ".lock");
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -41,9 +39,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut other = String::new();
-                let _ = file.take(HOLDER_BYTES_MAX).read_to_string(&mut other);
-                bail!(InUse { state: state.to_owned(), holder: other.trim().to_owned() });
+                return Err(InUse { state: state.to_owned(), holder: written_in(file) }.into());
             }
             Err(TryLockError::Error(error)) => {
                 return Err(refused(state, path, &error));
@@ -55,6 +51,33 @@ impl Lock {
         written.map_err(|error| refused(state, path, &error))?;
         Ok(Self { _file: file })
     }
+
+    /// Who holds the lock, without taking it for longer than this question.
+    pub(super) fn holder(state: &Path) -> io::Result<Option<String>> {
+        let file = match File::open(beside(state, ".lock")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(written_in(file))),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn written_in(file: File) -> String {
+    let mut holder = String::new();
+    let _ = file.take(HOLDER_BYTES_MAX).read_to_string(&mut holder);
+    holder.trim().to_owned()
+}
+
+/// The file that lies beside the state and has its name with `ending`.
+pub(super) fn beside(state: &Path, ending: &str) -> PathBuf {
+    let mut name = state.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 fn refused(state: &Path, lock: &Path, error: &io::Error) -> Error {

@@ -1,9 +1,12 @@
 //! The state on disk: SQLite in WAL mode, every decision in one transaction, synced before anything is sent.
 
+mod examine;
 mod lock;
 mod read;
 mod write;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, anyhow, bail};
@@ -13,6 +16,7 @@ use crate::engine::Changes;
 use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
+pub use examine::Examined;
 pub use lock::InUse;
 use lock::Lock;
 pub use read::{OtherMail, StoredReport};
@@ -67,6 +71,9 @@ impl Store {
     /// Says who holds the file, or what is wrong with it and what to do.
     pub fn open(path: &Path, holder: &str) -> Result<Self> {
         let lock = Lock::take(path, holder)?;
+        // Reports and addresses are nobody else's business; SQLite would create it for everybody to read. An error here
+        // is told by the opening itself.
+        let _ = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let db = Connection::open(path).map_err(|error| explained(&error.into(), path, "opened"))?;
         let store = Self { db, path: path.to_owned(), _lock: Some(lock) };
         store.prepare().map_err(|error| explained(&error, path, "used"))?;
@@ -110,14 +117,28 @@ impl Store {
 
     fn prepare(&self) -> Result<()> {
         self.db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        let tables: i64 = self.db.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables == 0 {
+        if self.is_new()? {
             self.db.execute_batch("PRAGMA journal_mode = WAL;")?;
             self.db.execute_batch(&format!(
                 "BEGIN; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
                 include_str!("schema.sql")
             ))?;
         }
+        self.demand_ours()?;
+        // FULL: what was announced must survive a power cut, or its recovery would never be sent.
+        self.db.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;",
+        )?;
+        Ok(())
+    }
+
+    /// Nothing was written yet.
+    fn is_new(&self) -> Result<bool> {
+        let tables: i64 = self.db.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok(tables == 0)
+    }
+
+    fn demand_ours(&self) -> Result<()> {
         let id: i64 = self.db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         if id != APPLICATION_ID {
             bail!("it is a database of another program; name another file in watchdog.state");
@@ -128,10 +149,6 @@ impl Store {
                 "it was written by another version of this program (schema {version}, needed {SCHEMA_VERSION})"
             );
         }
-        // FULL: what was announced must survive a power cut, or its recovery would never be sent.
-        self.db.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;",
-        )?;
         Ok(())
     }
 

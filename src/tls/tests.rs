@@ -94,7 +94,7 @@ async fn an_expired_certificate_is_told_with_its_last_day() {
         params.not_after = rcgen::date_time_ymd(2020, 11, 1);
     });
     let error = server.meet(client_config(Some(&path), None).unwrap()).await.unwrap_err();
-    assert_eq!(error, "the certificate of mail.example ended on 2020-11-01; renew it on the server");
+    assert_eq!(error, "the certificate of mail.example expired on 2020-11-01; renew it on the server");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn the_pinned_certificate_without_its_key_is_refused() {
     let honest = Server::self_signed(|_| {});
     let thief = Server { certificate: honest.certificate.clone(), key: KeyPair::generate().unwrap() };
     let error = thief.meet(client_config(None, Some(honest.fingerprint())).unwrap()).await.unwrap_err();
-    assert!(error.contains("BadSignature") || error.contains("bad signature"), "{error}");
+    assert!(error.contains("does not hold its key"), "{error}");
 }
 
 #[tokio::test]

@@ -1,1 +1,202 @@
+use super::*;
+use crate::incident::Member;
+use chrono::{TimeDelta, TimeZone, Utc};
+use std::collections::BTreeMap;
 
+fn at(hour: u32, minute: u32, second: u32) -> Time {
+    Utc.with_ymd_and_hms(2026, 11, 20, hour, minute, second).unwrap()
+}
+
+const DEADLINE: Deadline =
+    Deadline { cycle_ms: 300_000, missed_cycles: 1, timeouts_ms: 40_000, margin_ms: 60_000 };
+
+fn card(name: &'static str, provider: &'static str, heard: Option<Time>) -> CheckerCard<'static> {
+    CheckerCard {
+        name,
+        provider,
+        silent: heard.is_none_or(|heard| heard < at(2, 55, 0)),
+        deadline: DEADLINE,
+        heard_at: heard,
+        watched_since: Some(at(0, 0, 0)),
+        last_received: heard,
+        last_sent: heard.map(|heard| heard - TimeDelta::seconds(4)),
+        outcome: None,
+    }
+}
+
+fn scene(checkers: Vec<CheckerCard<'static>>) -> Scene<'static> {
+    let mailbox = MailboxCard {
+        name: "MONITOR",
+        host: "outlook.office365.com",
+        heard_until: Some(at(2, 56, 52)),
+        error: Some("no connection to outlook.office365.com (timed out)\r\nNOK"),
+    };
+    Scene {
+        watchdog: "bresse8",
+        zone: Tz::Europe__Paris,
+        now: at(2, 56, 53),
+        mailboxes: vec![mailbox],
+        checkers,
+    }
+}
+
+fn incident(subject: Subject, members: &[(&str, Time, Option<Outcome>, Option<End>)]) -> Incident {
+    let mut incident = Incident::new(42, subject, at(2, 56, 53));
+    incident.members = members
+        .iter()
+        .map(|(name, since, outcome, end)| {
+            let member = Member { since: *since, outcome: *outcome, named: false, end: *end };
+            ((*name).to_owned(), member)
+        })
+        .collect::<BTreeMap<_, _>>();
+    incident
+}
+
+fn shown(letter: &Letter) -> String {
+    format!("Subject: {}\n\n{}", letter.subject, letter.body)
+}
+
+fn assert_calm(letter: &Letter) {
+    let all = shown(letter).to_ascii_lowercase();
+    assert!(!all.contains("nok"), "{all}");
+}
+
+#[test]
+fn one_silent_checker() {
+    let heard = at(2, 50, 11);
+    let scene =
+        scene(vec![card("bresse3", "orange", Some(heard)), card("bresse4", "sfr", Some(at(2, 56, 0)))]);
+    let alarm =
+        alarm(&incident(Subject::Silence, &[("bresse3", heard, None, None)]), "bresse3_Checker", &scene);
+    insta::assert_snapshot!(shown(&alarm));
+}
+
+#[test]
+fn a_checker_that_was_never_heard() {
+    let scene = scene(vec![card("bresse3", "orange", None), card("bresse4", "sfr", Some(at(2, 56, 0)))]);
+    let alarm = alarm(
+        &incident(Subject::Silence, &[("bresse3", at(0, 0, 0), None, None)]),
+        "bresse3_Checker",
+        &scene,
+    );
+    insta::assert_snapshot!(shown(&alarm));
+}
+
+#[test]
+fn all_checkers_at_once() {
+    let heard = [at(2, 50, 11), at(2, 50, 12)];
+    let scene =
+        scene(vec![card("bresse3", "orange", Some(heard[0])), card("bresse4", "sfr", Some(heard[1]))]);
+    let members = [("bresse3", heard[0], None, None), ("bresse4", heard[1], None, None)];
+    insta::assert_snapshot!(shown(&alarm(&incident(Subject::Silence, &members), "MONITOR_MailPath", &scene)));
+}
+
+#[test]
+fn ten_thousand_checkers_fit_on_a_phone() {
+    let names: Vec<&'static str> =
+        (0..10_000).map(|n| &*Box::leak(format!("bresse{n}").into_boxed_str())).collect();
+    let scene = scene(names.iter().map(|name| card(name, "free", Some(at(2, 50, 0)))).collect());
+    let mut incident = incident(Subject::Silence, &[]);
+    names.iter().for_each(|name| incident.join(name, at(2, 50, 0), None));
+    let alarm = alarm(&incident, "free_Provider", &scene);
+    assert!(alarm.subject.len() < 200, "{}", alarm.subject.len());
+    assert!(alarm.body.len() < 5_000, "{}", alarm.body.len());
+    assert!(alarm.body.contains("and 9990 more"));
+}
+
+#[test]
+fn a_service_that_fails_for_one_and_works_for_another() {
+    let mut fine = card("bresse4", "sfr", Some(at(2, 56, 0)));
+    fine.outcome = Some(Outcome::Ok);
+    let scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0))), fine]);
+    let members = [("bresse3", at(2, 55, 58), Some(Outcome::Nok), None)];
+    insta::assert_snapshot!(shown(&alarm(
+        &incident(Subject::Service("ESHOP".into()), &members),
+        "ESHOP",
+        &scene
+    )));
+}
+
+#[test]
+fn a_service_that_is_missing() {
+    let scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0)))]);
+    let members = [("bresse3", at(2, 55, 58), Some(Outcome::Missing), None)];
+    insta::assert_snapshot!(shown(&alarm(
+        &incident(Subject::Service("ESHOP".into()), &members),
+        "ESHOP",
+        &scene
+    )));
+}
+
+#[test]
+fn a_mailbox_that_cannot_be_read() {
+    let incident = incident(Subject::Mailbox("MONITOR".into()), &[]);
+    insta::assert_snapshot!(shown(&alarm(&incident, "MONITOR_Mailbox", &scene(vec![]))));
+}
+
+#[test]
+fn recoveries_say_what_was_and_never_what_opens_approvals() {
+    let back = Some(End::Recovered(at(3, 10, 0)));
+    let scene = scene(vec![card("bresse3", "noKia", Some(at(3, 10, 0)))]);
+    let closed =
+        |subject, members: &[_]| Incident { closed: Some(at(3, 10, 2)), ..incident(subject, members) };
+    let cases = [
+        (closed(Subject::Silence, &[("bresse3", at(2, 50, 0), None, back)]), "bresse3_Checker"),
+        (
+            closed(
+                Subject::Silence,
+                &[("bresse3", at(2, 50, 0), None, back), ("bresse4", at(2, 50, 0), None, None)],
+            ),
+            "MONITOR_MailPath",
+        ),
+        (
+            closed(Subject::Silence, &[("bresse3", at(2, 50, 0), None, Some(End::Removed(at(3, 10, 0))))]),
+            "bresse3_Checker",
+        ),
+        (
+            closed(Subject::Service("ESHOP".into()), &[("bresse3", at(2, 50, 0), Some(Outcome::Nok), back)]),
+            "ESHOP",
+        ),
+        (closed(Subject::Mailbox("MONITOR".into()), &[]), "MONITOR_Mailbox"),
+    ];
+    let letters: Vec<Letter> =
+        cases.iter().map(|(incident, token)| recovery(incident, token, &scene)).collect();
+    letters.iter().for_each(assert_calm);
+    insta::assert_snapshot!(letters.iter().map(shown).collect::<Vec<_>>().join("\n———\n"));
+}
+
+#[test]
+fn what_is_no_alarm_is_calm_whatever_the_names_are() {
+    let now = at(3, 0, 0);
+    assert_calm(&channel_test("bresse8", "kiNOKuniya", now, Tz::UTC));
+    assert_calm(&store_recovery("bresse8", now, now, Tz::UTC));
+}
+
+#[test]
+fn the_state_file_and_the_channel_test() {
+    let now = at(3, 0, 0);
+    let store = store_alarm("bresse8", Path::new("watchdog.db"), "the disk is full; make room", now, Tz::UTC);
+    let test = channel_test("bresse8", "backup-mail", now, Tz::UTC);
+    insta::assert_snapshot!([store, test].iter().map(shown).collect::<Vec<_>>().join("\n———\n"));
+}
+
+#[test]
+fn a_fallback_says_why_it_is_used() {
+    let letter = Letter { subject: "bresse3_Checker.NOK".into(), body: "It is silent.\n".into() };
+    insta::assert_snapshot!(shown(&handed_over(&letter, "backup-mail", "550 no such user\r\n\u{1b}[2J")));
+}
+
+#[test]
+fn the_sum_is_shown_with_its_numbers() {
+    assert_eq!(deadline_sum(DEADLINE), "5m cycle + 40s tests + 1m mail path = 6m40s (400 s)");
+    let patient = Deadline { missed_cycles: 3, timeouts_ms: 500, ..DEADLINE };
+    assert_eq!(deadline_sum(patient), "3 × 5m cycle + 500ms tests + 1m mail path = 16m500ms (960.5 s)");
+}
+
+#[test]
+fn without_nok_breaks_up_every_form_of_it() {
+    for text in ["NOK", "nok", "xNoKy", "NONOK", "nonokNOK"] {
+        assert!(!without_nok(text).to_ascii_lowercase().contains("nok"), "{}", without_nok(text));
+    }
+    assert_eq!(without_nok("no key, unknown"), "no key, unknown");
+}

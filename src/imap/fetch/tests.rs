@@ -109,3 +109,15 @@ async fn a_mail_that_vanishes_before_it_is_completed_stays_truncated() {
         assert_eq!((mail.bytes.len(), mail.truncated), (FIRST_BYTES, true));
     }
 }
+
+#[tokio::test]
+async fn the_newest_mails_are_counted_from_the_end_however_sparse_their_uids_are() {
+    let answer =
+        "* 8 FETCH (UID 70)\r\n* 9 FETCH (UID 900)\r\n* 3 FETCH (UID 12 FLAGS ())\r\nTAG OK done\r\n";
+    let mut mailbox = session(&[("FETCH 8:9 (UID)", answer)]);
+    assert_eq!(mailbox.newest_uids(9, 2).await.unwrap(), [70, 900]);
+    let mut small =
+        session(&[("FETCH 1:2 (UID)", "* 1 FETCH (UID 5)\r\n* 2 FETCH (UID 6)\r\nTAG OK done\r\n")]);
+    assert_eq!(small.newest_uids(2, 50).await.unwrap(), [5, 6]);
+    assert_eq!(session(&[]).newest_uids(0, 50).await.unwrap(), Vec::<u32>::new());
+}

@@ -39,8 +39,20 @@ fn every_text_of_a_multipart_is_kept_in_order() {
 }
 
 #[test]
+fn comments_in_a_content_type_say_nothing() {
+    assert_eq!(texts("Content-Type: text/plain; charset=iso-8859-1 (Latin (1))\n\nA.OK"), ["A.OK"]);
+    assert_eq!(texts("Content-Type: (x) text/plain(y); charset=(;) us-ascii\n\nA.OK"), ["A.OK"]);
+    assert_eq!(
+        texts("Content-Type: multipart/mixed (x); (y) boundary=\"a(b)\"\n\n--a(b)\n\nA.OK\n--a(b)--\n"),
+        ["A.OK"]
+    );
+    // An open one is no comment, and this sender's boundary works with every mail program.
+    assert_eq!(texts("Content-Type: multipart/mixed; boundary=a(b\n\n--a(b\n\nA.OK\n--a(b--\n"), ["A.OK"]);
+}
+
+#[test]
 fn attachments_are_not_read() {
-    let mail = "Content-Type: multipart/mixed; boundary=a\n\n--a\n\nA.OK\n--a\nContent-Disposition: attachment\n\nB.NOK\n\
+    let mail = "Content-Type: multipart/mixed; boundary=a\n\n--a\n\nA.OK\n--a\nContent-Disposition: attachment(x)\n\nB.NOK\n\
         --a\nContent-Disposition: ATTACHMENT; filename=c.html\nContent-Type: text/html\n\nC.NOK\n\
         --a\nContent-Type: application/octet-stream; name=d.txt\n\nD.NOK\n--a--\n";
     assert_eq!(texts(mail), ["A.OK"]);

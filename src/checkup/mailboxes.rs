@@ -1,0 +1,76 @@
+//! One mailbox: what it offers, and when its credentials end.
+
+use chrono::TimeDelta;
+
+use super::{Finding, Level, MailboxFacts, Reading};
+use crate::config::{Login, Mailbox, duration};
+use crate::imap::{Folder, Probe};
+use crate::proposal::counted;
+use crate::time::{Time, span};
+
+/// Long enough before its end to get a new client secret from those who administer it.
+const SECRET_NOTICE: TimeDelta = TimeDelta::days(30);
+
+pub(super) fn findings(mailbox: &Mailbox, seen: &MailboxFacts, now: Time) -> Vec<Finding> {
+    let what = format!("mailbox {}", mailbox.name);
+    let say = |level, text: String| Finding::new(level, &what, text);
+    let mut found = match &seen.probe {
+        Err(why) => vec![say(Level::Fail, why.clone())],
+        Ok(probe) => reached(mailbox, probe, say),
+    };
+    found.extend(client_secret(mailbox, now).map(|text| say(Level::Warn, text)));
+    if let Reading::Broken(why) = &seen.reading {
+        let text = format!("not all of its newest mails could be looked at: {why}");
+        found.push(say(Level::Warn, text));
+    }
+    for (folder, stray) in &seen.strays.folders {
+        let reports = counted(stray.reports, "fresh report");
+        let names: Vec<&str> = stray.checkers.iter().map(String::as_str).collect();
+        let text = format!(
+            "its folder {folder:?} is not read, but holds {} of {}: add it to folders, or have them \
+             delivered to a folder that is read",
+            reports,
+            names.join(", ")
+        );
+        found.push(say(Level::Warn, text));
+    }
+    found
+}
+
+fn reached(mailbox: &Mailbox, probe: &Probe, say: impl Fn(Level, String) -> Finding) -> Vec<Finding> {
+    let folders: Vec<String> =
+        probe.folders.iter().filter(|folder| folder.configured).map(folder_line).collect();
+    let text =
+        format!("signed in to {} as {}; folders {}", mailbox.server.host, mailbox.user, folders.join(", "));
+    let mut found = vec![say(Level::Ok, text)];
+    if !probe.capabilities.iter().any(|capability| capability == "IDLE") {
+        let text = format!(
+            "the server cannot announce new mail (no IDLE), so a mail is seen only at the next look, every {}",
+            duration::display(mailbox.poll)
+        );
+        found.push(say(Level::Warn, text));
+    }
+    found
+}
+
+fn folder_line(folder: &Folder) -> String {
+    match folder.messages {
+        Some(1) => format!("{} (1 mail)", folder.name),
+        Some(messages) => format!("{} ({messages} mails)", folder.name),
+        None => folder.name.clone(),
+    }
+}
+
+fn client_secret(mailbox: &Mailbox, now: Time) -> Option<String> {
+    let Login::OAuth2(oauth2) = &mailbox.login else { return None };
+    let end = oauth2.client_secret_expires?;
+    let day = end.format("%Y-%m-%d");
+    let left = end - now;
+    if left <= TimeDelta::zero() {
+        Some(format!("its client secret has ended on {day}, says client_secret_expires; get a new one"))
+    } else if left < SECRET_NOTICE {
+        Some(format!("its client secret ends on {day}, in {}; get a new one before", span(left)))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,244 @@
+use std::collections::BTreeMap;
+
+use chrono::{TimeDelta, TimeZone, Utc};
+
+use super::*;
+use crate::config::Sources;
+use crate::imap::{Folder, RawMail};
+use crate::report::Roster;
+
+fn now() -> Time {
+    Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap()
+}
+
+fn config(mailbox: &str, channel: &str) -> Config {
+    let text = format!(
+        "[watchdog]\nname = \"bresse8\"\n[mailbox]\nuser = \"monitor@domain.com\"\n{mailbox}\n[defaults]\nprovider = \"p\"\n\
+         tests = []\n[[checker]]\nname = \"bresse1\"\n[[checker]]\nname = \"bresse2\"\n[[channel]]\nname = \"mail\"\n\
+         type = \"smtp\"\nfrom = \"bresse8@elsewhere.example\"\n{channel}\n"
+    );
+    let environment = BTreeMap::from([("P".to_owned(), "secret".to_owned())]);
+    let sources = Sources { text: &text, file: "w.toml", environment: &environment, overrides: &[] };
+    Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+const MAILBOX: &str = "host = \"outlook.office365.com\"\npassword = { env = \"P\" }";
+const CHANNEL: &str = "host = \"smtp.elsewhere.example\"\nto = \"oncall@elsewhere.example\"";
+
+fn probe(capabilities: &[&str], messages: u32) -> Probe {
+    let folder = |name: &str, configured, messages| Folder {
+        name: name.to_owned(),
+        configured,
+        messages,
+        uidnext: None,
+    };
+    Probe {
+        capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect(),
+        folders: vec![folder("INBOX", true, Some(messages)), folder("Junk", false, None)],
+    }
+}
+
+fn report(age: TimeDelta, to: &str) -> RawMail {
+    let bytes = format!("Message-ID: <{age}.{to}>\r\nTo: {to}\r\nSubject: DRYRUN.OK\r\n\r\n");
+    RawMail {
+        uid: 1,
+        internal_date: Some(now() - age),
+        seen: now(),
+        bytes: bytes.into_bytes(),
+        truncated: false,
+    }
+}
+
+/// All is well, and both checkers wrote a minute ago.
+fn facts(config: &Config) -> Facts<'_> {
+    let mut survey = Survey::new(config);
+    for checker in ["bresse1", "bresse2"] {
+        survey.take(&report(TimeDelta::minutes(1), &format!("{checker}+monitor@domain.com")));
+    }
+    Facts {
+        config,
+        now: now(),
+        state: Ok(Examined { exists: true, holder: None, readable_by_all: false }),
+        mailboxes: vec![MailboxFacts {
+            probe: Ok(probe(&["IDLE"], 2)),
+            reading: Reading::Done,
+            strays: Strays::default(),
+        }],
+        survey,
+        channels: vec![Ok(())],
+    }
+}
+
+fn lines(facts: &Facts<'_>, level: Level) -> Vec<String> {
+    let found = findings(facts).into_iter().filter(|finding| finding.level == level);
+    found.map(|finding| format!("{}: {}", finding.what, finding.text)).collect()
+}
+
+/// The only warning.
+fn warning(facts: &Facts<'_>) -> String {
+    let warnings = lines(facts, Level::Warn);
+    let [warning] = warnings.as_slice() else { panic!("{warnings:#?}") };
+    warning.clone()
+}
+
+#[test]
+fn when_all_is_well_each_part_has_one_line() {
+    let config = config(MAILBOX, CHANNEL);
+    let facts = facts(&config);
+    assert_eq!(lines(&facts, Level::Warn), Vec::<String>::new());
+    assert_eq!(lines(&facts, Level::Fail), Vec::<String>::new());
+    assert_eq!(
+        lines(&facts, Level::Ok),
+        [
+            "configuration: bresse8: 1 mailbox, 2 checkers, 1 channel",
+            "state: watchdog.db can be used; no process has it open",
+            "mailbox MONITOR: signed in to outlook.office365.com as monitor@domain.com; folders INBOX (2 mails)",
+            "checkers: 2 of 2 have reported in time, by the newest 2 mails",
+            "channel mail: connected to smtp.elsewhere.example without signing in; nothing was sent",
+        ]
+    );
+}
+
+#[test]
+fn each_failure_is_one_finding_and_says_nothing_of_what_could_not_be_seen() {
+    let config = config(MAILBOX, CHANNEL);
+    let mut facts = facts(&config);
+    facts.state = Err("no state".to_owned());
+    facts.mailboxes[0].probe = Err("no mailbox".to_owned());
+    facts.mailboxes[0].reading = Reading::Not;
+    facts.survey = Survey::new(&config);
+    facts.channels = vec![Err("no channel".to_owned())];
+    assert_eq!(
+        lines(&facts, Level::Fail),
+        ["state: no state", "mailbox MONITOR: no mailbox", "channel mail: no channel"]
+    );
+    assert_eq!(lines(&facts, Level::Warn), Vec::<String>::new());
+}
+
+#[test]
+fn the_state_says_who_holds_it_and_who_could_read_it() {
+    let config = config(MAILBOX, CHANNEL);
+    let mut facts = facts(&config);
+    facts.state =
+        Ok(Examined { exists: true, holder: Some("process 7 (b)".to_owned()), readable_by_all: true });
+    assert_eq!(lines(&facts, Level::Ok)[1], "state: watchdog.db is in use by process 7 (b)");
+    assert!(warning(&facts).contains("every user of this machine may read watchdog.db"));
+    facts.state = Ok(Examined { exists: false, holder: None, readable_by_all: false });
+    assert_eq!(lines(&facts, Level::Ok)[1], "state: watchdog.db is not there yet and can be made");
+}
+
+#[test]
+fn a_server_that_cannot_announce_mail_and_one_that_is_slow_are_warned_about() {
+    let config = config(MAILBOX, CHANNEL);
+    let mut facts = facts(&config);
+    facts.mailboxes[0].probe = Ok(probe(&["IMAP4REV1"], 2));
+    assert!(warning(&facts).contains("(no IDLE), so a mail is seen only at the next look, every 1m"));
+    facts.mailboxes[0].probe = Ok(probe(&["IDLE"], 2));
+    facts.mailboxes[0].reading = Reading::Broken("it took longer than 20 s".to_owned());
+    assert!(warning(&facts).contains("not all of its newest mails could be looked at: it took longer"));
+}
+
+#[test]
+fn a_client_secret_is_announced_thirty_days_before_it_ends() {
+    for (day, expected) in [
+        ("2026-12-21", None),
+        ("2026-12-19", Some("its client secret ends on 2026-12-19, in 28 d 21 h")),
+        ("2026-11-20", Some("its client secret has ended on 2026-11-20")),
+    ] {
+        let mailbox = format!(
+            "host = \"outlook.office365.com\"\noauth2 = {{ token_url = \"https://x.example/\", client_id = \"c\", \
+             client_secret = {{ env = \"P\" }}, client_secret_expires = {day} }}"
+        );
+        let config = config(&mailbox, CHANNEL);
+        let facts = facts(&config);
+        match expected {
+            Some(expected) => assert!(warning(&facts).contains(expected), "{}", warning(&facts)),
+            None => assert_eq!(lines(&facts, Level::Warn), Vec::<String>::new(), "{day}"),
+        }
+    }
+}
+
+#[test]
+fn a_checker_that_is_late_or_not_found_is_warned_about_as_far_as_the_mails_tell() {
+    let config = config(MAILBOX, CHANNEL);
+    let mut facts = facts(&config);
+    facts.survey = Survey::new(&config);
+    facts.survey.take(&report(TimeDelta::minutes(7), "bresse1+monitor@domain.com"));
+    let warnings = lines(&facts, Level::Warn);
+    assert!(warnings[0].starts_with("checker bresse1: its last report came 7 min ago"), "{warnings:?}");
+    assert!(warnings[0].contains("its deadline of 6 min"), "{warnings:?}");
+    assert!(
+        warnings[1].starts_with("checker bresse2: none of the newest mails is its report"),
+        "{warnings:?}"
+    );
+    // Of 2 mails, one recent one was looked at: bresse2 may have written the other.
+    facts.survey = Survey::new(&config);
+    facts.survey.take(&report(TimeDelta::minutes(1), "bresse1+monitor@domain.com"));
+    assert!(warning(&facts).starts_with("checkers: 1 not found, but the newest 1 mails do not reach back"));
+}
+
+#[test]
+fn who_writes_without_being_configured_is_named() {
+    let config = config(MAILBOX, CHANNEL);
+    let mut facts = facts(&config);
+    facts.survey.take(&report(TimeDelta::minutes(2), "bresse9+monitor@domain.com"));
+    assert!(
+        warning(&facts).starts_with("address bresse9+monitor@domain.com: somebody reports to this address")
+    );
+}
+
+#[test]
+fn only_fresh_reports_of_known_checkers_make_a_folder_worth_a_warning() {
+    let config = config(MAILBOX, CHANNEL);
+    let roster = Roster::new(&config.checkers);
+    let mut facts = facts(&config);
+    let strays = &mut facts.mailboxes[0].strays;
+    strays.take("Archive", &report(TimeDelta::hours(25), "bresse1+monitor@domain.com"), &roster, now());
+    strays.take("Sent", &report(TimeDelta::minutes(1), "somebody@domain.com"), &roster, now());
+    strays.take("Junk", &report(TimeDelta::hours(23), "bresse2+monitor@domain.com"), &roster, now());
+    let warning = warning(&facts);
+    assert!(
+        warning.contains("its folder \"Junk\" is not read, but holds 1 fresh report of bresse2"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn a_channel_that_would_fall_with_the_mailbox_is_unsafe() {
+    let office = "host = \"outlook.office365.com\"\npassword = { env = \"P\" }";
+    let local = "host = \"localhost\"\ntls = \"plain\"\npassword = { env = \"P\" }";
+    let to = "to = \"oncall@elsewhere.example\"";
+    for (mailbox, host, expected) in [
+        (office, "host = \"outlook.office365.com\"", "on the same host"),
+        (office, "host = \"smtp.office365.com\"", "below the same domain, office365.com"),
+        (local, "host = \"127.0.0.1\"\ntls = \"plain\"", "on the same host"),
+    ] {
+        let config = config(mailbox, &format!("{host}\n{to}"));
+        let warning = warning(&facts(&config));
+        assert!(warning.starts_with("channel mail: ") && warning.contains(expected), "{warning}");
+    }
+}
+
+#[test]
+fn an_alarm_into_the_watched_mailbox_or_its_mail_system_is_unsafe() {
+    for (recipient, expected) in [
+        ("monitor@domain.com", "leads into the mailbox"),
+        ("Monitor+alarm@domain.com", "leads into the mailbox"),
+        ("bresse2+monitor@domain.com", "leads into the mailbox"),
+        ("bresse2@domain.com", "leads into the mailbox"),
+        ("oncall@domain.com", "is at domain.com, as the mailbox MONITOR"),
+    ] {
+        let config = config(
+            MAILBOX,
+            &format!("host = \"smtp.elsewhere.example\"\nto = [\"{recipient}\", \"a@b.example\"]"),
+        );
+        let warning = warning(&facts(&config));
+        assert!(warning.contains(expected), "{recipient}: {warning}");
+    }
+}
+
+#[test]
+fn what_the_configuration_warns_about_is_repeated() {
+    let config = config("host = \"outlook.office365.com\"\npassword = \"here\"", CHANNEL);
+    assert!(warning(&facts(&config)).contains("the secret stands in plain text"));
+}

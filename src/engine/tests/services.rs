@@ -1,0 +1,133 @@
+use super::*;
+
+#[test]
+fn a_nok_is_alarmed_under_the_services_own_name_and_recovers() {
+    let mut world = World::all_heard(0);
+    world.report("b1", 300, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.look(300);
+    world.expect(&["SQL.NOK"]);
+    world.report("b1", 600, "DRYRUN.OK SQL.NOK SHOP.OK");
+    ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 600));
+    world.look(600);
+    world.expect(&[]);
+    world.hear("b1", 900);
+    world.look(900);
+    world.expect(&["SQL.OK"]);
+}
+
+#[test]
+fn a_second_voice_joins_and_the_recovery_waits_for_both() {
+    let mut world = World::all_heard(0);
+    world.report("b1", 300, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.look(300);
+    world.report("b2", 301, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.look(301);
+    world.expect(&["SQL.NOK"]);
+    world.hear("b1", 310);
+    world.look(310);
+    world.expect(&[]);
+    world.hear("b2", 311);
+    world.look(311);
+    world.expect(&["SQL.OK"]);
+}
+
+#[test]
+fn missing_and_contradiction_alarm_like_a_nok_in_words_of_their_own() {
+    let mut world = World::all_heard(0);
+    world.report("b1", 300, "DRYRUN.OK SQL.OK");
+    world.report("b2", 300, "DRYRUN.OK SQL.OK SQL.NOK SHOP.OK");
+    world.look(300);
+    world.expect(&["SHOP.NOK", "SQL.NOK"]);
+    assert!(world.letters[0].subject.contains("MISSING"), "{}", world.letters[0].subject);
+    assert!(world.letters[1].body.contains("OK and NOK in the same run"), "{}", world.letters[1].body);
+}
+
+#[test]
+fn a_nok_that_was_followed_by_ok_before_it_was_read_is_history() {
+    let mut world = World::all_heard(0);
+    world.report("b1", 300, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.hear("b1", 350);
+    world.look(360);
+    world.expect(&[]);
+    world.report("b1", 310, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.look(361);
+    world.expect(&[]);
+}
+
+#[test]
+fn results_in_mails_of_their_own_are_missing_when_their_time_is_over() {
+    let mut world = World::all_heard(0);
+    world.report("b1", 300, "DRYRUN.OK");
+    world.report("b1", 305, "SQL.OK");
+    world.look(310);
+    world.expect(&[]);
+    world.look(350);
+    assert_eq!(
+        world.engine.next_wake(),
+        Some(at(400) + TimeDelta::milliseconds(1)),
+        "Σ timeouts + margin = 100 s"
+    );
+    ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 390));
+    world.look(399);
+    world.expect(&[]);
+    world.look(401);
+    world.expect(&["SHOP.NOK"]);
+    world.report("b1", 330, "SHOP.OK");
+    world.look(402);
+    world.expect(&["SHOP.OK"]);
+}
+
+#[test]
+fn what_a_silent_checker_said_last_neither_alarms_nor_recovers() {
+    let mut world = World::new(config());
+    world.report("b1", -90_000, "DRYRUN.OK SQL.NOK SHOP.OK");
+    ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 0));
+    world.look(1);
+    world.expect(&["b1_Checker.NOK"]);
+    world.report("b1", 100, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.look(100);
+    world.expect(&["b1_Checker.OK", "SQL.NOK"]);
+    ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 490));
+    world.look(501);
+    world.expect(&["b1_Checker.NOK"]);
+    assert_eq!(world.engine.open_incidents().count(), 2, "silence is no recovery");
+}
+
+#[test]
+fn hysteresis_counts_runs_in_a_row() {
+    let mut patient = config();
+    for checker in &mut patient.checkers {
+        checker.nok_after = 2;
+        checker.ok_after = 3;
+    }
+    let mut world = World::new(patient);
+    let mut run = |second: i64, sql: &str, expected: &[&str]| {
+        world.report("b1", second, &format!("DRYRUN.OK SQL.{sql} SHOP.OK"));
+        ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, second));
+        world.look(second);
+        world.expect(expected);
+    };
+    run(300, "NOK", &[]);
+    run(600, "OK", &[]);
+    run(900, "NOK", &[]);
+    run(1_200, "NOK", &["SQL.NOK"]);
+    run(1_500, "OK", &[]);
+    run(1_800, "OK", &[]);
+    run(2_100, "NOK", &[]);
+    run(2_400, "OK", &[]);
+    run(2_700, "OK", &[]);
+    run(3_000, "OK", &["SQL.OK"]);
+}
+
+#[test]
+fn a_service_that_is_no_longer_tested_closes_its_incident() {
+    let mut world = World::all_heard(0);
+    world.report("b1", 300, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.look(300);
+    world.expect(&["SQL.NOK"]);
+    let mut smaller = config();
+    smaller.checkers[0].tests.remove(0);
+    world.engine.reconfigure(smaller, at(310));
+    world.deliver(310);
+    world.expect(&["SQL.OK"]);
+}

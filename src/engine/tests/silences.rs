@@ -1,0 +1,225 @@
+use super::*;
+
+#[test]
+fn a_checker_is_alarmed_once_its_deadline_is_confirmed_by_a_look_and_not_before() {
+    let mut world = World::all_heard(0);
+    for name in ["b1", "b2", "b3"] {
+        world.hear(name, 300);
+    }
+    world.look(DEADLINE);
+    world.expect(&[]);
+    world.look(DEADLINE + 1);
+    world.expect(&["b4_Checker.NOK"]);
+    world.look_until(DEADLINE + 2, DEADLINE + 200);
+    world.expect(&[]);
+    world.hear("b4", 610);
+    world.look(610);
+    world.expect(&["b4_Checker.OK"]);
+    assert_eq!(world.state("b4", 610), State::Ok);
+}
+
+#[test]
+fn a_timer_asks_for_a_look_right_after_the_deadline_and_only_once() {
+    let mut world = World::all_heard(0);
+    let wake = world.engine.next_wake().unwrap();
+    assert_eq!(wake, at(180) + TimeDelta::milliseconds(1), "blindness would be noticed first");
+    world.look(350);
+    assert_eq!(world.engine.next_wake(), Some(at(DEADLINE) + TimeDelta::milliseconds(1)));
+    assert!(!world.engine.wants_look(at(DEADLINE)));
+    assert!(world.engine.wants_look(at(DEADLINE) + TimeDelta::milliseconds(1)));
+    assert!(!world.engine.wants_look(at(DEADLINE + 5)), "asked for already");
+}
+
+#[test]
+fn silences_days_apart_are_incidents_of_their_own() {
+    let day = 86_400;
+    let mut world = World::new(config());
+    world.hear("b1", -3 * day);
+    world.hear("b2", -2 * day);
+    world.hear("b3", -day);
+    world.hear("b4", 0);
+    world.look(10);
+    world.expect(&["b1_Checker.NOK", "b2_Checker.NOK", "b3_Checker.NOK"]);
+    assert_eq!(world.engine.open_incidents().count(), 3);
+}
+
+#[test]
+fn who_falls_silent_in_the_same_look_is_one_alarm_under_the_token_that_fits() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["b1", "b2"], "free_Provider"),
+        (&["b2", "b3"], "MONITOR_Checkers"),
+        (&["b1", "b2", "b3", "b4"], "MONITOR_MailPath"),
+    ];
+    for (dead, token) in cases {
+        let mut world = World::all_heard(0);
+        for name in ["b1", "b2", "b3", "b4"].iter().filter(|name| !dead.contains(name)) {
+            world.hear(name, 380);
+        }
+        world.look(DEADLINE + 1);
+        world.expect(&[&format!("{token}.NOK")]);
+        dead.iter().for_each(|name| world.hear(name, DEADLINE + 50));
+        world.look(DEADLINE + 50);
+        world.expect(&[&format!("{token}.OK")]);
+        assert_eq!(world.engine.open_incidents().count(), 0);
+    }
+}
+
+#[test]
+fn silences_that_come_one_by_one_are_named_by_at_most_one_more_mail() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 0), ("b2", 60), ("b3", 120), ("b4", 180)] {
+        world.hear(name, second);
+    }
+    world.look(180);
+    world.look_until(181, DEADLINE + 1);
+    world.expect(&["b1_Checker.NOK"]);
+    world.look_until(DEADLINE + 2, DEADLINE + 180);
+    world.expect(&[]);
+    world.look(DEADLINE + 181);
+    world.expect(&["MONITOR_MailPath.NOK"]);
+    let last = world.letters.last().unwrap();
+    assert!(["b1", "b2", "b3", "b4"].iter().all(|name| last.body.contains(name)), "{}", last.body);
+    for (name, second) in [("b1", 700), ("b2", 710), ("b3", 720), ("b4", 730)] {
+        world.hear(name, second);
+        world.look(second);
+    }
+    world.expect(&["b1_Checker.OK", "MONITOR_MailPath.OK"]);
+}
+
+#[test]
+fn a_second_silence_waits_until_nobody_else_can_join_and_then_is_named() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 0), ("b2", 100), ("b3", 300), ("b4", 310)] {
+        world.hear(name, second);
+    }
+    world.look(310);
+    world.look_until(311, 501);
+    world.expect(&["b1_Checker.NOK"]);
+    // b3 and b4 could still belong to it, until they are heard again.
+    world.hear("b3", 600);
+    world.hear("b4", 610);
+    world.look(610);
+    world.expect(&["free_Provider.NOK"]);
+}
+
+#[test]
+fn after_a_common_recovery_begins_the_others_get_one_deadline() {
+    let mut world = World::all_heard(0);
+    world.look(DEADLINE + 1);
+    world.expect(&["MONITOR_MailPath.NOK"]);
+    world.look(990);
+    world.hear("b1", 1_000);
+    world.hear("b2", 1_010);
+    world.look(1_010);
+    world.expect(&[]);
+    world.hear("b1", 1_300);
+    world.hear("b2", 1_310);
+    world.look_until(1_311, 1_010 + DEADLINE);
+    world.expect(&[]);
+    world.look(1_010 + DEADLINE + 1);
+    world.expect(&["MONITOR_MailPath.OK", "MONITOR_Checkers.NOK"]);
+    assert!(world.letters.iter().any(|letter| letter.recovery && letter.body.contains("b3 is still silent")));
+    world.hear("b3", 1_500);
+    world.hear("b4", 1_510);
+    world.look(1_510);
+    world.expect(&["MONITOR_Checkers.OK"]);
+}
+
+#[test]
+fn the_split_asks_for_a_look_of_its_own() {
+    let mut world = World::all_heard(0);
+    world.look(DEADLINE + 1);
+    world.look(990);
+    world.hear("b1", 1_000);
+    world.look(1_000);
+    world.look(1_380);
+    world.hear("b1", 1_390);
+    world.look(1_390);
+    let split = at(1_000 + DEADLINE) + TimeDelta::milliseconds(1);
+    assert_eq!(world.engine.next_wake(), Some(split));
+    assert!(world.engine.wants_look(split));
+}
+
+#[test]
+fn one_left_over_whose_own_token_was_announced_is_not_alarmed_again() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 0), ("b2", 10), ("b3", 390), ("b4", 391)] {
+        world.hear(name, second);
+    }
+    world.look(391);
+    world.look_until(400, 420);
+    world.expect(&["b1_Checker.NOK", "free_Provider.NOK"]);
+    for name in ["b2", "b3", "b4"] {
+        world.hear(name, 700);
+    }
+    world.look(700);
+    for second in [1_000, 1_101] {
+        ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, second));
+        world.look(second);
+    }
+    world.expect(&["free_Provider.OK"]);
+    world.hear("b1", 1_200);
+    world.look(1_200);
+    world.expect(&["b1_Checker.OK"]);
+}
+
+#[test]
+fn a_held_mail_that_proves_an_earlier_life_does_not_end_the_silence() {
+    let mut world = World::all_heard(0);
+    for name in ["b1", "b2", "b3"] {
+        world.hear(name, 390);
+    }
+    world.look(DEADLINE + 1);
+    world.expect(&["b4_Checker.NOK"]);
+    ["b1", "b2", "b3"].iter().for_each(|name| world.hear(name, 780));
+    world.look(799);
+    let mut held = report("MONITOR", "b4", 800, "DRYRUN.OK SQL.OK SHOP.OK");
+    held.mail.sent = Some(at(300));
+    held.mail.received =
+        [800, 301].map(|second| crate::mail::Hop { from: None, by: None, at: Some(at(second)) }).to_vec();
+    world.engine.observe(&held);
+    world.look(800);
+    world.expect(&[]);
+    assert_eq!(world.state("b4", 800), State::Silent);
+    assert_eq!(world.engine.facts()["b4"].heard_at(), Some(at(301)));
+}
+
+#[test]
+fn a_checker_that_never_wrote_is_silent_one_deadline_after_the_first_look() {
+    let mut world = World::new(config());
+    world.hear("b1", 390);
+    world.hear("b2", 390);
+    world.hear("b3", 390);
+    world.look(DEADLINE);
+    assert_eq!(world.state("b4", DEADLINE), State::Waiting);
+    world.look(DEADLINE + 1);
+    world.expect(&["b4_Checker.NOK"]);
+    assert!(world.letters[0].body.contains("never"), "{}", world.letters[0].body);
+}
+
+#[test]
+fn nobody_is_called_silent_while_history_may_still_hold_his_mails() {
+    let mut world = World::new(config());
+    let mut engine = Engine::restore(config(), Snapshot::default(), at(0));
+    for second in (0..=5_000).step_by(100) {
+        engine.looked("MONITOR", at(second), History::Filling, at(second));
+    }
+    assert_eq!(engine.open_incidents().count(), 0);
+    engine.looked("MONITOR", at(5_150), History::Complete, at(5_150));
+    assert_eq!(engine.open_incidents().count(), 1);
+    world.expect(&[]);
+}
+
+#[test]
+fn a_removed_checker_closes_its_incident_with_a_recovery_that_says_so() {
+    let mut world = World::all_heard(0);
+    ["b1", "b2", "b3"].iter().for_each(|name| world.hear(name, 390));
+    world.look(DEADLINE + 1);
+    world.expect(&["b4_Checker.NOK"]);
+    let mut smaller = config();
+    smaller.checkers.pop();
+    world.engine.reconfigure(smaller, at(DEADLINE + 10));
+    world.deliver(DEADLINE + 10);
+    world.expect(&["b4_Checker.OK"]);
+    assert!(world.letters.last().unwrap().body.contains("removed from the configuration"));
+}

@@ -1,0 +1,82 @@
+//! Which host names belong together: those below one registered domain. Pure.
+
+use std::net::IpAddr;
+
+/// Below a country, these stand where elsewhere the registered name does: `example.co.uk`.
+const SECOND_LEVEL: [&str; 8] = ["ac", "co", "com", "edu", "gov", "net", "org", "gouv"];
+
+/// The registered domain of a host, in lower case: `free.fr` of `smtp1-g21.free.fr`. None for addresses and for names
+/// without a dot. A guess: the list of all public suffixes is not consulted.
+pub(crate) fn of(host: &str) -> Option<String> {
+    let host = host.trim_matches(['[', ']', '.']).to_lowercase();
+    if host.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
+    let below_country = match labels.as_slice() {
+        [.., second, top] => top.len() == 2 && SECOND_LEVEL.contains(second) && labels.len() > 2,
+        _ => return None,
+    };
+    let kept = if below_country { 3 } else { 2 };
+    Some(
+        labels
+            .into_iter()
+            .rev()
+            .take(kept)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect::<Vec<_>>()
+            .join("."),
+    )
+}
+
+/// The domain of a mail address, in lower case.
+pub(crate) fn domain(address: &str) -> Option<String> {
+    address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
+}
+
+/// A mail address without its `+tag`, in lower case: where a server that knows such tags delivers it.
+pub(crate) fn untagged(address: &str) -> String {
+    let address = address.to_lowercase();
+    match address.rsplit_once('@') {
+        Some((local, domain)) => {
+            let (name, _) = local.split_once('+').unwrap_or((local, ""));
+            format!("{name}@{domain}")
+        }
+        None => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_one_registered_domain_belong_together() {
+        for (host, site) in [
+            ("smtp1-g21.free.fr", Some("free.fr")),
+            ("SMTP.sfr.fr.", Some("sfr.fr")),
+            ("outlook.office365.com", Some("office365.com")),
+            ("mail.example.co.uk", Some("example.co.uk")),
+            ("co.uk", Some("co.uk")),
+            ("free.fr", Some("free.fr")),
+            ("localhost", None),
+            ("127.0.0.1", None),
+            ("[2001:db8::1]", None),
+            ("", None),
+            ("...", None),
+        ] {
+            assert_eq!(of(host).as_deref(), site, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_what_follows_the_first_plus() {
+        assert_eq!(untagged("Bresse1+monitor@Domain.com"), "bresse1@domain.com");
+        assert_eq!(untagged("monitor+a+b@domain.com"), "monitor@domain.com");
+        assert_eq!(untagged("monitor"), "monitor");
+        assert_eq!(domain("a@b@C.de").as_deref(), Some("c.de"));
+        assert_eq!(domain("a"), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! The rules of the architecture that a compiler does not check.
+
+// An integration test's helpers are not test functions to clippy.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is pure: bytes and times in, values out.
+const CORE: [&str; 17] = [
+    "time.rs",
+    "mail",
+    "report",
+    "intake.rs",
+    "ledger",
+    "verdict.rs",
+    "incident.rs",
+    "words.rs",
+    "outbox.rs",
+    "engine",
+    "view.rs",
+    "config",
+    "site.rs",
+    "proposal.rs",
+    "proposal",
+    "checkup.rs",
+    "checkup",
+];
+/// Reads the environment and the file, which is its purpose.
+const EXCEPT: &str = "config/environment.rs";
+/// I/O, async, clocks and randomness.
+const BANNED: [&str; 12] = [
+    "tokio",
+    "async ",
+    ".await",
+    "TcpStream",
+    "std::fs",
+    "std::process",
+    "std::thread",
+    "rusqlite",
+    "clock::",
+    "::now(",
+    "fastrand",
+    "std::env",
+];
+/// A file longer than this is no longer one room. Tests may be longer.
+const LINES_MAX: usize = 500;
+
+fn sources(root: &Path) -> Vec<PathBuf> {
+    if root.is_file() {
+        return vec![root.to_owned()];
+    }
+    let entries = fs::read_dir(root).expect("a source folder");
+    entries.flat_map(|entry| sources(&entry.unwrap().path())).collect()
+}
+
+fn rust_files(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    sources(root).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests")
+        || path.file_name().is_some_and(|name| name == "tests.rs")
+}
+
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
+fn source_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[test]
+fn the_core_does_no_io_knows_no_clock_and_is_not_async() {
+    let (root, mut found, mut read) = (source_root(), Vec::new(), 0);
+    for path in CORE.iter().flat_map(|part| rust_files(&root.join(part))) {
+        if is_test(&path) || path.ends_with(EXCEPT) {
+            continue;
+        }
+        read += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in without_tests(&text).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or(line);
+            for banned in BANNED.iter().filter(|banned| code.contains(*banned)) {
+                found.push(format!("{}:{}: {banned}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(read >= 30, "only {read} core files were found");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_file_is_one_room() {
+    let long: Vec<String> = rust_files(&source_root())
+        .filter(|path| !is_test(path))
+        .map(|path| (fs::read_to_string(&path).unwrap().lines().count(), path))
+        .filter(|(lines, _)| *lines > LINES_MAX)
+        .map(|(lines, path)| format!("{}: {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn only_one_place_lets_time_in_and_one_the_environment() {
+    let allowed = |word: &str| -> Vec<String> {
+        rust_files(&source_root())
+            .filter(|path| !is_test(path))
+            .filter(|path| without_tests(&fs::read_to_string(path).unwrap()).contains(word))
+            .map(|path| path.strip_prefix(source_root()).unwrap().display().to_string())
+            .collect()
+    };
+    assert_eq!(allowed("Utc::now()"), ["clock.rs"]);
+    assert_eq!(allowed("env::vars_os"), ["config/environment.rs"]);
+}
+
+#[test]
+fn the_program_has_one_tls_stack_and_one_crypto_provider() {
+    // Not Cargo.lock: it also lists what only other platforms would need.
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let has = |name: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+    assert!(has("rustls") && has("aws-lc-rs"), "{tree}");
+    for unwanted in ["openssl-sys", "native-tls", "ring", "boring"] {
+        assert!(!has(unwanted), "{unwanted} is in the dependency tree");
+    }
+}

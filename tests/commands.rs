@@ -1,0 +1,284 @@
+//! `propose` and `check`, run against the embedded servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod rig;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bresse_watchdog::testbed::MailStore;
+use bresse_watchdog::testbed::imap::{Answer, Fault, GREETING, ImapOptions, ImapServer};
+use bresse_watchdog::testbed::smtp::{SmtpFault, SmtpOptions, SmtpSink, Stage};
+use chrono::{DateTime, TimeDelta, Utc};
+use rig::{Finished, PASSWORD, Report, Watchdog, channel_at, free_port};
+use serde_json::Value;
+
+const USER: &str = "monitor@domain.com";
+
+/// The two servers and what lies in the mailbox.
+struct World {
+    store: MailStore,
+    imap: ImapServer,
+    smtp: SmtpSink,
+}
+
+impl World {
+    fn start() -> Self {
+        let store = MailStore::new();
+        let imap = ImapServer::start(ImapOptions::new(store.clone(), USER, PASSWORD)).unwrap();
+        let smtp = SmtpSink::start(SmtpOptions::default()).unwrap();
+        Self { store, imap, smtp }
+    }
+
+    /// This checker's runs of the last hour, 5 minutes apart, the last one a minute ago.
+    fn hour_of(&self, checker: &str) {
+        for run in (0..12).rev() {
+            let at = ago(TimeDelta::minutes(1 + 5 * run));
+            self.store.append("INBOX", Report::new(checker, at).mail(), at);
+        }
+    }
+
+    fn config(&self, checkers: &str) -> String {
+        let (imap, smtp) = (self.imap.address().port(), self.smtp.address().port());
+        let channel = channel_at(&format!("host = \"127.0.0.1\"\nport = {smtp}\ntls = \"plain\""));
+        format!("{}{checkers}{channel}", without_channel(imap))
+    }
+
+    fn assert_untouched(&self, watchdog: &Watchdog) {
+        assert_eq!(self.store.changing_commands(), BTreeMap::new());
+        assert_eq!(self.smtp.mails(), []);
+        for name in ["watchdog.db", "watchdog.db.lock"] {
+            assert!(!watchdog.path(name).exists(), "{name} was made");
+        }
+    }
+}
+
+fn without_channel(imap_port: u16) -> String {
+    format!(
+        "[watchdog]\nname = \"bresse8\"\n[mailbox]\nhost = \"127.0.0.1\"\nport = {imap_port}\ntls = \"plain\"\n\
+         user = \"{USER}\"\npassword = {{ env = \"IMAP_PASSWORD\" }}\n"
+    )
+}
+
+const TWO_CHECKERS: &str = "[defaults]\nprovider = \"free\"\ntests = [ { service = \"MSSQL1_Service\", timeout = \"10s\" }, \
+    { service = \"ESHOP_Service\", timeout = \"30s\" } ]\n[[checker]]\nname = \"bresse1\"\n[[checker]]\nname = \"bresse2\"\n";
+
+fn ago(time: TimeDelta) -> DateTime<Utc> {
+    Utc::now() - time
+}
+
+fn run(watchdog: &Watchdog, arguments: &[&str]) -> Finished {
+    tokio::task::block_in_place(|| watchdog.run(arguments))
+}
+
+fn warnings(check: &Finished) -> Vec<&str> {
+    check.stdout.lines().filter(|line| line.starts_with("warn ")).collect()
+}
+
+/// The lines without the warning that both servers of these tests are on one host.
+fn own_warnings(check: &Finished) -> Vec<&str> {
+    warnings(check).into_iter().filter(|line| !line.contains("is on the same host")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proposed_makes_a_configuration_with_which_all_is_well() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    world.hour_of("bresse2");
+    let watchdog = Watchdog::new(&without_channel(world.imap.address().port()));
+    let proposed = run(&watchdog, &["propose"]);
+    assert_eq!((proposed.status, proposed.stderr.as_str()), (0, ""), "{proposed:?}");
+    world.assert_untouched(&watchdog);
+
+    let complete = Watchdog::new(&(world.config("") + &proposed.stdout));
+    let check = run(&complete, &["check"]);
+    assert_eq!((check.status, check.stderr.as_str()), (0, ""), "{check:?}\n{}", proposed.stdout);
+    assert_eq!(own_warnings(&check), Vec::<&str>::new(), "{}", check.stdout);
+    for line in [
+        "ok   mailbox MONITOR: signed in to 127.0.0.1 as monitor@domain.com; folders INBOX (24 mails)",
+        "ok   checkers: 2 of 2 have reported in time, by the newest 24 mails",
+        "ok   channel backup-mail: connected to 127.0.0.1 without signing in; nothing was sent",
+    ] {
+        assert!(check.stdout.contains(line), "{line} is missing in {}", check.stdout);
+    }
+    world.assert_untouched(&complete);
+
+    let again = run(&complete, &["propose"]);
+    assert!(
+        again.stdout.starts_with("# Everybody who reports is configured already (2 checkers)"),
+        "{again:?}"
+    );
+    assert_eq!(again.stdout.lines().count(), 1, "{}", again.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn propose_reads_history_beyond_the_newest_mails() {
+    let world = World::start();
+    for run in (0..1200).rev() {
+        let at = ago(TimeDelta::minutes(run));
+        world.store.append("INBOX", Report::new("bresse1", at).mail(), at);
+    }
+    let watchdog = Watchdog::new(&without_channel(world.imap.address().port()));
+    let proposed = run(&watchdog, &["propose"]);
+    assert!(proposed.stdout.contains("# 1200 mails, the last received"), "{proposed:?}");
+    assert!(proposed.stdout.contains("cycle = \"1m\""), "{}", proposed.stdout);
+    assert!(proposed.stdout.contains("which are all there are"), "{}", proposed.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn propose_says_in_one_sentence_that_it_found_nobody_or_cannot_read() {
+    let world = World::start();
+    let watchdog = Watchdog::new(&without_channel(world.imap.address().port()));
+    let proposed = run(&watchdog, &["propose"]);
+    assert_eq!((proposed.status, proposed.stdout.lines().count()), (0, 1), "{proposed:?}");
+    assert!(proposed.stdout.contains("Nobody can be proposed as a checker from 0 mails"), "{proposed:?}");
+
+    world.imap.fault(Fault::LoginRefused);
+    for watchdog in [watchdog, Watchdog::new(&without_channel(free_port()))] {
+        let proposed = run(&watchdog, &["propose"]);
+        assert_eq!((proposed.status, proposed.stdout.as_str()), (1, ""), "{proposed:?}");
+        assert_eq!(proposed.stderr.lines().count(), 1, "{}", proposed.stderr);
+        assert!(proposed.stderr.starts_with("The mailbox MONITOR cannot be read: "), "{}", proposed.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn propose_uses_what_it_has_read_when_the_server_goes_away() {
+    let world = World::start();
+    for run in (0..1200).rev() {
+        let at = ago(TimeDelta::minutes(run));
+        world.store.append("INBOX", Report::new("bresse1", at).mail(), at);
+    }
+    // Every connection breaks in the second window, which is the first to have so many mails.
+    (1000..1200).for_each(|uid| assert!(world.store.expunge("INBOX", uid)));
+    world.imap.fault(Fault::InFetch { after_mails: 400, answer: Answer::Eof });
+    let watchdog = Watchdog::new(&without_channel(world.imap.address().port()));
+    let proposed = run(&watchdog, &["propose"]);
+    assert_eq!(proposed.status, 0, "{proposed:?}");
+    assert!(proposed.stdout.contains("reading ended early (127.0.0.1: the server closed"), "{proposed:?}");
+    assert!(proposed.stdout.contains("# 300 mails, the last received"), "{}", proposed.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_control_character_of_a_mail_or_server_reaches_the_terminal() {
+    let world = World::start();
+    let tokens = "Subject: =?utf-8?Q?DRYRUN.OK_x=1B]0;y=07z.OK_=C2=9B31m.OK?=\r\n\r\n";
+    let strange = format!("To: <bresse9\u{1b}[31m+monitor@domain.com>\r\n{tokens}");
+    let known = format!("To: <bresse1+monitor@domain.com>\r\n{tokens}");
+    for _ in 0..2 {
+        world.store.append("INBOX", strange.as_str(), Utc::now());
+        world.store.append("INBOX", known.as_str(), Utc::now());
+        world.store.append("Junk\u{1b}[2J", Report::new("bresse1", Utc::now()).mail(), Utc::now());
+    }
+    world.imap.fault(Fault::on("LIST", Answer::Before("* OK \u{1b}[2J".to_owned())));
+    let refusal = SmtpFault::Reply { at: Stage::Greeting, code: 554, text: "go\u{1b}[2Jaway".to_owned() };
+    world.smtp.fault(refusal);
+    let bare = Watchdog::new(&without_channel(world.imap.address().port()));
+    let configured = Watchdog::new(&world.config(TWO_CHECKERS));
+    for finished in [
+        run(&bare, &["propose"]),
+        run(&configured, &["propose"]),
+        run(&configured, &["check"]),
+        run(&configured, &["check", "--format", "csv"]),
+    ] {
+        let shown = finished.stdout + &finished.stderr;
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+        assert!(!shown.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_finds_strangers_strays_and_the_missing_and_changes_nothing() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    world.hour_of("bresse9");
+    for hours in [1, 48] {
+        let at = ago(TimeDelta::hours(hours));
+        world.store.append("Junk", Report::new("bresse2", at).mail(), at);
+    }
+    let watchdog = Watchdog::new(&world.config(TWO_CHECKERS));
+    let check = run(&watchdog, &["check"]);
+    assert_eq!((check.status, check.stderr.as_str()), (0, ""), "{check:?}");
+    let warnings = own_warnings(&check);
+    let expected = [
+        "warn mailbox MONITOR: its folder \"Junk\" is not read, but holds 1 fresh report of bresse2",
+        "warn checker bresse2: none of the newest mails is its report",
+        "warn address bresse9+monitor@domain.com: somebody reports to this address (12 of the newest mails)",
+    ];
+    assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
+    for (warning, beginning) in warnings.iter().zip(expected) {
+        assert!(warning.starts_with(beginning), "{warning}");
+    }
+    world.assert_untouched(&watchdog);
+
+    let json: Value = serde_json::from_str(&run(&watchdog, &["check", "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["ok"], true);
+    assert_eq!(json["findings"][0]["level"], "ok");
+    assert_eq!(json["findings"][0]["what"], "configuration");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_each_failure_in_one_sentence() {
+    let world = World::start();
+    world.imap.fault(Fault::LoginRefused);
+    world.smtp.fault(SmtpFault::Reply { at: Stage::Greeting, code: 554, text: "go away".to_owned() });
+    let config =
+        world.config(TWO_CHECKERS).replace("[mailbox]", "state = \"sqlite:missing/watchdog.db\"\n[mailbox]");
+    let watchdog = Watchdog::new(&config);
+    let check = run(&watchdog, &["check"]);
+    assert_eq!(check.status, 1, "{check:?}");
+    let lines: Vec<&str> = check.stderr.lines().collect();
+    let beginnings = ["state: ", "mailbox MONITOR: ", "channel backup-mail: "];
+    assert_eq!(lines.len(), beginnings.len(), "{lines:#?}");
+    for (line, beginning) in lines.iter().zip(beginnings) {
+        assert!(line.starts_with(beginning), "{line}");
+        assert!(check.stdout.contains(&format!("FAIL {line}")), "{line} is missing in {}", check.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_the_process_that_holds_the_state_and_leaves_it_alone() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    let watchdog = Watchdog::new(&world.config(TWO_CHECKERS));
+    let mut daemon = watchdog.spawn_run();
+    assert!(world.imap.wait_for("IDLE", 1, Duration::from_secs(20)).await, "{}", daemon.log());
+    let check = run(&watchdog, &["check"]);
+    assert_eq!(check.status, 0, "{check:?}");
+    let held = format!("ok   state: watchdog.db is in use by process {} (bresse8)", daemon.pid());
+    assert!(check.stdout.contains(&held), "{held} is missing in {}", check.stdout);
+    daemon.assert_running();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_ends_within_a_minute_when_everything_hangs() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    world.imap.fault(Fault::on("UID FETCH", Answer::Stall));
+    let greeted = World::start();
+    greeted.imap.fault(Fault::on(GREETING, Answer::Stall));
+    world.smtp.fault(SmtpFault::Hang { at: Stage::Greeting });
+    let second = format!(
+        "[[mailbox]]\nname = \"SECOND\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"plain\"\nuser = \"{USER}\"\n\
+         password = {{ env = \"IMAP_PASSWORD\" }}\n",
+        greeted.imap.address().port()
+    );
+    let config =
+        world.config(&(second + TWO_CHECKERS)).replacen("[mailbox]", "[[mailbox]]\nname = \"FIRST\"", 1);
+    let watchdog = Watchdog::new(&config);
+    let started = Instant::now();
+    let check = run(&watchdog, &["check"]);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert_eq!(check.status, 1, "{check:?}");
+    let lines: Vec<&str> = check.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[0].starts_with("mailbox SECOND: ") && lines[1].starts_with("channel backup-mail: "),
+        "{lines:#?}"
+    );
+    let unread =
+        "warn mailbox FIRST: not all of its newest mails could be looked at: it took longer than 20 s";
+    assert!(check.stdout.contains(unread), "{}", check.stdout);
+}
