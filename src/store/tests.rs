@@ -208,7 +208,7 @@ fn a_report_comes_back_as_it_was_understood() {
     let kept = world.batch.mails[0].taken.clone();
     world.look("left", 0);
     world.commit();
-    assert!(world.store.knows(&kept.key).unwrap());
+    assert_eq!(world.store.known([&kept.key]).unwrap(), [kept.key].into());
     let known = world.store.reports_of("bresse1", world.at(0), 10).unwrap();
     let [report] = known.as_slice() else { panic!("{known:?}") };
     let mut expected = kept.observation.clone();
