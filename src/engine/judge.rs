@@ -19,7 +19,7 @@ impl Engine {
         let mut names = std::mem::take(&mut self.touched);
         names.extend(self.timers.passed(now));
         for name in &names {
-            self.close_runs(name);
+            self.settle_facts(name);
             self.judge_silence(name, now);
             self.judge_services(name, now);
             self.set_timer(name, now);
@@ -39,14 +39,14 @@ impl Engine {
         self.timers.set(name, next);
     }
 
-    fn close_runs(&mut self, name: &str) {
-        let Some(until) = self.facts.get(name).and_then(|facts| self.watch_of(facts).heard_until) else {
-            return;
-        };
-        let checker = self.index.get(name).and_then(|index| self.config.checkers.get(*index));
-        let Some((facts, checker)) = self.facts.get_mut(name).zip(checker) else { return };
-        if facts.next_close().is_some_and(|close| close <= until) {
-            facts.close_runs(until, checker);
+    fn settle_facts(&mut self, name: &str) {
+        let Some(facts) = self.facts.get(name) else { return };
+        // What a run seems to lack may stand in the part of the history that is not read yet.
+        let watch = self.watch_of(facts);
+        let mut settled = facts.clone();
+        settled.settle(watch.heard_until.filter(|_| watch.history_known));
+        if settled != *facts {
+            self.facts.insert(name.to_owned(), settled);
             self.dirty.facts.insert(name.to_owned());
         }
     }

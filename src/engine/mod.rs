@@ -170,9 +170,8 @@ impl Engine {
             self.dirty.mailboxes.insert(observation.mailbox.clone());
         }
         let Some(name) = &observation.mail.checker else { return };
-        let checker = self.index.get(name).and_then(|index| self.config.checkers.get(*index));
-        let Some((checker, facts)) = checker.zip(self.facts.get_mut(name)) else { return };
-        facts.observe(observation, checker);
+        let Some(facts) = self.facts.get_mut(name) else { return };
+        facts.observe(observation);
         self.touched.insert(name.clone());
         self.dirty.facts.insert(name.clone());
     }
