@@ -155,7 +155,10 @@ impl Engine {
             dirty: Dirty::default(),
         };
         engine.reconfigure(config, now);
-        engine.mailboxes.values_mut().for_each(|mailbox| mailbox.restart(now));
+        for (name, state) in &mut engine.mailboxes {
+            state.restart(now, mailbox::blind_after(&engine.config, name).unwrap_or_default());
+            engine.dirty.mailboxes.insert(name.clone());
+        }
         engine
     }
 
