@@ -226,6 +226,43 @@ fn one_left_over_whose_own_token_was_announced_is_not_alarmed_again() {
     world.hear("b1", 1_200);
     world.look(1_200);
     world.expect(&["b1_Checker.OK"]);
+    let about_b1 = world.letters.iter().filter(|letter| letter.token == "b1_Checker");
+    let incidents: BTreeSet<&str> = about_b1.map(|letter| letter.incident.as_str()).collect();
+    assert_eq!(incidents.len(), 1, "the recovery belongs to its alarm");
+}
+
+#[test]
+fn two_groups_at_once_never_share_a_token() {
+    let mut fleet = config();
+    fleet.checkers.push(checker_config("b5", "ovh"));
+    let mut world = World::new(fleet);
+    for (name, second) in [("b1", -5_000), ("b3", -5_000), ("b2", -3_000), ("b4", -3_000), ("b5", 0)] {
+        world.hear(name, second);
+    }
+    world.look(10);
+    world.expect(&["MONITOR_Checkers.NOK", "b2_Checkers.NOK"]);
+    for name in ["b1", "b3", "b5"] {
+        world.hear(name, 100);
+    }
+    world.look(100);
+    world.expect(&["MONITOR_Checkers.OK"]);
+}
+
+#[test]
+fn a_removed_member_begins_no_common_recovery() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 0), ("b2", 0), ("b3", 100), ("b4", 310)] {
+        world.hear(name, second);
+    }
+    world.look(310);
+    world.look(DEADLINE + 1);
+    world.expect(&["free_Provider.NOK"]);
+    let mut smaller = config();
+    smaller.checkers.remove(0);
+    world.engine.reconfigure(smaller, at(DEADLINE + 2));
+    world.hear("b4", 480);
+    world.look(501);
+    world.expect(&["MONITOR_Checkers.NOK"]);
 }
 
 #[test]
