@@ -240,7 +240,6 @@ fn the_environment_alone_can_hold_a_configuration() {
         ("BRESSE_WATCHDOG_CHANNEL__0__TO__0", "b@example.com"),
         ("BRESSE_WATCHDOG_CHANNEL__0__TO__1", "c@example.com"),
         ("BRESSE_WATCHDOG_CONFIG", "elsewhere.toml"),
-        ("BRESSE_WATCHDOG_LOG", "debug"),
     ];
     let config = load_with("", &variables, &[]).unwrap();
     // What looks like a number stays text where text is wanted.
