@@ -12,12 +12,15 @@ use chrono_tz::Tz;
 use crate::config::duration;
 use crate::incident::{End, Incident, Subject};
 use crate::ledger::{Deadline, Outcome};
-use crate::time::{Time, rfc3339, span, utc_and_local};
+use crate::time::{Time, rfc3339, seconds, span, utc_and_local};
 
 /// So many checkers are described one by one; the rest is only counted.
 const DESCRIBED_MAX: usize = 10;
 /// So many characters of an error are quoted.
 const QUOTED_CHARS_MAX: usize = 300;
+
+/// The token of alarms about the state file.
+pub const STORE_TOKEN: &str = "MONITOR_Store";
 
 /// What a person receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +108,7 @@ pub fn store_alarm(watchdog: &str, state: &Path, error: &str, now: Time, zone: T
         quoted(error),
         utc_and_local(now, zone)
     );
-    Letter::alarm("MONITOR_Store", &format!("{watchdog} cannot use its state file"), body)
+    Letter::alarm(STORE_TOKEN, &format!("{watchdog} cannot use its state file"), body)
 }
 
 /// The state file can be used again.
@@ -115,7 +118,7 @@ pub fn store_recovery(watchdog: &str, since: Time, now: Time, zone: Tz) -> Lette
         utc_and_local(since, zone),
         span(now - since)
     );
-    Letter::recovery("MONITOR_Store", "the state file can be used again", &body)
+    Letter::recovery(STORE_TOKEN, "the state file can be used again", &body)
 }
 
 /// The test of a channel. No approval may be opened by it.
@@ -148,7 +151,7 @@ pub fn deadline_sum(deadline: Deadline) -> String {
         text(deadline.timeouts_ms),
         text(deadline.margin_ms),
         duration::display(deadline.total()),
-        deadline.total().num_milliseconds() as f64 / 1000.0
+        seconds(deadline.total())
     )
 }
 

@@ -11,10 +11,10 @@ use clap::Args;
 use super::{Global, output};
 use crate::config::{Checker, Config};
 use crate::engine::Engine;
-use crate::ledger::Facts;
+use crate::ledger::{Facts, Outcome};
 use crate::report::{Roster, understand};
 use crate::store::{Store, StoredReport};
-use crate::time::{Time, rfc3339, span, utc_and_local};
+use crate::time::{Time, rfc3339, seconds, span, utc_and_local};
 use crate::verdict::{State, Verdict, Watch, judge};
 use crate::{clock, mail, past, words};
 
@@ -100,11 +100,7 @@ impl Known<'_> {
             self.why()
         );
         let _ = writeln!(text, "Deadline       {}", words::deadline_sum(verdict.deadline));
-        let _ = writeln!(
-            text,
-            "Late after     {} s",
-            verdict.deadline.late_after().num_milliseconds() as f64 / 1000.0
-        );
+        let _ = writeln!(text, "Late after     {} s", seconds(verdict.deadline.late_after()));
         for (what, time) in [
             ("Heard at", verdict.heard_at),
             ("Last received", self.facts.last_received),
@@ -119,7 +115,7 @@ impl Known<'_> {
             let _ = writeln!(
                 text,
                 "Usual delay    {} s between its own date and the receipt",
-                delay as f64 / 1000.0
+                seconds(TimeDelta::milliseconds(delay))
             );
         }
         if let Some(complaint) = &self.facts.complaint {
@@ -174,7 +170,7 @@ impl Known<'_> {
                 .map(|said| ("DRYRUN".to_owned(), said))
                 .into_iter()
                 .chain(seen.mail.results.clone())
-                .map(|(name, said)| format!("{name} {}", crate::ledger::Outcome::from(said).word()))
+                .map(|(name, said)| format!("{name} {}", Outcome::from(said).word()))
                 .collect();
             let sent =
                 seen.mail.sent.map_or("without a date".to_owned(), |sent| format!("sent {}", rfc3339(sent)));

@@ -260,8 +260,7 @@ impl Play {
     }
 
     fn health(&self, seen: &LastSeen) -> Health {
-        let blind_after = self.stage.config.mailboxes.iter().map(|mailbox| mailbox.blind_after).max();
-        seen.health(blind_after.unwrap_or_default())
+        seen.health(self.stage.config.blind_after())
     }
 
     /// Verifies the story and sums it up.
