@@ -42,6 +42,7 @@
 
 // The core.
 pub mod time;
+mod text;
 pub mod config;
 pub mod mail;
 pub mod report;

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::OAuth2;
-use crate::{secret, tls};
+use crate::{secret, text, tls};
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 /// Microsoft's tokens have about 2 KiB, its error texts less.
@@ -153,8 +153,7 @@ fn is_token(text: &str) -> bool {
 
 /// Microsoft's description is one line of what went wrong, then trace identifiers.
 fn shortened(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.chars().filter(|c| !c.is_control()).take(ERROR_CHARS_MAX).collect::<String>().trim().to_owned()
+    text::quoted(text.lines().next().unwrap_or_default(), ERROR_CHARS_MAX)
 }
 
 #[cfg(test)]

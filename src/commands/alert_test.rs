@@ -5,7 +5,8 @@ use clap::Args;
 
 use super::{Global, output};
 use crate::outbox::{Address, Message, Notice, Sent};
-use crate::{channel, clock, words};
+use crate::words::{self, Signature};
+use crate::{channel, clock};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -28,7 +29,8 @@ pub(super) async fn alert_test(global: &Global, options: &Options) -> Result<u8>
     for channel in channels {
         for address in Address::of(channel) {
             let (now, recipient) = (clock::now(), address.recipient.clone());
-            let letter = words::channel_test(&config.name, &channel.name, now, config.timezone);
+            let by = Signature { watchdog: &config.name, zone: config.timezone, now };
+            let letter = words::channel_test(by, &channel.name);
             let notice = Notice {
                 incident: format!("test-{}", now.format("%Y%m%d%H%M%S")),
                 ordinal: 1,

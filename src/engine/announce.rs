@@ -9,7 +9,7 @@ use crate::config::{Checker, Mailbox};
 use crate::incident::{Announced, Incident, Standing, Subject, silence_token};
 use crate::outbox::{Address, Message, Notice};
 use crate::time::Time;
-use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene};
+use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene, Signature};
 
 impl Engine {
     /// Says what there is to say about every open incident, and closes what is over.
@@ -266,9 +266,7 @@ impl Engine {
             })
         };
         Scene {
-            watchdog: &self.config.name,
-            zone: self.config.timezone,
-            now,
+            by: Signature { watchdog: &self.config.name, zone: self.config.timezone, now },
             mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
             checkers: self.config.checkers.iter().filter_map(card).collect(),
         }

@@ -11,7 +11,7 @@ use crate::config::{Channel, Config, Event};
 use crate::outbox::{Address, Message, Notice, Sent};
 use crate::store::InUse;
 use crate::time::Time;
-use crate::words::{self, Letter};
+use crate::words::{self, Letter, Signature};
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_secs(10);
@@ -29,16 +29,16 @@ pub(super) struct StoreAlarm {
 impl StoreAlarm {
     pub(super) fn raise(config: &Config, error: &Error) -> Self {
         let raised = clock::now();
-        let letter =
-            words::store_alarm(&config.name, &config.state, &format!("{error:#}"), raised, config.timezone);
+        let by = signature(config, raised);
+        let letter = words::store_alarm(by, &incident(raised), &config.state, &format!("{error:#}"));
         Self { raised, sending: send_all(config, &letter, raised, 1) }
     }
 
     /// The store works again: those who were to hear of the fault hear of its end.
     pub(super) fn recover(mut self, config: &Config) {
         self.sending.abort_all();
-        let now = clock::now();
-        let letter = words::store_recovery(&config.name, self.raised, now, config.timezone);
+        let by = signature(config, clock::now());
+        let letter = words::store_recovery(by, &incident(self.raised), self.raised);
         let sending = send_all(config, &letter, self.raised, 2);
         tokio::spawn(arrived(sending, RECOVERY_LIMIT));
     }
@@ -61,10 +61,19 @@ async fn arrived(mut sending: JoinSet<()>, limit: Duration) {
     }
 }
 
+fn signature(config: &Config, now: Time) -> Signature<'_> {
+    Signature { watchdog: &config.name, zone: config.timezone, now }
+}
+
+/// What people call it. The store gives no number.
+fn incident(raised: Time) -> String {
+    format!("{}-store", raised.format("%Y%m%d%H%M%S"))
+}
+
 fn send_all(config: &Config, letter: &Letter, raised: Time, ordinal: u32) -> JoinSet<()> {
     let mut sending = JoinSet::new();
     let notice = Notice {
-        incident: format!("{}-store", raised.format("%Y%m%d%H%M%S")),
+        incident: incident(raised),
         ordinal,
         token: words::STORE_TOKEN,
         recovery: ordinal > 1,
