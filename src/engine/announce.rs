@@ -187,9 +187,8 @@ impl Engine {
     /// Whether a checker that is not silent yet could still belong to this incident when its deadline passes.
     fn may_still_grow(&self, incident: &Incident) -> bool {
         self.facts.values().filter(|facts| facts.silent.is_none()).any(|facts| {
-            let window = facts.deadline.cycle_ms.saturating_add(facts.deadline.margin_ms);
             let since = facts.heard_at().or(facts.watched_since);
-            since.is_some_and(|since| incident.admits(since, TimeDelta::milliseconds(window)))
+            since.is_some_and(|since| incident.admits(since, facts.deadline.together_within()))
         })
     }
 
