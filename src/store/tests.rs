@@ -10,6 +10,7 @@ use crate::engine::{Engine, Look};
 use crate::imap::{History, RawMail};
 use crate::intake::take_in;
 use crate::outbox::Sent;
+use crate::past;
 use crate::report::Roster;
 use crate::view::LastSeen;
 
@@ -376,4 +377,25 @@ fn a_file_of_another_version_or_none_is_refused_with_a_sentence() {
     assert!(missing.contains("other.db") && missing.contains("once"), "{missing}");
     let nowhere = Store::open(&dir.path().join("missing/watchdog.db"), "bresse8").unwrap_err().to_string();
     assert!(nowhere.contains("missing/watchdog.db") && nowhere.contains("folder"), "{nowhere}");
+}
+
+#[test]
+fn a_moment_of_the_past_is_judged_as_it_was_at_that_moment() {
+    let mut world = World::new();
+    world.report("left", "bresse1", -60);
+    world.report("right", "bresse1", -50);
+    world.look("right", -45);
+    world.look("left", 0);
+    world.commit();
+    let then = world.at(170);
+    let lines = |table: LastSeen| -> Vec<String> {
+        table
+            .checkers
+            .iter()
+            .map(|line| format!("{} {:?} {:?}", line.name, line.state, line.heard_at))
+            .collect()
+    };
+    let past = lines(past::last_seen(&world.store, &config(CONFIG), then).unwrap());
+    assert_eq!(past, lines(LastSeen::of(&world.engine, then)));
+    assert!(past[0].starts_with("bresse1 Ok"), "the left mailbox was read later: {past:?}");
 }
