@@ -10,15 +10,13 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::store_alarm::StoreAlarm;
-use super::{Readers, Service};
+use super::{EVENTS_TOGETHER_MAX, Readers, Service};
 use crate::clock;
 use crate::config::{Config, environment};
 use crate::imap::Event;
 
 /// Between two tries to write to a store that fails.
 const STORE_RETRY: TimeDelta = TimeDelta::seconds(5);
-/// So many events that wait already are stored together.
-const EVENTS_TOGETHER_MAX: usize = 16;
 /// What is on its way when the daemon is told to end is given so long to arrive.
 const FAREWELL: Duration = Duration::from_secs(5);
 

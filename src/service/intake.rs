@@ -4,15 +4,16 @@ use anyhow::Result;
 
 use super::Service;
 use crate::imap::{Cursor, RawMail};
-use crate::intake::take_in;
+use crate::intake::{Taken, take_in};
 use crate::store::{Kept, Place};
 
 impl Service {
     pub(super) fn take_mails(&mut self, place: &Place, mails: &[RawMail], cursor: Cursor) -> Result<()> {
-        for raw in mails {
-            let taken = take_in(raw, &place.mailbox, &self.roster);
+        let taken: Vec<Taken> = mails.iter().map(|raw| take_in(raw, &place.mailbox, &self.roster)).collect();
+        let mut known = self.store.known(taken.iter().map(|taken| &taken.key))?;
+        for taken in taken {
             // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
-            if self.keys.contains(&taken.key) || self.store.knows(&taken.key)? {
+            if self.keys.contains(&taken.key) || !known.insert(taken.key) {
                 self.engine.observe_copy(&taken.observation);
                 continue;
             }
@@ -20,8 +21,8 @@ impl Service {
             self.keys.insert(taken.key);
             self.batch.mails.push(Kept { place: place.clone(), taken });
         }
-        let known = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
-        if known.or_else(|| self.cursors.get(place).copied()) != Some(cursor) {
+        let reached = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
+        if reached.or_else(|| self.cursors.get(place).copied()) != Some(cursor) {
             self.batch.cursors.push((place.clone(), cursor));
         }
         Ok(())

@@ -28,6 +28,9 @@ pub use once::{Once, once};
 /// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
 const EVENTS_WAITING_MAX: usize = 8;
 
+/// So many events that wait already are stored together.
+const EVENTS_TOGETHER_MAX: usize = 8;
+
 /// The core, its memory on disk, and what has not been written there yet.
 struct Service {
     engine: Engine,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Service;
 use super::store_alarm::StoreAlarm;
+use super::{EVENTS_TOGETHER_MAX, Service};
 use crate::clock;
 use crate::config::Config;
 use crate::imap::{Event, History};
@@ -66,13 +66,20 @@ impl Service {
         let mut until = Instant::now() + TRYING;
         while !unread.is_empty() {
             let Ok(Some(event)) = timeout_at(until, readers.events.recv()).await else { break };
-            self.take(&event)?;
-            match event {
-                Event::Looked { mailbox, history: History::Complete, .. } => {
-                    unread.remove(&mailbox);
+            let mut next = Some(event);
+            let mut taken = 0;
+            // What waits already is stored together: each commit waits for the disk.
+            while let Some(event) = next {
+                self.take(&event)?;
+                match event {
+                    Event::Looked { mailbox, history: History::Complete, .. } => {
+                        unread.remove(&mailbox);
+                    }
+                    Event::Looked { .. } | Event::Mails { .. } => until = Instant::now() + READING,
+                    Event::Failed { .. } => {}
                 }
-                Event::Looked { .. } | Event::Mails { .. } => until = Instant::now() + READING,
-                Event::Failed { .. } => {}
+                taken += 1;
+                next = (taken < EVENTS_TOGETHER_MAX).then(|| readers.events.try_recv().ok()).flatten();
             }
             self.settle()?;
         }

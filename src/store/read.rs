@@ -1,6 +1,6 @@
 //! What the store gives back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use rusqlite::{OptionalExtension, params};
@@ -58,16 +58,24 @@ impl Store {
         })
     }
 
-    /// Whether a mail of this key is kept already.
+    /// Which of these keys belong to mails that are kept already.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn knows(&self, key: &Key) -> Result<bool> {
+    pub fn known<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Result<BTreeSet<Key>> {
         self.reading(|| {
-            let mut statement = self.db.prepare_cached(
+            // One transaction: otherwise SQLite takes and gives back its file lock for every key.
+            let transaction = self.db.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(
                 "SELECT 1 FROM reports WHERE mail_key = $1 UNION ALL SELECT 1 FROM other_mails WHERE mail_key = $1",
             )?;
-            Ok(statement.query_row([key], |_| Ok(())).optional()?.is_some())
+            let mut known = BTreeSet::new();
+            for key in keys {
+                if statement.exists([key])? {
+                    known.insert(*key);
+                }
+            }
+            Ok(known)
         })
     }
 
