@@ -10,7 +10,7 @@
 //!            ┌────────────────────── core: no I/O, no async, no clock ──────────────────────┐
 //! imap ─────▶│ mail ─▶ report ─▶ intake ─▶ ledger ─▶ verdict ─▶ incident ─▶ words ─▶ outbox │──▶ channel
 //! clock ────▶│ now, heard_until             └─────────────── engine ──────────────────┘     │
-//!            │                                               └─▶ view                       │──▶ commands
+//!            │                                               └─▶ view, explanation          │──▶ commands
 //!            └──────────────────────────────────────────────────────────────────────────────┘
 //!              store: mails, cursors, facts, incidents and outbox in one transaction
 //! ```
@@ -54,6 +54,7 @@ pub mod words;
 pub mod outbox;
 pub mod engine;
 pub mod view;
+pub mod explanation;
 mod site;
 pub mod proposal;
 pub mod checkup;

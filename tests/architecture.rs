@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 16] = [
+const CORE: [&str; 17] = [
     "time.rs",
     "text.rs",
     "mail",
@@ -20,6 +20,7 @@ const CORE: [&str; 16] = [
     "outbox.rs",
     "engine",
     "view.rs",
+    "explanation.rs",
     "config",
     "site.rs",
     "proposal",
