@@ -1,4 +1,8 @@
-//! Other people's words (of servers, of mails, of the operating system) made fit to be repeated. Pure.
+//! Other people's words (of servers, of mails, of the operating system) made fit to be repeated and compared. Pure.
+
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// The text on one line: without line ends, other control characters, and the marks that turn its direction.
 pub(crate) fn one_line(text: &str) -> String {
@@ -18,6 +22,12 @@ fn is_plain(c: char) -> bool {
     // Unicode's line and paragraph separators, and its explicit directional formatting (UAX #9, section 2).
     let formatting = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !c.is_control() && !formatting
+}
+
+/// In Unicode's form C: macOS and some shells write `é` as an `e` and an accent of its own.
+pub(crate) fn composed(text: &str) -> Cow<'_, str> {
+    const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
+    if text.is_ascii() { Cow::Borrowed(text) } else { NFC.normalize(text) }
 }
 
 #[cfg(test)]
