@@ -96,7 +96,7 @@ async fn sample(
         .collect();
     let (until, now, roster) = (Instant::now() + SAMPLING_MAX, clock::now(), Roster::new(&config.checkers));
     while let Ok(Some((index, Sampled { folder, mail }))) = timeout_at(until, samples.recv()).await {
-        let configured = config.mailboxes.get(index).is_some_and(|mailbox| mailbox.reads(&folder));
+        let configured = config.mailboxes.get(index).is_some_and(|mailbox| mailbox.folder(&folder).is_some());
         if configured {
             survey.take(&mail);
         } else if let Some(seen) = seen.get_mut(index) {

@@ -117,11 +117,12 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Whether this folder of the server is one of those that are read.
-    pub fn reads(&self, folder: &str) -> bool {
+    /// The folder that is read and has this name on the server.
+    pub fn folder(&self, name: &str) -> Option<&str> {
         // INBOX alone is compared without regard to case (RFC 3501, section 5.1).
         let inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
-        self.folders.iter().any(|read| read == folder || (inbox(read) && inbox(folder)))
+        let same = |folder: &&String| *folder == name || (inbox(folder) && inbox(name));
+        self.folders.iter().find(same).map(String::as_str)
     }
 }
 
