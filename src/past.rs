@@ -29,8 +29,9 @@ pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<La
         .checkers
         .iter()
         .map(|checker| {
-            let facts = facts_as_of(store, checker, time)?;
+            let mut facts = facts_as_of(store, checker, time)?;
             let watch = watch_of(&facts, &mailboxes, config);
+            facts.settle(watch.heard_until);
             Ok(checker_line(checker, &facts, watch, time))
         })
         .collect();
@@ -47,8 +48,9 @@ pub(crate) fn facts_and_watch(
     checker: &Checker,
     time: Time,
 ) -> Result<(Facts, Watch)> {
-    let facts = facts_as_of(store, checker, time)?;
+    let mut facts = facts_as_of(store, checker, time)?;
     let watch = watch_of(&facts, &mailboxes_as_of(store, config, time)?, config);
+    facts.settle(watch.heard_until);
     Ok((facts, watch))
 }
 
@@ -57,7 +59,7 @@ fn facts_as_of(store: &Store, checker: &Checker, time: Time) -> Result<Facts> {
     let mut facts = Facts::new(checker);
     facts.watched_since = store.watched_since(&checker.name)?.filter(|since| *since <= time);
     for report in store.reports_of(&checker.name, time, REPORTS_MAX)?.iter().rev() {
-        facts.observe(&report.observation, checker);
+        facts.observe(&report.observation);
     }
     Ok(facts)
 }

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use super::{Delivery, Engine};
 use crate::config::{Checker, Mailbox};
 use crate::incident::{Announced, Incident, Standing, Subject, silence_token};
+use crate::ledger::Facts;
 use crate::outbox::{Address, Message, Notice};
 use crate::time::Time;
 use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene, Signature};
@@ -50,6 +51,7 @@ impl Engine {
         let channels: BTreeSet<String> = wanting.map(|channel| channel.name.clone()).collect();
         let to = self.addresses(&channels);
         let Some(incident) = self.incidents.get_mut(&number) else { return };
+        incident.alarms += usize::from(incident.has_unnamed());
         incident
             .members
             .values_mut()
@@ -143,53 +145,68 @@ impl Engine {
             self.close(number, now);
         } else if self.split_time(incident).is_some_and(|split| split < heard_until) {
             self.split(number, now);
-        } else if incident.recovering_since.is_none()
-            && incident.has_unnamed()
-            && (incident.announced.is_empty() || !self.may_still_grow(incident))
+        } else if incident.has_unnamed()
+            && (incident.owed().next().is_none() || !self.waits(incident, heard_until))
         {
+            // When no alarm stands any more, those who joined are named at once.
             let token = self.fitting_token(incident);
             self.announce(number, token, now);
         }
     }
 
-    /// After a common recovery: those who are still silent become an incident of their own.
+    /// After a common recovery: those who are still silent become an incident of their own. Only one whose own token stands
+    /// stays, and so does that token.
     fn split(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
-        let own = |announced: &Announced| {
-            incident
-                .members
-                .iter()
-                .any(|(name, member)| member.end.is_none() && announced.token == format!("{name}_Checker"))
-        };
-        if incident.owed().next().is_some() && incident.owed().all(own) {
-            incident.recovering_since = None;
-            self.dirty.incidents.insert(number);
+        incident.recovering_since = None;
+        self.dirty.incidents.insert(number);
+        let own: BTreeSet<String> = incident.present().map(|(name, _)| format!("{name}_Checker")).collect();
+        let (kept, over): (Vec<&Announced>, Vec<&Announced>) =
+            incident.owed().partition(|announced| own.contains(&announced.token));
+        if over.is_empty() && !kept.is_empty() {
             return;
         }
-        let kept: Vec<Announced> = incident.owed().filter(|announced| own(announced)).cloned().collect();
-        incident.announced.retain(|announced| !kept.contains(announced));
-        let mut rest = Incident::new(self.last_incident + 1, Subject::Silence, now);
-        for (name, member) in incident.present() {
-            let mut member = member.clone();
-            member.named = kept.iter().any(|announced| announced.token == format!("{name}_Checker"));
-            rest.members.insert(name.to_owned(), member);
+        let stays = |name: &str| kept.iter().any(|announced| announced.token == format!("{name}_Checker"));
+        let over: Vec<String> = over.iter().map(|announced| announced.token.clone()).collect();
+        let moving: Vec<(String, Time)> = incident
+            .present()
+            .filter(|(name, _)| !stays(name))
+            .map(|(name, member)| (name.to_owned(), member.since))
+            .collect();
+        if kept.is_empty() {
+            self.close(number, now);
+        } else {
+            moving.iter().for_each(|(name, _)| {
+                incident.members.remove(name);
+            });
+            over.iter().for_each(|token| self.recover_token(number, token, now));
         }
-        rest.announced = kept;
-        self.close(number, now);
-        let has_unnamed = rest.has_unnamed();
+        if moving.is_empty() {
+            return;
+        }
+        let mut rest = Incident::new(self.last_incident + 1, Subject::Silence, now);
+        moving.iter().for_each(|(name, since)| rest.join(name, *since, None));
         let token = self.fitting_token(&rest);
         let number = self.open(rest);
-        if has_unnamed {
-            self.announce(number, token, now);
-        }
+        self.announce(number, token, now);
     }
 
-    /// Whether a checker that is not silent yet could still belong to this incident when its deadline passes.
-    fn may_still_grow(&self, incident: &Incident) -> bool {
-        self.facts.values().filter(|facts| facts.silent.is_none()).any(|facts| {
-            let since = facts.heard_at().or(facts.watched_since);
+    /// Whether those who joined are not named yet, for one cycle and margin of theirs at most: during a common recovery, and
+    /// while a checker that is not silent yet could still belong to this incident when its deadline passes.
+    fn waits(&self, incident: &Incident, heard_until: Time) -> bool {
+        let waited = |name: &str| {
+            self.facts.get(name).is_some_and(|facts| {
+                facts
+                    .silent
+                    .is_some_and(|silent| heard_until - silent.judged > facts.deadline.together_within())
+            })
+        };
+        let patient = !incident.present().any(|(name, member)| !member.named && waited(name));
+        let may_join = |facts: &Facts| {
+            let since = facts.heard_at().or(facts.watched_since).filter(|_| facts.silent.is_none());
             since.is_some_and(|since| incident.admits(since, facts.deadline.together_within()))
-        })
+        };
+        patient && (incident.recovering_since.is_some() || self.facts.values().any(may_join))
     }
 
     fn fitting_token(&self, incident: &Incident) -> String {
@@ -205,7 +222,15 @@ impl Engine {
                 silent_elsewhere: is_silent(name) && !silent.contains(name.as_str()),
             })
             .collect();
-        silence_token(&silent, &all)
+        let token = silence_token(&silent, &all);
+        let elsewhere = |other: &Incident| {
+            other.number != incident.number && other.owed().any(|announced| announced.token == token)
+        };
+        // The recovery of one incident must not be taken for that of another.
+        match silent.first() {
+            Some(first) if self.open_incidents().any(elsewhere) => format!("{first}_Checkers"),
+            _ => token,
+        }
     }
 
     fn settle_service(&mut self, number: u64, now: Time) {

@@ -20,12 +20,16 @@ pub struct Mailbox {
     pub heard_until: Option<Time>,
     /// Blindness counts from here at the earliest: a watchdog that was off has not been trying.
     pub trying_since: Option<Time>,
+    /// When a process last tried, or began to.
+    tried: Option<Time>,
     pub last_failure: Option<(Time, String)>,
+    /// The first and the last failed try since the last complete look, of this process or one before it.
+    failing: Option<(Time, Time)>,
     /// All mails were read, down to the oldest.
     pub history_known: bool,
     /// The receipt of the newest mail.
     pub last_receipt: Option<Time>,
-    /// The first receipt after `heard_until`.
+    /// The first receipt since the mailbox is not read any more: after the first failed try, or else after `heard_until`.
     first_receipt_since: Option<Time>,
     /// When every checker was last given a grace because the mailbox had been down.
     grace: Option<Time>,
@@ -52,9 +56,12 @@ impl Mailbox {
         Self { heard_until, history_known: true, ..Self::default() }
     }
 
-    /// A new process begins to try.
-    pub(super) fn restart(&mut self, now: Time) {
-        self.trying_since = Some(now);
+    /// A new process begins to try. It only goes on when the one before it was trying until a moment ago: a process that
+    /// dies again and again must not put the alarm off for ever.
+    pub(super) fn restart(&mut self, now: Time, blind_after: TimeDelta) {
+        if self.tried.replace(now).is_none_or(|tried| now - tried > blind_after) {
+            self.trying_since = Some(now);
+        }
         self.last_failure = None;
     }
 
@@ -65,22 +72,36 @@ impl Mailbox {
 
     pub(super) fn received(&mut self, received: Time) {
         self.last_receipt = self.last_receipt.max(Some(received));
-        if self.heard_until.is_some_and(|until| received > until) {
+        let unread_since = self.failing.map(|(first, _)| first).max(self.heard_until);
+        if self.heard_until.is_some() && Some(received) > unread_since {
             self.first_receipt_since = [self.first_receipt_since, Some(received)].into_iter().flatten().min();
         }
     }
 
+    fn failed(&mut self, error: &str, at: Time) {
+        self.tried = Some(at);
+        self.last_failure = Some((at, error.to_owned()));
+        let first = self.failing.map_or(at, |(first, _)| first);
+        self.failing = Some((first, at));
+        // It was up until just now, which says nothing about the time that begins now.
+        self.first_receipt_since = self.first_receipt_since.filter(|receipt| *receipt > first);
+    }
+
     fn looked(&mut self, started: Time, history: History, blind_after: TimeDelta) -> (Before, Option<Time>) {
+        self.tried = Some(started);
         let until_now = self.heard_until.replace(started);
         let first_receipt = self.first_receipt_since.take();
-        let failed = self.last_failure.take().map(|(at, _)| at);
+        self.last_failure = None;
+        let failed = self.failing.take().map(|(_, last)| last);
         self.history_known = history == History::Complete;
         let Some(from) = until_now else { return (Before::Observed, None) };
         if started - from <= blind_after {
             return (Before::Observed, Some(from));
         }
-        // A mail that came after the last failed try may be the first one that a revived mailbox took.
-        let cut_off = first_receipt.is_some_and(|receipt| receipt <= failed.unwrap_or(started));
+        // A mail that came after the last failed try may be the first one that a revived mailbox took, unless it has been
+        // there for so long that more of them would have followed.
+        let proof_until = failed.map_or(started, |last| last.max(started - blind_after));
+        let cut_off = first_receipt.is_some_and(|receipt| receipt <= proof_until);
         if cut_off {
             return (Before::CutOff, Some(from));
         }
@@ -123,7 +144,7 @@ impl Engine {
     /// A look failed.
     pub fn look_failed(&mut self, mailbox: &str, error: &str, at: Time) {
         if let Some(state) = self.mailboxes.get_mut(mailbox) {
-            state.last_failure = Some((at, error.to_owned()));
+            state.failed(error, at);
             self.dirty.mailboxes.insert(mailbox.to_owned());
         }
     }
@@ -222,6 +243,6 @@ pub fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &C
     }
 }
 
-fn blind_after(config: &Config, mailbox: &str) -> Option<TimeDelta> {
+pub(super) fn blind_after(config: &Config, mailbox: &str) -> Option<TimeDelta> {
     config.mailboxes.iter().find(|one: &&config::Mailbox| one.name == mailbox).map(|one| one.blind_after)
 }

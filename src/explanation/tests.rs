@@ -44,7 +44,8 @@ fn a_state_is_told_with_the_sum_and_the_mails_it_rests_on() {
     let mut facts = Facts::new(checker);
     let (_, mail) = read(REPORT);
     let observation = Observation { mailbox: "MONITOR".to_owned(), received: at(0, 4), seen: at(0, 5), mail };
-    facts.observe(&observation, checker);
+    facts.observe(&observation);
+    facts.settle(Some(at(1, 0)));
     let report = StoredReport { message_id: None, folder: "INBOX".to_owned(), uid: 7, observation };
     let told = |heard_until: Time, now: Time| {
         let blind_after = TimeDelta::minutes(3);
