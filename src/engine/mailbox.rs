@@ -13,6 +13,9 @@ use crate::ledger::Facts;
 use crate::time::Time;
 use crate::verdict::Watch;
 
+/// A reader that cannot read tries again within this: the longest back-off and the longest try.
+const BETWEEN_TRIES: TimeDelta = TimeDelta::seconds(120);
+
 /// What is known about the reading of one mailbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
@@ -100,7 +103,7 @@ impl Mailbox {
         }
         // A mail that came after the last failed try may be the first one that a revived mailbox took, unless it has been
         // there for so long that more of them would have followed.
-        let proof_until = failed.map_or(started, |last| last.max(started - blind_after));
+        let proof_until = failed.map_or(started, |last| last.max(started - blind_after.max(BETWEEN_TRIES)));
         let cut_off = first_receipt.is_some_and(|receipt| receipt <= proof_until);
         if cut_off {
             return (Before::CutOff, Some(from));
