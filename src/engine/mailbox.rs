@@ -137,8 +137,8 @@ impl Engine {
             from: observed_from.min(started),
             until: started,
         });
-        if before == Before::Down {
-            self.grant_grace(mailbox, started);
+        if let Some(down_since) = from.filter(|_| before == Before::Down) {
+            self.grant_grace(mailbox, down_since, started);
         }
         self.close_mailbox_incident(mailbox, now);
         self.judge(started, now);
@@ -213,11 +213,11 @@ impl Engine {
         }
     }
 
-    fn grant_grace(&mut self, mailbox: &str, from: Time) {
+    fn grant_grace(&mut self, mailbox: &str, down_since: Time, from: Time) {
         for (name, facts) in &mut self.facts {
             let relies = facts.heard_through.is_empty() || facts.heard_through.contains_key(mailbox);
             if relies && facts.silent.is_none() {
-                facts.grace_from = Some(from);
+                facts.excuse(down_since, from);
                 self.touched.insert(name.clone());
                 self.dirty.facts.insert(name.clone());
             }

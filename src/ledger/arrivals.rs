@@ -74,6 +74,27 @@ pub struct Arrivals {
     order_offset_ms: Option<i64>,
 }
 
+/// What a mail is compared with.
+#[derive(Debug, Clone, Copy)]
+struct Usual {
+    delay_ms: Option<i64>,
+    wrong_chain_ms: i64,
+    margin_ms: i64,
+}
+
+impl Usual {
+    fn left_at(self, arrival: Arrival) -> Time {
+        let over_chain = arrival.chain_ms - self.wrong_chain_ms;
+        let over_delay = arrival.delay_ms().zip(self.delay_ms).map_or(0, |(delay, usual)| delay - usual);
+        let held = over_chain.max(over_delay);
+        if held > self.margin_ms {
+            arrival.received - TimeDelta::milliseconds(held)
+        } else {
+            arrival.received
+        }
+    }
+}
+
 impl Arrivals {
     pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
         self.learn(arrival, rhythm);
@@ -87,9 +108,8 @@ impl Arrivals {
     pub fn settle(&mut self, rhythm: Rhythm) {
         self.recent.sort_unstable();
         let old = self.recent.len().saturating_sub(RECENT_MAX);
-        let proven = self.recent.iter().take(old).map(|arrival| self.left_at(*arrival, rhythm)).max();
-        self.proven = self.proven.max(proven);
-        self.recent.drain(..old);
+        let older: Vec<Arrival> = self.recent.drain(..old).collect();
+        self.proven = self.proven.max(self.newest_left_at(&older, rhythm));
         let usual = self.usual_delay_ms(rhythm);
         let was_set = |before: i64, usual: i64| (usual - before).abs() > rhythm.margin.num_milliseconds();
         self.order_offset_ms = match (self.order_offset_ms, usual) {
@@ -100,20 +120,24 @@ impl Arrivals {
 
     /// The latest moment at which the checker is known to have lived.
     pub fn heard_at(&self, rhythm: Rhythm) -> Option<Time> {
-        let recent = self.recent.iter().map(|arrival| self.left_at(*arrival, rhythm)).max();
-        recent.max(self.proven)
+        self.newest_left_at(&self.recent, rhythm).max(self.proven)
     }
 
     /// When this mail left its checker, by the receiving server's clock; earlier than `received` only when it was held.
     pub fn left_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
-        let over_chain = arrival.chain_ms - self.wrong_chain_ms(rhythm);
-        let over_delay =
-            arrival.delay_ms().zip(self.usual_delay_ms(rhythm)).map_or(0, |(delay, usual)| delay - usual);
-        let held = over_chain.max(over_delay);
-        if held > rhythm.margin.num_milliseconds() {
-            arrival.received - TimeDelta::milliseconds(held)
-        } else {
-            arrival.received
+        self.usual(rhythm).left_at(arrival)
+    }
+
+    fn newest_left_at(&self, arrivals: &[Arrival], rhythm: Rhythm) -> Option<Time> {
+        let usual = self.usual(rhythm);
+        arrivals.iter().map(|arrival| usual.left_at(*arrival)).max()
+    }
+
+    fn usual(&self, rhythm: Rhythm) -> Usual {
+        Usual {
+            delay_ms: self.usual_delay_ms(rhythm),
+            wrong_chain_ms: self.wrong_chain_ms(rhythm),
+            margin_ms: rhythm.margin.num_milliseconds(),
         }
     }
 

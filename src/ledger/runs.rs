@@ -67,6 +67,18 @@ pub struct Runs {
     expected: BTreeMap<String, Option<Time>>,
     /// Everything up to here was read.
     heard_until: Option<Time>,
+    excuse: Option<Excuse>,
+}
+
+/// The mailbox was down: what was sent to it waits in the queues of the senders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Excuse {
+    /// Runs that were over by the last look before it are over.
+    down_since: Time,
+    /// Runs that began after the first look are not concerned.
+    up_at: Time,
+    /// The others are not over earlier.
+    until: Time,
 }
 
 /// A mail in its place among the others.
@@ -96,6 +108,11 @@ impl Runs {
         self.history.retain(|service, _| self.expected.contains_key(service));
     }
 
+    /// Gives the runs that were open when the mailbox went down time until `until`.
+    pub fn excuse(&mut self, down_since: Time, up_at: Time, until: Time) {
+        self.excuse = Some(Excuse { down_since, up_at, until });
+    }
+
     /// What all runs tell of the services, when everything up to `heard_until` was read. `order_at` gives a mail's place.
     pub fn settle(
         &mut self,
@@ -119,7 +136,7 @@ impl Runs {
     /// When the oldest run that is still open will be over; None when there is no open run.
     pub fn next_close(&self, order_at: impl Fn(Arrival) -> Time) -> Option<Time> {
         let placed = self.placed(order_at);
-        cut(&placed).iter().filter(|run| !self.is_over(run)).filter_map(|run| over_at(run)).min()
+        cut(&placed).iter().filter(|run| !self.is_over(run)).filter_map(|run| self.over_at(run)).min()
     }
 
     /// In their order; of equal ones the DRYRUN first.
@@ -144,7 +161,22 @@ impl Runs {
     fn is_over(&self, run: &[Placed<'_>]) -> bool {
         run.first().is_some_and(|(_, first)| first.dryrun)
             && (run.iter().any(|(_, piece)| piece.whole)
-                || over_at(run).is_some_and(|over| Some(over) < self.heard_until))
+                || self.over_at(run).is_some_and(|over| Some(over) < self.heard_until))
+    }
+
+    /// When a run of several mails is over. A whole run has nothing to wait for, and results without a DRYRUN are no run.
+    fn over_at(&self, run: &[Placed<'_>]) -> Option<Time> {
+        let (began, first) = run.first()?;
+        if !first.dryrun || run.iter().any(|(_, piece)| piece.whole) {
+            return None;
+        }
+        let over = run.iter().map(|(_, piece)| piece.arrival.received + piece.allowed()).min()?;
+        match self.excuse {
+            Some(excuse) if over >= excuse.down_since && *began <= excuse.up_at => {
+                Some(over.max(excuse.until))
+            }
+            _ => Some(over),
+        }
     }
 
     /// Adds what a run says: its results merged, and what it lacks when it is over.
@@ -192,15 +224,6 @@ fn cut<'s, 'p>(placed: &'s [Placed<'p>]) -> Vec<&'s [Placed<'p>]> {
         rest = after;
     }
     runs
-}
-
-/// When a run of several mails is over. A whole run has nothing to wait for, and results without a DRYRUN are no run.
-fn over_at(run: &[Placed<'_>]) -> Option<Time> {
-    let (_, first) = run.first()?;
-    if !first.dryrun || run.iter().any(|(_, piece)| piece.whole) {
-        return None;
-    }
-    run.iter().map(|(_, piece)| piece.arrival.received + piece.allowed()).min()
 }
 
 /// The mails of a run, as one when they are too many.
@@ -332,6 +355,28 @@ mod tests {
         runs.add(piece(60, "DRYRUN.OK A.NOK"));
         assert_eq!(runs.settle(Some(at(60)), sent)["A"].streak(), 1);
         assert_eq!(runs.settle(Some(at(101)), sent)["A"].streak(), 2);
+    }
+
+    #[test]
+    fn what_waits_in_the_queues_after_the_mailbox_was_down_is_not_missing_yet() {
+        let mut runs = Runs::new(&["A", "B"]);
+        runs.add(piece(0, "DRYRUN.OK B.OK"));
+        runs.add(piece(200, "DRYRUN.OK"));
+        runs.add(piece(201, "A.OK"));
+        assert_eq!(settle(&mut runs, 299), [Some((Ok, 200)), Some((Ok, 0))]);
+        runs.excuse(at(299), at(2_000), at(2_400));
+        assert_eq!(settle(&mut runs, 2_000), [Some((Ok, 200)), Some((Ok, 0))]);
+        assert_eq!(runs.next_close(sent), Some(at(2_400)));
+        assert_eq!(settle(&mut runs, 2_401), [Some((Ok, 200)), Some((Missing, 200))]);
+    }
+
+    #[test]
+    fn what_was_missing_before_the_mailbox_was_down_stays_missing() {
+        let mut runs = Runs::new(&["A"]);
+        runs.add(piece(0, "DRYRUN.OK"));
+        assert_eq!(settle(&mut runs, 101)[0], Some((Missing, 0)));
+        runs.excuse(at(150), at(2_000), at(2_400));
+        assert_eq!(settle(&mut runs, 2_000)[0], Some((Missing, 0)));
     }
 
     #[test]
