@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::{Delivery, Engine};
+use crate::config::{Checker, Mailbox};
 use crate::incident::{Announced, Incident, Standing, Subject, silence_token};
 use crate::ledger::Facts;
-use crate::outbox::Message;
+use crate::outbox::{Address, Message, Notice};
 use crate::time::Time;
-use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene};
+use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene, Signature};
 
 impl Engine {
     /// Says what there is to say about every open incident, and closes what is over.
@@ -46,33 +47,30 @@ impl Engine {
     pub(super) fn announce(&mut self, number: u64, token: String, now: Time) {
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::alarm(incident, &token, &self.scene(incident, now));
-        let channels = self.channels_for(incident);
-        if let Some(incident) = self.incidents.get_mut(&number) {
-            incident.alarms += usize::from(incident.has_unnamed());
-            incident
-                .members
-                .values_mut()
-                .filter(|member| member.end.is_none())
-                .for_each(|member| member.named = true);
-            match incident.announced.iter_mut().find(|announced| announced.token == token) {
-                Some(before) => {
-                    before.channels.extend(channels.iter().cloned());
-                    before.recovered = None;
-                }
-                None => {
-                    let announced = Announced {
-                        token: token.clone(),
-                        at: now,
-                        channels: channels.clone(),
-                        recovered: None,
-                    };
-                    incident.announced.push(announced);
-                }
+        let wanting = self.config.channels_for(incident.subject.event());
+        let channels: BTreeSet<String> = wanting.map(|channel| channel.name.clone()).collect();
+        let to = self.addresses(&channels);
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        incident.alarms += usize::from(incident.has_unnamed());
+        incident
+            .members
+            .values_mut()
+            .filter(|member| member.end.is_none())
+            .for_each(|member| member.named = true);
+        match incident.announced.iter_mut().find(|announced| announced.token == token) {
+            Some(before) => {
+                before.channels.extend(channels);
+                before.recovered = None;
             }
-            incident.messages += 1;
+            None => {
+                let announced = Announced { token: token.clone(), at: now, channels, recovered: None };
+                incident.announced.push(announced);
+            }
         }
+        incident.messages += 1;
+        let notice = Notice::of(incident, &token, false, &letter);
         self.dirty.incidents.insert(number);
-        self.queue(number, &token, false, &letter, &channels, now);
+        self.queue(&notice, to, now);
     }
 
     /// Sends the recovery of one announced token to the channels that had its alarm. Does nothing for other tokens.
@@ -87,17 +85,17 @@ impl Engine {
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::recovery(incident, token, &self.scene(incident, now));
         let dropped = self.outbox.drop_refused(&id);
-        let untold: BTreeSet<(String, String)> = dropped
-            .iter()
-            .filter(|message| message.token == token)
-            .map(|message| (message.channel.clone(), message.recipient.clone()))
-            .collect();
+        let notice = Notice::of(incident, token, true, &letter);
+        let untold: BTreeSet<Address> =
+            dropped.iter().filter(|message| message.token == token).map(Message::address).collect();
         for message in dropped {
             self.dirty.messages.remove(&message.id);
             self.dirty.deliveries.push(Delivery { message, at: now, answer: None });
         }
         self.dirty.incidents.insert(number);
-        self.queue_except(number, token, true, &letter, (&channels, &untold), now);
+        let mut to = self.addresses(&channels);
+        to.retain(|address| !untold.contains(address));
+        self.queue(&notice, to, now);
     }
 
     /// Gives a copy of an alarm that a channel could not deliver to the fallback channels that do not have it yet.
@@ -122,10 +120,11 @@ impl Engine {
         };
         let new: BTreeSet<String> = fallbacks.difference(&announced.channels).cloned().collect();
         announced.channels.extend(new.iter().cloned());
-        self.dirty.incidents.insert(number);
         let letter = Letter { subject: message.subject.clone(), body: message.body.clone() };
         let letter = words::handed_over(&letter, &message.channel, error);
-        self.queue(number, &message.token, false, &letter, &new, now);
+        let notice = Notice::of(incident, &message.token, false, &letter);
+        self.dirty.incidents.insert(number);
+        self.queue(&notice, self.addresses(&new), now);
     }
 
     /// When the common recovery of each silence is over for those who are still silent.
@@ -197,34 +196,30 @@ impl Engine {
     fn waits(&self, incident: &Incident, heard_until: Time) -> bool {
         let waited = |name: &str| {
             self.facts.get(name).is_some_and(|facts| {
-                facts.silent.is_some_and(|silent| heard_until - silent.judged > facts.deadline.window())
+                facts
+                    .silent
+                    .is_some_and(|silent| heard_until - silent.judged > facts.deadline.together_within())
             })
         };
         let patient = !incident.present().any(|(name, member)| !member.named && waited(name));
         let may_join = |facts: &Facts| {
             let since = facts.heard_at().or(facts.watched_since).filter(|_| facts.silent.is_none());
-            since.is_some_and(|since| incident.admits(since, facts.deadline.window()))
+            since.is_some_and(|since| incident.admits(since, facts.deadline.together_within()))
         };
         patient && (incident.recovering_since.is_some() || self.facts.values().any(may_join))
     }
 
     fn fitting_token(&self, incident: &Incident) -> String {
         let silent: BTreeSet<&str> = incident.present().map(|(name, _)| name).collect();
-        let standing = |checker: &'_ crate::config::Checker| {
-            let is_silent = self.facts.get(&checker.name).is_some_and(|facts| facts.silent.is_some());
-            (
-                is_silent && !silent.contains(checker.name.as_str()),
-                checker.name.clone(),
-                checker.provider.clone(),
-            )
-        };
-        let all: Vec<(bool, String, String)> = self.config.checkers.iter().map(standing).collect();
-        let all: Vec<Standing<'_>> = all
+        let is_silent = |name: &str| self.facts.get(name).is_some_and(|facts| facts.silent.is_some());
+        let all: Vec<Standing<'_>> = self
+            .config
+            .checkers
             .iter()
-            .map(|(silent_elsewhere, name, provider)| Standing {
+            .map(|Checker { name, provider, .. }| Standing {
                 name,
                 provider,
-                silent_elsewhere: *silent_elsewhere,
+                silent_elsewhere: is_silent(name) && !silent.contains(name.as_str()),
             })
             .collect();
         let token = silence_token(&silent, &all);
@@ -250,69 +245,16 @@ impl Engine {
         }
     }
 
-    /// Every channel that wants the incident; the fallback ones only when there is no other.
-    fn channels_for(&self, incident: &Incident) -> BTreeSet<String> {
-        let event = incident.subject.event();
-        let wanting = |fallback: bool| {
-            let channels = self.config.channels.iter().filter(move |channel| channel.fallback == fallback);
-            channels
-                .filter(|channel| channel.events.contains(&event))
-                .map(|channel| channel.name.clone())
-                .collect::<BTreeSet<String>>()
-        };
-        let ordinary = wanting(false);
-        if ordinary.is_empty() { wanting(true) } else { ordinary }
+    /// Every address of these channels, in the order of the configuration.
+    fn addresses(&self, channels: &BTreeSet<String>) -> Vec<Address> {
+        let channels = self.config.channels.iter().filter(|channel| channels.contains(&channel.name));
+        channels.flat_map(Address::of).collect()
     }
 
-    fn queue(
-        &mut self,
-        number: u64,
-        token: &str,
-        recovery: bool,
-        letter: &Letter,
-        to: &BTreeSet<String>,
-        now: Time,
-    ) {
-        self.queue_except(number, token, recovery, letter, (to, &BTreeSet::new()), now);
-    }
-
-    fn queue_except(
-        &mut self,
-        number: u64,
-        token: &str,
-        recovery: bool,
-        letter: &Letter,
-        (to, except): (&BTreeSet<String>, &BTreeSet<(String, String)>),
-        now: Time,
-    ) {
-        let Some(incident) = self.incidents.get(&number) else { return };
-        let (id, ordinal) = (incident.id(), incident.messages);
-        let channels = self.config.channels.iter().filter(|channel| to.contains(&channel.name));
-        let addressed: Vec<(String, String)> = channels
-            .flat_map(|channel| {
-                channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient))
-            })
-            .filter(|address| !except.contains(address))
-            .collect();
-        for (channel, recipient) in addressed {
+    fn queue(&mut self, notice: &Notice<'_>, to: Vec<Address>, now: Time) {
+        for address in to {
             self.last_message += 1;
-            let message = Message {
-                id: self.last_message,
-                incident: id.clone(),
-                ordinal,
-                token: token.to_owned(),
-                recovery,
-                channel,
-                recipient,
-                subject: letter.subject.clone(),
-                body: letter.body.clone(),
-                created: now,
-                attempts: 0,
-                due: now,
-                last_error: None,
-                refused: false,
-                handed_over: false,
-            };
+            let message = Message::new(self.last_message, notice, address, now);
             self.dirty.messages.insert(message.id, message.clone());
             self.outbox.put(message);
         }
@@ -323,7 +265,7 @@ impl Engine {
             Subject::Service(service) => Some(service.clone()),
             Subject::Silence | Subject::Mailbox(_) => None,
         };
-        let card = |checker: &'a crate::config::Checker| {
+        let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
             let known = service.as_ref().and_then(|service| facts.services.get(service));
             Some(CheckerCard {
@@ -338,7 +280,7 @@ impl Engine {
                 outcome: known.map(|known| known.outcome()),
             })
         };
-        let mailbox = |config: &'a crate::config::Mailbox| {
+        let mailbox = |config: &'a Mailbox| {
             let state = self.mailboxes.get(&config.name)?;
             Some(MailboxCard {
                 name: &config.name,
@@ -348,9 +290,7 @@ impl Engine {
             })
         };
         Scene {
-            watchdog: &self.config.name,
-            zone: self.config.timezone,
-            now,
+            by: Signature { watchdog: &self.config.name, zone: self.config.timezone, now },
             mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
             checkers: self.config.checkers.iter().filter_map(card).collect(),
         }

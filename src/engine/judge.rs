@@ -93,7 +93,7 @@ impl Engine {
     }
 
     fn join_silence(&mut self, name: &str, since: Time, now: Time) {
-        let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| facts.deadline.window());
+        let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| facts.deadline.together_within());
         let found =
             self.open_incidents().find(|incident| incident.admits(since, window)).map(|one| one.number);
         let number = match found {

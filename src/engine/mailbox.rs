@@ -13,6 +13,9 @@ use crate::ledger::Facts;
 use crate::time::Time;
 use crate::verdict::Watch;
 
+/// A reader that cannot read tries again within this: the longest back-off and the longest try.
+const BETWEEN_TRIES: TimeDelta = TimeDelta::seconds(120);
+
 /// What is known about the reading of one mailbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
@@ -49,6 +52,11 @@ impl Mailbox {
     /// A mailbox that was never read.
     pub(super) fn watched_from(now: Time) -> Self {
         Self { trying_since: Some(now), ..Self::default() }
+    }
+
+    /// A mailbox as it was known to be at a moment of the past: read up to `heard_until`, all of its history included.
+    pub fn read_until(heard_until: Option<Time>) -> Self {
+        Self { heard_until, history_known: true, ..Self::default() }
     }
 
     /// A new process begins to try. It only goes on when the one before it was trying until a moment ago: a process that
@@ -95,7 +103,7 @@ impl Mailbox {
         }
         // A mail that came after the last failed try may be the first one that a revived mailbox took, unless it has been
         // there for so long that more of them would have followed.
-        let proof_until = failed.map_or(started, |last| last.max(started - blind_after));
+        let proof_until = failed.map_or(started, |last| last.max(started - blind_after.max(BETWEEN_TRIES)));
         let cut_off = first_receipt.is_some_and(|receipt| receipt <= proof_until);
         if cut_off {
             return (Before::CutOff, Some(from));
@@ -162,10 +170,7 @@ impl Engine {
 
     /// When each mailbox becomes blind if nothing more is read; not those that are known to be.
     pub(super) fn blind_times(&self) -> impl Iterator<Item = (&str, Time)> {
-        let known = |name: &str| {
-            self.open_incidents()
-                .any(|incident| matches!(&incident.subject, Subject::Mailbox(of) if of == name))
-        };
+        let known = |name: &str| self.mailbox_incident(name).is_some();
         self.mailboxes.iter().filter(move |(name, _)| !known(name)).filter_map(|(name, state)| {
             let since = state.heard_until.max(state.trying_since)?;
             let allowed = blind_after(&self.config, name)?;
@@ -173,11 +178,17 @@ impl Engine {
         })
     }
 
+    /// The number of the open incident about this mailbox.
+    fn mailbox_incident(&self, mailbox: &str) -> Option<u64> {
+        let about = |incident: &&Incident| matches!(&incident.subject, Subject::Mailbox(of) if of == mailbox);
+        self.open_incidents().find(about).map(|incident| incident.number)
+    }
+
     fn open_mailbox_incident(&mut self, mailbox: &str, now: Time) {
-        let subject = Subject::Mailbox(mailbox.to_owned());
-        if self.open_incidents().any(|incident| incident.subject == subject) {
+        if self.mailbox_incident(mailbox).is_some() {
             return;
         }
+        let subject = Subject::Mailbox(mailbox.to_owned());
         let number = self.open(Incident::new(self.last_incident + 1, subject, now));
         let several = self.config.mailboxes.len() > 1;
         let token = if several { format!("{mailbox}_Mailbox") } else { "MONITOR_Mailbox".to_owned() };
@@ -185,12 +196,7 @@ impl Engine {
     }
 
     fn close_mailbox_incident(&mut self, mailbox: &str, now: Time) {
-        let subject = Subject::Mailbox(mailbox.to_owned());
-        let open = self
-            .open_incidents()
-            .find(|incident| incident.subject == subject)
-            .map(|incident| incident.number);
-        if let Some(number) = open {
+        if let Some(number) = self.mailbox_incident(mailbox) {
             self.close(number, now);
         }
     }
@@ -198,12 +204,7 @@ impl Engine {
     /// Ends the alarm about a mailbox that is no longer configured.
     pub(super) fn forget_mailbox(&mut self, mailbox: &str, now: Time) {
         self.mailboxes.remove(mailbox);
-        let subject = Subject::Mailbox(mailbox.to_owned());
-        let open = self
-            .open_incidents()
-            .find(|incident| incident.subject == subject)
-            .map(|incident| incident.number);
-        if let Some(number) = open {
+        if let Some(number) = self.mailbox_incident(mailbox) {
             if let Some(incident) = self.incidents.get_mut(&number) {
                 incident.join(mailbox, now, None);
                 incident.leave(mailbox, End::Removed(now));
@@ -226,7 +227,7 @@ impl Engine {
 
 /// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
 /// receives every mail of it. One that was never heard may come through any.
-pub(super) fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
+pub fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
     let newest = facts.heard_through.values().max();
     let recent = |name: &str| match newest.zip(facts.heard_through.get(name)) {
         Some((newest, heard)) => *newest - *heard <= facts.deadline.total(),

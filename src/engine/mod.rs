@@ -19,7 +19,7 @@ use crate::ledger::{Facts, Observation};
 use crate::outbox::{Message, Outbox, Sent};
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, watch_of};
 use timers::Timers;
 
 /// What the store remembers of the core.
@@ -274,7 +274,7 @@ impl Engine {
 
     /// What is known of the mailboxes that receive this checker: of those that did lately, the one read last.
     pub fn watch_of(&self, facts: &Facts) -> Watch {
-        mailbox::watch_of(facts, &self.mailboxes, &self.config)
+        watch_of(facts, &self.mailboxes, &self.config)
     }
 
     fn row(&self, name: &str) -> Option<Row> {

@@ -53,15 +53,15 @@ impl Deadline {
         self.late_after() + TimeDelta::milliseconds(self.margin_ms)
     }
 
+    /// Silences that began within this of each other are one incident: one cycle and the mail path's margin.
+    pub fn together_within(self) -> TimeDelta {
+        TimeDelta::milliseconds(self.cycle_ms.saturating_add(self.margin_ms))
+    }
+
     /// Only the mail path can still excuse an older checker.
     pub fn late_after(self) -> TimeDelta {
         let cycles = self.cycle_ms.saturating_mul(i64::from(self.missed_cycles));
         TimeDelta::milliseconds(cycles.saturating_add(self.timeouts_ms))
-    }
-
-    /// Silences that began this close to each other may have one cause.
-    pub fn window(self) -> TimeDelta {
-        TimeDelta::milliseconds(self.cycle_ms.saturating_add(self.margin_ms))
     }
 }
 
@@ -140,11 +140,6 @@ impl Facts {
     /// Received − sent as it usually is, once that is known: its clock's offset and the path's delay together.
     pub fn usual_delay_ms(&self) -> Option<i64> {
         self.arrivals.usual_delay_ms(self.rhythm())
-    }
-
-    /// The mailbox that received it last.
-    pub fn newest_mailbox(&self) -> Option<&str> {
-        self.heard_through.iter().max_by_key(|(_, heard)| **heard).map(|(name, _)| name.as_str())
     }
 
     /// Takes in a mail that is addressed to this checker alone. What it means is known after [`Self::settle`].

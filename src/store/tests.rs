@@ -10,6 +10,7 @@ use crate::engine::{Engine, Look};
 use crate::imap::{History, RawMail};
 use crate::intake::take_in;
 use crate::outbox::Sent;
+use crate::past;
 use crate::report::Roster;
 use crate::view::LastSeen;
 
@@ -350,8 +351,9 @@ fn of_strangers_mails_only_the_newest_are_kept_and_of_reports_all() {
         }
     }
     world.commit();
-    let (kept, latest) = world.store.other_mails(1).unwrap();
-    assert_eq!((kept, latest[0].received), (10_000, world.at(10_019 - 11_000)));
+    let newest = "SELECT MAX(received_ms) FROM other_mails";
+    let newest: i64 = world.store.db.query_row(newest, [], |row| row.get(0)).unwrap();
+    assert_eq!((count(&world.store, "other_mails"), time_of(newest)), (10_000, world.at(10_019 - 11_000)));
     assert_eq!(count(&world.store, "reports"), 1);
 }
 
@@ -382,4 +384,25 @@ fn a_file_of_another_version_or_none_is_refused_with_a_sentence() {
     assert!(missing.contains("other.db") && missing.contains("once"), "{missing}");
     let nowhere = Store::open(&dir.path().join("missing/watchdog.db"), "bresse8").unwrap_err().to_string();
     assert!(nowhere.contains("missing/watchdog.db") && nowhere.contains("folder"), "{nowhere}");
+}
+
+#[test]
+fn a_moment_of_the_past_is_judged_as_it_was_at_that_moment() {
+    let mut world = World::new();
+    world.report("left", "bresse1", -60);
+    world.report("right", "bresse1", -50);
+    world.look("right", -45);
+    world.look("left", 0);
+    world.commit();
+    let then = world.at(170);
+    let lines = |table: LastSeen| -> Vec<String> {
+        table
+            .checkers
+            .iter()
+            .map(|line| format!("{} {:?} {:?}", line.name, line.state, line.heard_at))
+            .collect()
+    };
+    let past = lines(past::last_seen(&world.store, &config(CONFIG), then).unwrap());
+    assert_eq!(past, lines(LastSeen::of(&world.engine, then)));
+    assert!(past[0].starts_with("bresse1 Ok"), "the left mailbox was read later: {past:?}");
 }

@@ -106,6 +106,20 @@ fn a_watchdog_that_was_off_for_long_after_a_failure_counts_the_mails_of_all_that
 }
 
 #[test]
+fn nor_does_it_where_blindness_is_told_sooner_than_a_reader_tries_again() {
+    let mut hasty = config();
+    hasty.mailboxes[0].blind_after = TimeDelta::seconds(2);
+    let mut world = World::new(hasty);
+    ["b1", "b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 0));
+    world.look_after_a_gap(1);
+    world.engine.look_failed("MONITOR", "no connection", at(880));
+    world.tick(880);
+    world.hear("b1", 890);
+    world.look_after_a_gap(910);
+    world.expect(&["MONITOR_Mailbox.NOK", "MONITOR_Mailbox.OK"]);
+}
+
+#[test]
 fn a_grace_is_given_once_per_silence_of_the_mailbox() {
     let mut world = World::all_heard(0);
     world.look_after_a_gap(600);
