@@ -6,10 +6,10 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 
 use crate::config::Checker;
+use crate::ledger::StoredReport;
 use crate::ledger::{Facts, Outcome};
 use crate::mail::Mail;
 use crate::report::{NotHeard, Understood};
-use crate::store::StoredReport;
 use crate::text::one_line;
 use crate::time::{Time, rfc3339, seconds, span, utc_and_local};
 use crate::verdict::{State, Verdict, Watch};

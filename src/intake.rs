@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::imap::RawMail;
 use crate::ledger::Observation;
+use crate::mail::RawMail;
 use crate::mail::{self, Mail};
 use crate::report::{Roster, understand};
 use crate::time::Time;

@@ -6,9 +6,9 @@ use chrono::TimeDelta;
 
 use super::{Facts, Finding, Level, Reading};
 use crate::config::Checker;
-use crate::imap::RawMail;
 use crate::ledger::Deadline;
 use crate::mail;
+use crate::mail::RawMail;
 use crate::report::{Roster, understand};
 use crate::time::{Time, rfc3339, span};
 

@@ -4,7 +4,8 @@ use chrono::{TimeDelta, TimeZone, Utc};
 
 use super::*;
 use crate::config::Sources;
-use crate::imap::{Folder, RawMail};
+use crate::imap::Folder;
+use crate::mail::RawMail;
 use crate::report::Roster;
 
 fn now() -> Time {

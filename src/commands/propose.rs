@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Global, output};
 use crate::config::{Config, environment};
-use crate::imap::{self, Event, History};
+use crate::engine::History;
+use crate::imap::{self, Event};
 use crate::proposal::{Extent, Survey, propose as write};
 
 /// No more mails are read: some days of many checkers, some months of a few.

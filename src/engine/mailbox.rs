@@ -7,11 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, Look};
 use crate::config::{self, Config};
-use crate::imap::History;
 use crate::incident::{End, Incident, Subject};
 use crate::ledger::Facts;
 use crate::time::Time;
 use crate::verdict::Watch;
+
+/// How much of the past is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// Older mails are still being fetched, newest first.
+    Filling,
+    Complete,
+}
 
 /// A reader that cannot read tries again within this: the longest back-off and the longest try.
 const BETWEEN_TRIES: TimeDelta = TimeDelta::seconds(120);

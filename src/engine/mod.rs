@@ -19,7 +19,7 @@ use crate::ledger::{Facts, Observation};
 use crate::outbox::{Message, Outbox, Sent};
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
-pub use mailbox::{Mailbox, watch_of};
+pub use mailbox::{History, Mailbox, watch_of};
 use timers::Timers;
 
 /// What the store remembers of the core.

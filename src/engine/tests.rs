@@ -2,7 +2,7 @@ use super::*;
 use crate::config::{
     Channel, ChannelKind, Event, Login, Mailbox as MailboxConfig, Secret, Server, Smtp, Test, Tls,
 };
-use crate::imap::History;
+use crate::engine::History;
 use crate::report::{Said, Understood};
 use crate::verdict::State;
 use chrono::{TimeZone, Utc};

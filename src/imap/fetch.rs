@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_imap::imap_proto::{AttributeValue, Response};
 use chrono::{DateTime, Utc};
 
-use super::RawMail;
 use super::error::Error;
 use super::session::Session;
 use super::wire::COMMAND_LIMIT;
 use crate::clock;
+use crate::mail::RawMail;
 
 /// No more of a mail is read. Reports have a few KiB.
 pub(super) const MAIL_BYTES_MAX: usize = 1 << 20;

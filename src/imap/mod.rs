@@ -24,6 +24,9 @@ mod wire;
 
 use chrono::{DateTime, Utc};
 
+use crate::engine::History;
+use crate::mail::RawMail;
+
 pub use probe::{Folder, Probe, probe};
 pub use reader::spawn;
 pub use sample::{Sampled, sample};
@@ -38,26 +41,6 @@ pub struct Cursor {
     pub low: u32,
 }
 
-/// One mail as the server gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RawMail {
-    pub uid: u32,
-    /// INTERNALDATE (RFC 3501, section 2.3.3).
-    pub internal_date: Option<DateTime<Utc>>,
-    /// When the watchdog first held it.
-    pub seen: DateTime<Utc>,
-    pub bytes: Vec<u8>,
-    /// The server has more of it than `bytes` holds.
-    pub truncated: bool,
-}
-
-impl RawMail {
-    /// INTERNALDATE, but never later than the watchdog held the mail; that moment where the server gave no date.
-    pub fn received(&self) -> DateTime<Utc> {
-        self.internal_date.map_or(self.seen, |date| date.min(self.seen))
-    }
-}
-
 /// What a mailbox's reader tells the main loop.
 #[derive(Debug)]
 pub enum Event {
@@ -68,12 +51,4 @@ pub enum Event {
     Looked { mailbox: String, started: DateTime<Utc>, history: History },
     /// A look could not be completed.
     Failed { mailbox: String, at: DateTime<Utc>, error: String },
-}
-
-/// How much of the past is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum History {
-    /// Older mails are still being fetched, newest first.
-    Filling,
-    Complete,
 }

@@ -19,9 +19,11 @@ use super::fetch::Window;
 use super::idle::Woken;
 use super::plan::{self, Direction, Pace};
 use super::session::Session;
-use super::{Cursor, Event, History, RawMail};
+use super::{Cursor, Event};
 use crate::clock;
 use crate::config::{Login, Mailbox};
+use crate::engine::History;
+use crate::mail::RawMail;
 use crate::oauth2::TokenSource;
 
 const BATCH_MAILS_MAX: usize = 500;

@@ -5,9 +5,10 @@ use anyhow::{Result, anyhow};
 use super::auth::Credential;
 use super::connect;
 use super::error::Error;
+use super::fetch;
 use super::session::Session;
-use super::{RawMail, fetch};
 use crate::config::Mailbox;
+use crate::mail::RawMail;
 
 /// So many of the largest pieces still fit into one window.
 const STEP: usize = fetch::WINDOW_BYTES_MAX / fetch::FIRST_BYTES - 1;

@@ -29,6 +29,15 @@ pub struct Observation {
     pub mail: Understood,
 }
 
+/// A report as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReport {
+    pub message_id: Option<String>,
+    pub folder: String,
+    pub uid: u32,
+    pub observation: Observation,
+}
+
 /// `cycle × missed_cycles + Σ timeouts + margin`, kept as its parts because every alarm shows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {

@@ -9,6 +9,7 @@ mod headers;
 mod html;
 mod limits;
 mod marks;
+mod raw;
 mod received;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use self::date::parse_mail_date;
 use self::headers::{Block, Name};
 use self::limits::{MAX_HOPS, MAX_MESSAGE_ID, MAX_RECIPIENTS, Notes};
+pub use self::raw::RawMail;
 
 /// One mail, decoded. Parsing never fails: what could not be understood is absent or named in `problems`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

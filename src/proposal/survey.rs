@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::measure::Writer;
 use crate::config::Config;
-use crate::imap::RawMail;
 use crate::intake::{Key, key};
+use crate::mail::RawMail;
 use crate::mail::{self, Hop, Mail};
 use crate::report::tokens::Scanner;
 use crate::report::{NotHeard, Roster, Tokens, understand};

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::measure::usual_cycle;
 use super::*;
 use crate::config::Sources;
-use crate::imap::RawMail;
+use crate::mail::RawMail;
 use crate::time::Time;
 
 const BASE: &str = "[watchdog]\nname = \"bresse8\"\n[mailbox]\nhost = \"outlook.office365.com\"\n\

@@ -3,8 +3,9 @@
 use anyhow::Result;
 
 use super::Service;
-use crate::imap::{Cursor, RawMail};
+use crate::imap::Cursor;
 use crate::intake::{Taken, take_in};
+use crate::mail::RawMail;
 use crate::store::{Kept, Place};
 
 impl Service {

@@ -10,7 +10,8 @@ use super::store_alarm::StoreAlarm;
 use super::{EVENTS_TOGETHER_MAX, Service};
 use crate::clock;
 use crate::config::Config;
-use crate::imap::{Event, History};
+use crate::engine::History;
+use crate::imap::Event;
 use crate::view::{Health, LastSeen};
 
 /// So long a mailbox that cannot be read is tried.

@@ -10,17 +10,8 @@ use super::{MOVE_AWAY, Place, Store, millis, time_of};
 use crate::engine::Snapshot;
 use crate::imap::Cursor;
 use crate::intake::Key;
-use crate::ledger::{Facts, Observation};
+use crate::ledger::{Facts, Observation, StoredReport};
 use crate::time::Time;
-
-/// A report as it was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredReport {
-    pub message_id: Option<String>,
-    pub folder: String,
-    pub uid: u32,
-    pub observation: Observation,
-}
 
 impl Store {
     /// What the core knew when it last wrote.

@@ -6,8 +6,8 @@ use bresse_watchdog::config::{
     Channel, ChannelKind, Checker as CheckerConfig, Config, Event as Kind, Login, Mailbox, Secret, Server,
     Smtp, Test, Tls,
 };
+use bresse_watchdog::engine::History;
 use bresse_watchdog::engine::{Engine, Snapshot};
-use bresse_watchdog::imap::History;
 use bresse_watchdog::ledger::Observation;
 use bresse_watchdog::mail::Hop;
 use bresse_watchdog::outbox::{Message, Sent};
