@@ -87,6 +87,8 @@ pub struct Incident {
     pub closed: Option<Time>,
     pub members: BTreeMap<String, Member>,
     pub announced: Vec<Announced>,
+    /// Announcements that named somebody for the first time.
+    pub alarms: usize,
     /// Messages composed so far; numbers them within the incident.
     pub messages: u32,
     /// When the first of several silent checkers was heard again.
@@ -102,6 +104,7 @@ impl Incident {
             closed: None,
             members: BTreeMap::new(),
             announced: Vec::new(),
+            alarms: 0,
             messages: 0,
             recovering_since: None,
         }
@@ -156,7 +159,7 @@ impl Incident {
 
     /// Whether more silences may join: not during a recovery, and not after those who joined were named.
     fn takes_more(&self) -> bool {
-        self.recovering_since.is_none() && self.announced.len() < ANNOUNCEMENTS_MAX
+        self.recovering_since.is_none() && self.alarms < ANNOUNCEMENTS_MAX
     }
 
     /// Whether a silence that began at `since` belongs to this one.

@@ -32,7 +32,7 @@ pub struct Taken {
 /// Reads one mail of `mailbox`.
 pub fn take_in(raw: &RawMail, mailbox: &str, roster: &Roster) -> Taken {
     let mail = mail::parse(&raw.bytes, raw.truncated);
-    let received = raw.internal_date.map_or(raw.seen, |date| date.min(raw.seen));
+    let received = raw.received();
     Taken {
         key: key(&mail, received),
         uid: raw.uid,

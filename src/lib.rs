@@ -10,7 +10,7 @@
 //!            ┌────────────────────── core: no I/O, no async, no clock ──────────────────────┐
 //! imap ─────▶│ mail ─▶ report ─▶ intake ─▶ ledger ─▶ verdict ─▶ incident ─▶ words ─▶ outbox │──▶ channel
 //! clock ────▶│ now, heard_until             └─────────────── engine ──────────────────┘     │
-//!            │                                               └─▶ view                       │──▶ commands
+//!            │                                               └─▶ view, explanation          │──▶ commands
 //!            └──────────────────────────────────────────────────────────────────────────────┘
 //!              store: mails, cursors, facts, incidents and outbox in one transaction
 //! ```
@@ -21,7 +21,8 @@
 //! # What always holds
 //!
 //! - Time, the environment and randomness enter in one place each: [`clock`], [`config::environment`], and the
-//!   back-off of [`imap`] ([`demo`] also draws a password and the name of a folder). `.clippy.toml` bans them elsewhere; `tests/architecture.rs` bans I/O from the core.
+//!   back-off of [`imap`] ([`demo`] also draws a password and the name of a folder). `.clippy.toml` bans them elsewhere;
+//!   `tests/architecture.rs` bans I/O from the core.
 //! - Silence counts only up to `heard_until`, the beginning of the last complete look at the mailbox. A look is complete
 //!   only with the server's tagged OK. Blind is not silent.
 //! - A verdict is computed from facts and never stored, except that a silence lasts until the checker is heard again.
@@ -42,6 +43,7 @@
 
 // The core.
 pub mod time;
+mod text;
 pub mod config;
 pub mod mail;
 pub mod report;
@@ -53,6 +55,7 @@ pub mod words;
 pub mod outbox;
 pub mod engine;
 pub mod view;
+pub mod explanation;
 mod site;
 pub mod proposal;
 pub mod checkup;

@@ -9,7 +9,9 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Channel;
+use crate::incident::Incident;
 use crate::time::Time;
+use crate::words::Letter;
 
 /// The wait after the first failure; it doubles with each further one.
 const RETRY_FIRST: TimeDelta = TimeDelta::seconds(5);
@@ -21,15 +23,49 @@ const FAILURES_UNTIL_HAND_OVER: u32 = 3;
 /// So many messages of one channel are on their way at once.
 const IN_FLIGHT_PER_CHANNEL: usize = 4;
 
+/// Where one message goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    /// The channel's name.
+    pub channel: String,
+    pub recipient: String,
+}
+
+impl Address {
+    /// Every address of a channel.
+    pub fn of(channel: &Channel) -> impl Iterator<Item = Self> {
+        let address = |recipient| Self { channel: channel.name.clone(), recipient };
+        channel.recipients().into_iter().map(address)
+    }
+}
+
+/// What is said at one moment about one token, to however many addresses.
+#[derive(Debug, Clone)]
+pub struct Notice<'a> {
+    /// What people call the incident.
+    pub incident: String,
+    /// Its number among the incident's notices, from 1.
+    pub ordinal: u32,
+    /// Without `.NOK` or `.OK`.
+    pub token: &'a str,
+    pub recovery: bool,
+    pub letter: &'a Letter,
+}
+
+impl<'a> Notice<'a> {
+    /// The latest notice of an incident.
+    pub fn of(incident: &Incident, token: &'a str, recovery: bool, letter: &'a Letter) -> Self {
+        Self { incident: incident.id(), ordinal: incident.messages, token, recovery, letter }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Ascending in the order of composing.
     pub id: u64,
-    /// What people call the incident.
+    /// This and the next three as in [`Notice`].
     pub incident: String,
-    /// Its number among the incident's messages, from 1.
     pub ordinal: u32,
-    /// Without `.NOK` or `.OK`.
     pub token: String,
     pub recovery: bool,
     pub channel: String,
@@ -44,6 +80,33 @@ pub struct Message {
     pub refused: bool,
     /// The fallback channels have been given a copy.
     pub handed_over: bool,
+}
+
+impl Message {
+    /// Never tried, and due at once. `id` is not used twice in one store; what goes past the outbox has 0.
+    pub fn new(id: u64, notice: &Notice<'_>, to: Address, now: Time) -> Self {
+        Self {
+            id,
+            incident: notice.incident.clone(),
+            ordinal: notice.ordinal,
+            token: notice.token.to_owned(),
+            recovery: notice.recovery,
+            channel: to.channel,
+            recipient: to.recipient,
+            subject: notice.letter.subject.clone(),
+            body: notice.letter.body.clone(),
+            created: now,
+            attempts: 0,
+            due: now,
+            last_error: None,
+            refused: false,
+            handed_over: false,
+        }
+    }
+
+    pub fn address(&self) -> Address {
+        Address { channel: self.channel.clone(), recipient: self.recipient.clone() }
+    }
 }
 
 /// How an attempt ended.

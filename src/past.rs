@@ -2,9 +2,12 @@
 //!
 //! It uses the present configuration: a checker that was configured then and is not now does not appear.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use crate::config::{Checker, Config};
+use crate::engine::{Mailbox, watch_of};
 use crate::ledger::Facts;
 use crate::store::Store;
 use crate::time::Time;
@@ -19,14 +22,16 @@ const REPORTS_MAX: u32 = 200;
 /// # Errors
 /// When the store cannot be read.
 pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen> {
-    let observed = store.observed_until(time)?;
-    let heard_until = observed.values().min().copied();
+    let mailboxes = mailboxes_as_of(store, config, time)?;
+    // A mailbox that was not configured then says nothing about that time.
+    let heard_until = mailboxes.values().filter_map(|mailbox| mailbox.heard_until).min();
     let lines: Result<Vec<CheckerLine>> = config
         .checkers
         .iter()
         .map(|checker| {
-            let facts = facts_as_of(store, checker, time)?;
-            let watch = watch(config, &facts, &observed);
+            let mut facts = facts_as_of(store, checker, time)?;
+            let watch = watch_of(&facts, &mailboxes, config);
+            facts.settle(watch.heard_until);
             Ok(checker_line(checker, &facts, watch, time))
         })
         .collect();
@@ -43,8 +48,9 @@ pub(crate) fn facts_and_watch(
     checker: &Checker,
     time: Time,
 ) -> Result<(Facts, Watch)> {
-    let facts = facts_as_of(store, checker, time)?;
-    let watch = watch(config, &facts, &store.observed_until(time)?);
+    let mut facts = facts_as_of(store, checker, time)?;
+    let watch = watch_of(&facts, &mailboxes_as_of(store, config, time)?, config);
+    facts.settle(watch.heard_until);
     Ok((facts, watch))
 }
 
@@ -53,23 +59,13 @@ fn facts_as_of(store: &Store, checker: &Checker, time: Time) -> Result<Facts> {
     let mut facts = Facts::new(checker);
     facts.watched_since = store.watched_since(&checker.name)?.filter(|since| *since <= time);
     for report in store.reports_of(&checker.name, time, REPORTS_MAX)?.iter().rev() {
-        facts.observe(&report.observation, checker);
+        facts.observe(&report.observation);
     }
     Ok(facts)
 }
 
-fn watch(config: &Config, facts: &Facts, observed: &std::collections::BTreeMap<String, Time>) -> Watch {
-    let through = facts.newest_mailbox();
-    let heard_until = match through {
-        Some(mailbox) => observed.get(mailbox).copied(),
-        None => observed.values().max().copied(),
-    };
-    let blind_after = config
-        .mailboxes
-        .iter()
-        .filter(|mailbox| through.is_none_or(|name| name == mailbox.name))
-        .map(|mailbox| mailbox.blind_after)
-        .max()
-        .unwrap_or_default();
-    Watch { heard_until, blind_after, history_known: true, newest_known: true }
+fn mailboxes_as_of(store: &Store, config: &Config, time: Time) -> Result<BTreeMap<String, Mailbox>> {
+    let observed = store.observed_until(time)?;
+    let read = |name: &String| (name.clone(), Mailbox::read_until(observed.get(name).copied()));
+    Ok(config.mailboxes.iter().map(|mailbox| read(&mailbox.name)).collect())
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
+use serde::{Serialize, Serializer};
 
 /// An instant; all arithmetic is UTC.
 pub type Time = DateTime<Utc>;
@@ -9,6 +10,30 @@ pub type Time = DateTime<Utc>;
 /// RFC 3339 in UTC, to the second: `2026-11-20T02:58:11Z`.
 pub fn rfc3339(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// [`rfc3339`] for serde.
+///
+/// # Errors
+/// Those of the serializer.
+pub(crate) fn as_rfc3339<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
+}
+
+/// As [`as_rfc3339`], or null.
+///
+/// # Errors
+/// Those of the serializer.
+pub(crate) fn as_optional_rfc3339<S: Serializer>(
+    time: &Option<Time>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(rfc3339).serialize(serializer)
+}
+
+/// For machines and sums: `400`, `0.5`.
+pub fn seconds(length: TimeDelta) -> f64 {
+    length.num_milliseconds() as f64 / 1000.0
 }
 
 /// For people: `2026-11-20 02:58:11 UTC (03:58:11 Europe/Paris)`; the local date is added when it is another day.

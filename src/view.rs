@@ -6,16 +6,16 @@ use serde::{Serialize, Serializer};
 use crate::config::Checker;
 use crate::engine::Engine;
 use crate::ledger::{Facts, Outcome};
-use crate::time::{Time, rfc3339};
+use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
 use crate::verdict::{State, Verdict, Watch, judge};
 
 /// The table of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LastSeen {
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_rfc3339")]
     pub as_of: Time,
     /// Up to when every mailbox was read; null before that.
-    #[serde(serialize_with = "optional_text")]
+    #[serde(serialize_with = "as_optional_rfc3339")]
     pub heard_until: Option<Time>,
     pub checkers: Vec<CheckerLine>,
     /// Messages that are not delivered yet.
@@ -30,14 +30,14 @@ pub struct CheckerLine {
     pub provider: String,
     pub state: State,
     pub reason: Option<String>,
-    #[serde(serialize_with = "optional_text")]
+    #[serde(serialize_with = "as_optional_rfc3339")]
     pub last_received: Option<Time>,
-    #[serde(serialize_with = "optional_text")]
+    #[serde(serialize_with = "as_optional_rfc3339")]
     pub last_sent: Option<Time>,
-    #[serde(serialize_with = "optional_text")]
+    #[serde(serialize_with = "as_optional_rfc3339")]
     pub heard_at: Option<Time>,
     pub age_s: Option<i64>,
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "as_seconds")]
     pub deadline_s: TimeDelta,
     pub services: Vec<ServiceLine>,
     /// A mail of it that could not be understood, newer than its last report.
@@ -49,7 +49,7 @@ pub struct ServiceLine {
     pub name: String,
     /// `OK`, `NOK`, `MISSING` or `UNKNOWN`.
     pub result: &'static str,
-    #[serde(serialize_with = "optional_text")]
+    #[serde(serialize_with = "as_optional_rfc3339")]
     pub since: Option<Time>,
 }
 
@@ -156,20 +156,11 @@ fn service_line(service: &str, facts: &Facts, state: State) -> ServiceLine {
     }
 }
 
-fn text<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*time))
-}
-
-fn optional_text<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(rfc3339).serialize(serializer)
-}
-
 /// Whole seconds as an integer, because that is what nearly every deadline is.
-fn seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
-    let ms = length.num_milliseconds();
-    if ms % 1000 == 0 {
-        serializer.serialize_i64(ms / 1000)
+fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
+    if length.subsec_nanos() == 0 {
+        serializer.serialize_i64(length.num_seconds())
     } else {
-        serializer.serialize_f64(ms as f64 / 1000.0)
+        serializer.serialize_f64(seconds(*length))
     }
 }

@@ -18,14 +18,16 @@ use tokio::net::TcpStream;
 use crate::config::{Smtp, Tls};
 use crate::net::{self, Stream};
 use crate::outbox::{Message, Sent};
-use crate::secret;
 use crate::time::Time;
+use crate::{secret, text};
 
 /// The longest line of an answer (RFC 5321, section 4.5.3.1.5, allows 512).
 const ANSWER_BYTES_MAX: u64 = 4096;
 /// An answer has no more lines than this.
 const ANSWER_LINES_MAX: usize = 100;
 
+/// How much of a server's own words is repeated, in characters.
+const TEXT_CHARS_MAX: usize = 300;
 /// All that a server may say in one session. lettre keeps an answer until its line ends, however long it is.
 const SESSION_BYTES_MAX: usize = 256 << 10;
 
@@ -47,12 +49,13 @@ pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
     };
     let sent = match connection.send(&envelope, &mail).await {
         Ok(answer) => {
-            Sent::Accepted(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" ")))
+            let text = answer.message().collect::<Vec<_>>().join(" ");
+            Sent::Accepted(quoted(format!("{} {text}", answer.code())))
         }
         Err(error) if error.is_permanent() => {
-            Sent::Refused(format!("{} refused it ({error})", smtp.server.host))
+            Sent::Refused(format!("{} refused it ({})", smtp.server.host, quoted(error)))
         }
-        Err(error) => Sent::Failed(format!("{} did not take it ({error})", smtp.server.host)),
+        Err(error) => Sent::Failed(format!("{} did not take it ({})", smtp.server.host, quoted(error))),
     };
     // The answer stands, whatever becomes of the goodbye.
     let _ = connection.quit().await;
@@ -108,6 +111,11 @@ fn ascii(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
 }
 
+/// An answer, or an error of lettre, which holds one.
+fn quoted(words: impl ToString) -> String {
+    text::quoted(&words.to_string(), TEXT_CHARS_MAX)
+}
+
 async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
     let server = &smtp.server;
     let host = &server.host;
@@ -125,12 +133,14 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
         AsyncSmtpConnection::connect_with_transport(Box::new(transport), &ClientId::default())
             .await
             .map_err(|error| {
+                let error = quoted(error);
                 format!("{host} does not greet as a mail server ({error}); check host, port and tls")
             })?;
     if let Some((user, password)) = &smtp.login {
         let password = secret::resolve(password).await.map_err(|error| format!("{error:#}"))?;
         let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
         connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(|error| {
+            let error = quoted(error);
             format!("{host} does not let {user} in ({error}); check user and password of the channel")
         })?;
     }
@@ -168,7 +178,7 @@ async fn answer(stream: &mut BufReader<TcpStream>, code: &str) -> Result<(), Str
         let read = stream.take(ANSWER_BYTES_MAX).read_line(&mut line).await;
         read.map_err(|error| format!("the connection broke ({error})"))?;
         if !line.starts_with(code) {
-            let said: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+            let said = quoted(line);
             return Err(format!("the server does not offer STARTTLS here ({said}); check port and tls"));
         }
         if line.get(3..4) != Some("-") {

@@ -30,7 +30,7 @@ pub struct Stray {
 impl Strays {
     /// Takes in one mail of a folder that is not configured.
     pub fn take(&mut self, folder: &str, raw: &RawMail, roster: &Roster, now: Time) {
-        let received = raw.internal_date.map_or(raw.seen, |date| date.min(raw.seen));
+        let received = raw.received();
         if now - received > FRESH {
             return;
         }

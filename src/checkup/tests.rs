@@ -26,12 +26,7 @@ const MAILBOX: &str = "host = \"outlook.office365.com\"\npassword = { env = \"P\
 const CHANNEL: &str = "host = \"smtp.elsewhere.example\"\nto = \"oncall@elsewhere.example\"";
 
 fn probe(capabilities: &[&str], messages: u32) -> Probe {
-    let folder = |name: &str, configured, messages| Folder {
-        name: name.to_owned(),
-        configured,
-        messages,
-        uidnext: None,
-    };
+    let folder = |name: &str, configured, messages| Folder { name: name.to_owned(), configured, messages };
     Probe {
         capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect(),
         folders: vec![folder("INBOX", true, Some(messages)), folder("Junk", false, None)],

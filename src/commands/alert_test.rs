@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Global, output};
-use crate::outbox::{Message, Sent};
-use crate::{channel, clock, words};
+use crate::outbox::{Address, Message, Notice, Sent};
+use crate::words::{self, Signature};
+use crate::{channel, clock};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -15,6 +16,9 @@ pub(super) struct Options {
 
 pub(super) async fn alert_test(global: &Global, options: &Options) -> Result<u8> {
     let config = global.load()?;
+    if config.channels.is_empty() {
+        bail!("There is no [[channel]] in the configuration; without one no alarm reaches anybody.");
+    }
     let wanted = |name: &str| options.channel.as_ref().is_none_or(|only| only == name);
     let channels: Vec<_> = config.channels.iter().filter(|channel| wanted(&channel.name)).collect();
     if channels.is_empty() {
@@ -23,26 +27,18 @@ pub(super) async fn alert_test(global: &Global, options: &Options) -> Result<u8>
     }
     let mut failed = 0;
     for channel in channels {
-        for recipient in channel.recipients() {
-            let now = clock::now();
-            let letter = words::channel_test(&config.name, &channel.name, now, config.timezone);
-            let message = Message {
-                id: 0,
+        for address in Address::of(channel) {
+            let (now, recipient) = (clock::now(), address.recipient.clone());
+            let by = Signature { watchdog: &config.name, zone: config.timezone, now };
+            let letter = words::channel_test(by, &channel.name);
+            let notice = Notice {
                 incident: format!("test-{}", now.format("%Y%m%d%H%M%S")),
                 ordinal: 1,
-                token: format!("{}_Test", config.name),
+                token: &format!("{}_Test", config.name),
                 recovery: true,
-                channel: channel.name.clone(),
-                recipient: recipient.clone(),
-                subject: letter.subject,
-                body: letter.body,
-                created: now,
-                attempts: 1,
-                due: now,
-                last_error: None,
-                refused: false,
-                handed_over: false,
+                letter: &letter,
             };
+            let message = Message::new(0, &notice, address, now);
             let answer = match channel::deliver(channel, &message, now).await {
                 Sent::Accepted(answer) => format!("accepted: {answer}"),
                 Sent::Failed(error) | Sent::Refused(error) => {

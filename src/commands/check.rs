@@ -1,6 +1,5 @@
 //! `check`: reads the configuration, connects to everything, and says what works and what is unsafe.
 
-use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -34,8 +33,7 @@ pub(super) async fn check(global: &Global) -> Result<u8> {
     output::print(&printed(&found, global.format)?)?;
     let failures: Vec<&Finding> = found.iter().filter(|finding| finding.level == Level::Fail).collect();
     for Finding { what, text, .. } in &failures {
-        let sentence = output::plain(&format!("{what}: {text}")).replace('\n', " ");
-        let _ = writeln!(std::io::stderr(), "{sentence}");
+        output::complain(&format!("{what}: {text}").replace('\n', " "));
     }
     Ok(u8::from(!failures.is_empty()))
 }
@@ -98,7 +96,7 @@ async fn sample(
         .collect();
     let (until, now, roster) = (Instant::now() + SAMPLING_MAX, clock::now(), Roster::new(&config.checkers));
     while let Ok(Some((index, Sampled { folder, mail }))) = timeout_at(until, samples.recv()).await {
-        let configured = config.mailboxes.get(index).is_some_and(|mailbox| mailbox.reads(&folder));
+        let configured = config.mailboxes.get(index).is_some_and(|mailbox| mailbox.folder(&folder).is_some());
         if configured {
             survey.take(&mail);
         } else if let Some(seen) = seen.get_mut(index) {

@@ -1,27 +1,26 @@
 //! `explain`: why a checker is in its state, or how one mail is understood.
 
-use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use chrono::TimeDelta;
 use clap::Args;
 
-use super::{Global, output};
-use crate::config::{Checker, Config};
+use super::{Format, Global, output};
+use crate::config::Config;
 use crate::engine::Engine;
+use crate::explanation::{self, Known};
 use crate::ledger::Facts;
 use crate::report::{Roster, understand};
-use crate::store::{Store, StoredReport};
-use crate::time::{Time, rfc3339, span, utc_and_local};
-use crate::verdict::{State, Verdict, Watch, judge};
-use crate::{clock, mail, past, words};
+use crate::store::Store;
+use crate::time::Time;
+use crate::verdict::judge;
+use crate::{clock, mail, past};
 
 /// A mail in a file is read up to here, as one in a mailbox is.
 const MAIL_BYTES_MAX: u64 = 1 << 20;
 /// So many of the latest mails are shown.
-const MAILS_SHOWN: u32 = 5;
+const REPORTS_SHOWN: u32 = 5;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
@@ -40,7 +39,7 @@ pub(super) struct Options {
 pub(super) fn explain(global: &Global, options: &Options) -> Result<u8> {
     let config = global.load()?;
     let text = match (&options.mail, &options.checker) {
-        (Some(file), _) => explain_mail(file, &config)?,
+        (Some(file), _) => explain_mail(file, &config, global.format)?,
         (None, Some(name)) => explain_checker(name, &config, options.as_of)?,
         (None, None) => bail!("Name a checker, or a mail with --mail FILE."),
     };
@@ -48,15 +47,19 @@ pub(super) fn explain(global: &Global, options: &Options) -> Result<u8> {
     Ok(0)
 }
 
-fn explain_mail(file: &Path, config: &Config) -> Result<String> {
+fn explain_mail(file: &Path, config: &Config, format: Format) -> Result<String> {
     let unreadable = || format!("The mail {} cannot be read", file.display());
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).with_context(unreadable)?;
     opened.take(MAIL_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(unreadable)?;
     let truncated = bytes.len() as u64 > MAIL_BYTES_MAX;
     bytes.truncate(usize::try_from(MAIL_BYTES_MAX).unwrap_or(usize::MAX));
-    let understood = understand(mail::parse(&bytes, truncated), &Roster::new(&config.checkers));
-    Ok(serde_json::to_string_pretty(&understood)? + "\n")
+    let mail = mail::parse(&bytes, truncated);
+    let understood = understand(mail.clone(), &Roster::new(&config.checkers));
+    match format {
+        Format::Json => Ok(serde_json::to_string_pretty(&understood)? + "\n"),
+        Format::Table | Format::Csv => Ok(explanation::of_mail(&mail, &understood)),
+    }
 }
 
 fn explain_checker(name: &str, config: &Config, as_of: Option<Time>) -> Result<String> {
@@ -75,129 +78,8 @@ fn explain_checker(name: &str, config: &Config, as_of: Option<Time>) -> Result<S
             (facts, watch)
         }
     };
-    let mails = store.reports_of(&checker.name, now, MAILS_SHOWN)?;
-    let known = Known { config, checker, facts: &facts, watch, verdict: judge(&facts, watch, now), now };
-    Ok(known.text(&mails))
-}
-
-struct Known<'a> {
-    config: &'a Config,
-    checker: &'a Checker,
-    facts: &'a Facts,
-    watch: Watch,
-    verdict: Verdict,
-    now: Time,
-}
-
-impl Known<'_> {
-    fn text(&self, mails: &[StoredReport]) -> String {
-        let (verdict, checker) = (&self.verdict, self.checker);
-        let mut text = format!(
-            "{} ({}) is {}.\n{}\n\n",
-            checker.name,
-            checker.provider,
-            verdict.state.word(),
-            self.why()
-        );
-        let _ = writeln!(text, "Deadline       {}", words::deadline_sum(verdict.deadline));
-        let _ = writeln!(
-            text,
-            "Late after     {} s",
-            verdict.deadline.late_after().num_milliseconds() as f64 / 1000.0
-        );
-        for (what, time) in [
-            ("Heard at", verdict.heard_at),
-            ("Last received", self.facts.last_received),
-            ("Last sent", self.facts.last_sent),
-            ("Counted from", verdict.base),
-            ("Silent after", verdict.silent_after),
-            ("Read up to", self.watch.heard_until),
-        ] {
-            let _ = writeln!(text, "{what:<15}{}", self.shown(time));
-        }
-        if let Some(delay) = self.facts.usual_delay_ms() {
-            let _ = writeln!(
-                text,
-                "Usual delay    {} s between its own date and the receipt",
-                delay as f64 / 1000.0
-            );
-        }
-        if let Some(complaint) = &self.facts.complaint {
-            let _ =
-                writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
-        }
-        self.services(&mut text);
-        self.mails(&mut text, mails);
-        text
-    }
-
-    fn why(&self) -> String {
-        let total = span(self.verdict.deadline.total());
-        let silence = self.verdict.base.zip(self.watch.heard_until).map(|(base, until)| span(until - base));
-        let silence = silence.unwrap_or_else(|| "an unknown time".to_owned());
-        match self.verdict.state {
-            State::Waiting => "It has not been heard yet, and its first deadline has not passed.".to_owned(),
-            State::Ok => format!("Nothing was missed: {silence} without a mail, and {total} are allowed."),
-            State::Late => {
-                format!("{silence} without a mail: only the mail path can still excuse it, until {total}.")
-            }
-            State::Silent => format!("{silence} without a mail, and {total} are allowed."),
-            State::Blind => "The mailbox was not read for too long: nobody can say how it is.".to_owned(),
-        }
-    }
-
-    fn services(&self, text: &mut String) {
-        for test in &self.checker.tests {
-            let _ = match self.facts.services.get(&test.service) {
-                Some(known) => writeln!(
-                    text,
-                    "Service        {}: {} in its last run, since {}",
-                    test.service,
-                    known.outcome().word(),
-                    self.shown(Some(known.since()))
-                ),
-                None => writeln!(text, "Service        {}: never reported", test.service),
-            };
-        }
-    }
-
-    fn mails(&self, text: &mut String, mails: &[StoredReport]) {
-        let _ = writeln!(text, "\nThe latest mails it rests on, newest first:");
-        if mails.is_empty() {
-            text.push_str("  none\n");
-        }
-        for mail in mails {
-            let seen = &mail.observation;
-            let said: Vec<String> = seen
-                .mail
-                .dryrun
-                .map(|said| ("DRYRUN".to_owned(), said))
-                .into_iter()
-                .chain(seen.mail.results.clone())
-                .map(|(name, said)| format!("{name} {}", crate::ledger::Outcome::from(said).word()))
-                .collect();
-            let sent =
-                seen.mail.sent.map_or("without a date".to_owned(), |sent| format!("sent {}", rfc3339(sent)));
-            let _ = writeln!(
-                text,
-                "  received {}, {sent}, seen {} in {}/{} UID {}: {}",
-                rfc3339(seen.received),
-                rfc3339(seen.seen),
-                seen.mailbox,
-                mail.folder,
-                mail.uid,
-                said.join(", ")
-            );
-        }
-    }
-
-    fn shown(&self, time: Option<Time>) -> String {
-        time.map_or("never".to_owned(), |time| {
-            let from_now = match self.now - time {
-                past if past >= TimeDelta::zero() => format!("{} ago", span(past)),
-                future => format!("in {}", span(-future)),
-            };
-            format!("{} ({from_now})", utc_and_local(time, self.config.timezone))
-        })
-    }
+    let verdict = judge(&facts, watch, now);
+    let reports = store.reports_of(&checker.name, now, REPORTS_SHOWN)?;
+    let zone = config.timezone;
+    Ok(Known { checker, facts: &facts, watch, verdict, zone, now, reports: &reports }.text())
 }

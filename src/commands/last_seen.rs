@@ -23,7 +23,7 @@ pub(super) struct Options {
 
 pub(super) fn last_seen(global: &Global, options: &Options) -> Result<u8> {
     let config = global.load()?;
-    let blind_after = config.mailboxes.iter().map(|mailbox| mailbox.blind_after).max().unwrap_or_default();
+    let blind_after = config.blind_after();
     let store = Store::open_read_only(&config.state)?;
     let now = clock::now();
     let table = match options.as_of {

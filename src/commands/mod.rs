@@ -10,7 +10,7 @@ mod output;
 mod propose;
 mod run;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
     match execute(cli) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{}", output::plain(&format!("{error:#}")));
+            output::complain(&format!("{error:#}"));
             ExitCode::from(if plugin { 3 } else { 1 })
         }
     }

@@ -8,8 +8,7 @@ use crate::service;
 pub(super) async fn once(global: &Global) -> Result<u8> {
     let done = service::once(global.load()?).await?;
     for failure in &done.failures {
-        let _ =
-            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", output::plain(failure)));
+        output::complain(failure);
     }
     output::print(&output::last_seen(&done.table, global.format)?)?;
     Ok(done.health.exit_status())

@@ -4,10 +4,11 @@
 use std::io::Write;
 
 use anyhow::Result;
+use chrono::TimeDelta;
 use comfy_table::{Table, presets};
 
 use super::Format;
-use crate::time::{Time, rfc3339, span};
+use crate::time::{Time, rfc3339, seconds, span};
 use crate::view::LastSeen;
 
 /// Prints to standard output. A reader that went away is no fault.
@@ -17,6 +18,11 @@ pub(super) fn print(text: &str) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Says one sentence on standard error. Nobody is left to tell when that fails.
+pub(super) fn complain(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", plain(sentence));
 }
 
 /// The text without control characters other than line ends.
@@ -60,7 +66,7 @@ fn csv(table: &LastSeen) -> Result<String> {
             optional(line.last_sent),
             optional(line.heard_at),
             line.age_s.map(|age| age.to_string()).unwrap_or_default(),
-            (line.deadline_s.num_milliseconds() as f64 / 1000.0).to_string(),
+            seconds(line.deadline_s).to_string(),
             cell(&services.join("; ")),
         ])?;
     }
@@ -92,7 +98,7 @@ fn for_people(seen: &LastSeen) -> String {
             plain(&line.provider),
             state,
             heard,
-            line.age_s.map_or("-".to_owned(), |age| span(chrono::TimeDelta::seconds(age))),
+            line.age_s.map_or("-".to_owned(), |age| span(TimeDelta::seconds(age))),
             span(line.deadline_s),
             plain(&format!("{}{complaint}", services.join(", "))),
         ]);

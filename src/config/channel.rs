@@ -26,9 +26,17 @@ pub(super) fn read_all(
         item.list(0..=MAX_CHANNELS, |element| read(element.section("[[channel]]")?, &mut names, environment))
     });
     let channels = channels?.unwrap_or_default();
-    if channels.iter().all(|channel| channel.fallback) {
-        let sentence = "there is no [[channel]] without fallback = true, so no alarm reaches anybody";
-        root.report.warn(&root.place_of("channel"), sentence);
+    let place = root.place_of("channel");
+    if channels.is_empty() {
+        root.report.warn(&place, "there is no [[channel]], so no alarm reaches anybody");
+        return Ok(channels);
+    }
+    for (word, event) in EVENTS {
+        if !channels.iter().any(|channel| channel.events.contains(&event)) {
+            let sentence =
+                format!("no [[channel]] has \"{word}\" in events, so alarms of that kind reach nobody");
+            root.report.warn(&place, sentence);
+        }
     }
     Ok(channels)
 }

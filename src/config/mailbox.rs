@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use reqwest::Url;
 
 use super::node::{Content, Node, Table};
 use super::report::{Reported, quoted};
@@ -108,9 +109,9 @@ fn oauth2(item: Item<'_>, environment: &BTreeMap<String, String>) -> Result<OAut
 }
 
 /// The client secret is sent there, so only TLS will do. The URL is not quoted: it may hold a password.
-fn token_url(item: &Item<'_>) -> Result<String, Reported> {
+fn token_url(item: &Item<'_>) -> Result<Url, Reported> {
     let text = value::line(item)?;
-    let Ok(url) = reqwest::Url::parse(&text) else {
+    let Ok(url) = Url::parse(&text) else {
         return Err(item.wrong("must be a URL that begins with https://"));
     };
     if !url.username().is_empty() || url.password().is_some() {
@@ -118,8 +119,8 @@ fn token_url(item: &Item<'_>) -> Result<String, Reported> {
     }
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     match url.scheme() {
-        "https" => Ok(text),
-        "http" if value::is_loopback(host) => Ok(text),
+        "https" => Ok(url),
+        "http" if value::is_loopback(host) => Ok(url),
         _ => Err(item.wrong("must begin with https:// (http:// is allowed for loopback addresses only)")),
     }
 }

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
+use reqwest::Url;
 use secrecy::SecretString;
 
 pub use report::ConfigErrors;
@@ -78,6 +79,18 @@ impl Config {
     pub fn load_without_checkers(sources: &Sources<'_>) -> Result<Self, ConfigErrors> {
         load::load(sources, Checkers::Optional)
     }
+
+    /// Who is told of such an event: every channel that wants it; the fallback ones only when there is no other.
+    pub fn channels_for(&self, event: Event) -> impl Iterator<Item = &Channel> {
+        let wanting = move |channel: &&Channel| channel.events.contains(&event);
+        let only_fallbacks = self.channels.iter().filter(wanting).all(|channel| channel.fallback);
+        self.channels.iter().filter(wanting).filter(move |channel| channel.fallback == only_fallbacks)
+    }
+
+    /// From when on the table as a whole is blind: the longest `blind_after` of all mailboxes.
+    pub fn blind_after(&self) -> TimeDelta {
+        self.mailboxes.iter().map(|mailbox| mailbox.blind_after).max().unwrap_or_default()
+    }
 }
 
 /// Whether there must be a `[[checker]]`.
@@ -104,11 +117,12 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Whether this folder of the server is one of those that are read.
-    pub fn reads(&self, folder: &str) -> bool {
+    /// The folder that is read and has this name on the server.
+    pub fn folder(&self, name: &str) -> Option<&str> {
         // INBOX alone is compared without regard to case (RFC 3501, section 5.1).
         let inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
-        self.folders.iter().any(|read| read == folder || (inbox(read) && inbox(folder)))
+        let same = |folder: &&String| *folder == name || (inbox(folder) && inbox(name));
+        self.folders.iter().find(same).map(String::as_str)
     }
 }
 
@@ -141,7 +155,8 @@ pub enum Login {
 /// OAuth 2.0 client credentials grant (RFC 6749, section 4.4).
 #[derive(Debug, Clone)]
 pub struct OAuth2 {
-    pub token_url: String,
+    /// `https`, or `http` to a loopback address; without user and password.
+    pub token_url: Url,
     pub client_id: String,
     pub client_secret: Secret,
     pub scope: String,

@@ -12,8 +12,6 @@ use super::secret;
 pub(super) const PREFIX: &str = "BRESSE_WATCHDOG_";
 /// Names the file; read by the shell.
 pub(super) const CONFIG: &str = "BRESSE_WATCHDOG_CONFIG";
-/// The log filter; read by the shell.
-const LOG: &str = "BRESSE_WATCHDOG_LOG";
 
 /// Indices before keys, and in the order of numbers: 10 comes after 2, so that each can add the next entry.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +36,7 @@ pub(super) fn apply(
     let secrets = secrets_among(&root, environment);
     let variables = environment.iter().filter_map(|(name, text)| {
         let path = name.strip_prefix(PREFIX)?;
-        let other = [CONFIG, LOG].contains(&name.as_str()) || secrets.contains(name);
+        let other = name == CONFIG || secrets.contains(name);
         (!other && !is_service_link(path)).then(|| {
             let path = path.split("__").map(|part| step(&part.to_lowercase())).collect();
             Setting { path, text, origin: Origin::Variable(name.clone()) }

@@ -12,6 +12,7 @@ use super::document;
 use super::duration::{self, DurationError};
 use super::node::{Content, Node, Table};
 use super::report::{Nature, Origin, Place, Report, Reported, quoted};
+use crate::text::composed;
 
 /// One value and where it stands.
 pub(super) struct Item<'r> {
@@ -290,9 +291,9 @@ pub(super) struct Unique {
 }
 
 impl Unique {
-    /// Compared without regard to case. `Err` is the place of the first use.
+    /// Compared without regard to case, or to how an accent is encoded. `Err` is the place of the first use.
     pub(super) fn claim(&mut self, text: &str, place: &Place) -> Result<(), Place> {
-        match self.seen.entry(text.to_lowercase()) {
+        match self.seen.entry(composed(text).to_lowercase()) {
             btree_map::Entry::Vacant(entry) => {
                 entry.insert(place.clone());
                 Ok(())

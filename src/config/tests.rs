@@ -211,6 +211,22 @@ fn plain_text_is_allowed_to_loopback_addresses() {
 }
 
 #[test]
+fn a_client_secret_is_sent_by_tls_or_to_a_loopback_address() {
+    let with = |url: &str| {
+        let oauth2 =
+            format!("oauth2 = {{ token_url = \"{url}\", client_id = \"c\", client_secret = \"s\" }}");
+        load_with(&smallest().replace("password = { env = \"IMAP_PASSWORD\" }", &oauth2), &[], &[])
+    };
+    for good in ["https://login.example/t", "http://127.0.0.1:8/t", "http://[::1]:8/t", "http://localhost/t"]
+    {
+        assert!(with(good).is_ok(), "{good}: {:?}", with(good));
+    }
+    for bad in ["http://login.example/t", "http://localhost.example/t", "ftp://127.0.0.1/t", "token"] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn the_command_line_stands_above_the_environment_and_both_above_the_file() {
     let text = smallest().replace("[mailbox]", "[mailbox]\nport = 1\npoll = \"1s\"\nblind_after = \"1s\"");
     let variables = [("BRESSE_WATCHDOG_MAILBOX__PORT", "2"), ("BRESSE_WATCHDOG_MAILBOX__POLL", "2s")];
@@ -240,7 +256,6 @@ fn the_environment_alone_can_hold_a_configuration() {
         ("BRESSE_WATCHDOG_CHANNEL__0__TO__0", "b@example.com"),
         ("BRESSE_WATCHDOG_CHANNEL__0__TO__1", "c@example.com"),
         ("BRESSE_WATCHDOG_CONFIG", "elsewhere.toml"),
-        ("BRESSE_WATCHDOG_LOG", "debug"),
     ];
     let config = load_with("", &variables, &[]).unwrap();
     // What looks like a number stays text where text is wanted.
@@ -288,14 +303,16 @@ fn an_error_on_the_command_line_says_so() {
 fn unwise_settings_are_warned_about_with_their_line() {
     let mailbox = MAILBOX.replace("{ env = \"IMAP_PASSWORD\" }", "\"hunter2\"");
     let checker = CHECKER.replace("tests = []\n", "");
-    let fallback = [CHANNEL, "fallback = true\n"].concat();
-    let config = load(&[WATCHDOG, &mailbox, &checker, &fallback].concat());
+    let events = [CHANNEL, "events = [\"checker\", \"service\"]\n"].concat();
+    let config = load(&[WATCHDOG, &mailbox, &checker, &events].concat());
     let expected = [
         "w.toml:6: mailbox.password: the secret stands in plain text; write { env = \"NAME\" } or { file = \"PATH\" } instead",
         "w.toml:7: checker[0].tests: without tests only the rhythm is watched; write tests = [] if that is meant",
-        "w.toml:10: channel: there is no [[channel]] without fallback = true, so no alarm reaches anybody",
+        "w.toml:10: channel: no [[channel]] has \"mailbox\" in events, so alarms of that kind reach nobody",
     ];
     assert_eq!(config.warnings, expected);
+    let alone = load(&[WATCHDOG, MAILBOX, CHECKER].concat());
+    assert_eq!(alone.warnings, ["w.toml: channel: there is no [[channel]], so no alarm reaches anybody"]);
 }
 
 #[test]

@@ -75,6 +75,12 @@ fn fault_of_service(name: &str) -> Option<String> {
     if name.eq_ignore_ascii_case("DRYRUN") {
         return Some("DRYRUN begins every run and is not a service".to_owned());
     }
+    if name.starts_with("MONITOR_") || name.ends_with("_Checker") {
+        return Some(format!(
+            "{} would pass for an alarm of the watchdog's own; call it otherwise",
+            quoted(name)
+        ));
+    }
     let holds_result = name.contains(".OK");
     holds_result.then(|| format!("{} must not contain .OK: write the name without the result", quoted(name)))
 }

@@ -24,9 +24,9 @@ use crate::engine::{Engine, Snapshot};
 use crate::mail;
 use crate::store::Store;
 use crate::testbed::smtp::AcceptedMail;
+use crate::text::one_line;
 use crate::verdict::State;
 use crate::view::{Health, LastSeen};
-use crate::words::one_line;
 
 /// The table is redrawn, and the script looked at, so often.
 const FRAME: Duration = Duration::from_millis(200);
@@ -260,8 +260,7 @@ impl Play {
     }
 
     fn health(&self, seen: &LastSeen) -> Health {
-        let blind_after = self.stage.config.mailboxes.iter().map(|mailbox| mailbox.blind_after).max();
-        seen.health(blind_after.unwrap_or_default())
+        seen.health(self.stage.config.blind_after())
     }
 
     /// Verifies the story and sums it up.

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::{Delivery, Engine};
+use crate::config::{Checker, Mailbox};
 use crate::incident::{Announced, Incident, Standing, Subject, silence_token};
-use crate::outbox::Message;
+use crate::ledger::Facts;
+use crate::outbox::{Address, Message, Notice};
 use crate::time::Time;
-use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene};
+use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene, Signature};
 
 impl Engine {
     /// Says what there is to say about every open incident, and closes what is over.
@@ -45,32 +47,30 @@ impl Engine {
     pub(super) fn announce(&mut self, number: u64, token: String, now: Time) {
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::alarm(incident, &token, &self.scene(incident, now));
-        let channels = self.channels_for(incident);
-        if let Some(incident) = self.incidents.get_mut(&number) {
-            incident
-                .members
-                .values_mut()
-                .filter(|member| member.end.is_none())
-                .for_each(|member| member.named = true);
-            match incident.announced.iter_mut().find(|announced| announced.token == token) {
-                Some(before) => {
-                    before.channels.extend(channels.iter().cloned());
-                    before.recovered = None;
-                }
-                None => {
-                    let announced = Announced {
-                        token: token.clone(),
-                        at: now,
-                        channels: channels.clone(),
-                        recovered: None,
-                    };
-                    incident.announced.push(announced);
-                }
+        let wanting = self.config.channels_for(incident.subject.event());
+        let channels: BTreeSet<String> = wanting.map(|channel| channel.name.clone()).collect();
+        let to = self.addresses(&channels);
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        incident.alarms += usize::from(incident.has_unnamed());
+        incident
+            .members
+            .values_mut()
+            .filter(|member| member.end.is_none())
+            .for_each(|member| member.named = true);
+        match incident.announced.iter_mut().find(|announced| announced.token == token) {
+            Some(before) => {
+                before.channels.extend(channels);
+                before.recovered = None;
             }
-            incident.messages += 1;
+            None => {
+                let announced = Announced { token: token.clone(), at: now, channels, recovered: None };
+                incident.announced.push(announced);
+            }
         }
+        incident.messages += 1;
+        let notice = Notice::of(incident, &token, false, &letter);
         self.dirty.incidents.insert(number);
-        self.queue(number, &token, false, &letter, &channels, now);
+        self.queue(&notice, to, now);
     }
 
     /// Sends the recovery of one announced token to the channels that had its alarm. Does nothing for other tokens.
@@ -85,17 +85,17 @@ impl Engine {
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::recovery(incident, token, &self.scene(incident, now));
         let dropped = self.outbox.drop_refused(&id);
-        let untold: BTreeSet<(String, String)> = dropped
-            .iter()
-            .filter(|message| message.token == token)
-            .map(|message| (message.channel.clone(), message.recipient.clone()))
-            .collect();
+        let notice = Notice::of(incident, token, true, &letter);
+        let untold: BTreeSet<Address> =
+            dropped.iter().filter(|message| message.token == token).map(Message::address).collect();
         for message in dropped {
             self.dirty.messages.remove(&message.id);
             self.dirty.deliveries.push(Delivery { message, at: now, answer: None });
         }
         self.dirty.incidents.insert(number);
-        self.queue_except(number, token, true, &letter, (&channels, &untold), now);
+        let mut to = self.addresses(&channels);
+        to.retain(|address| !untold.contains(address));
+        self.queue(&notice, to, now);
     }
 
     /// Gives a copy of an alarm that a channel could not deliver to the fallback channels that do not have it yet.
@@ -120,10 +120,11 @@ impl Engine {
         };
         let new: BTreeSet<String> = fallbacks.difference(&announced.channels).cloned().collect();
         announced.channels.extend(new.iter().cloned());
-        self.dirty.incidents.insert(number);
         let letter = Letter { subject: message.subject.clone(), body: message.body.clone() };
         let letter = words::handed_over(&letter, &message.channel, error);
-        self.queue(number, &message.token, false, &letter, &new, now);
+        let notice = Notice::of(incident, &message.token, false, &letter);
+        self.dirty.incidents.insert(number);
+        self.queue(&notice, self.addresses(&new), now);
     }
 
     /// When the common recovery of each silence is over for those who are still silent.
@@ -144,76 +145,92 @@ impl Engine {
             self.close(number, now);
         } else if self.split_time(incident).is_some_and(|split| split < heard_until) {
             self.split(number, now);
-        } else if incident.recovering_since.is_none()
-            && incident.has_unnamed()
-            && (incident.announced.is_empty() || !self.may_still_grow(incident))
+        } else if incident.has_unnamed()
+            && (incident.owed().next().is_none() || !self.waits(incident, heard_until))
         {
+            // When no alarm stands any more, those who joined are named at once.
             let token = self.fitting_token(incident);
             self.announce(number, token, now);
         }
     }
 
-    /// After a common recovery: those who are still silent become an incident of their own.
+    /// After a common recovery: those who are still silent become an incident of their own. Only one whose own token stands
+    /// stays, and so does that token.
     fn split(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
-        let own = |announced: &Announced| {
-            incident
-                .members
-                .iter()
-                .any(|(name, member)| member.end.is_none() && announced.token == format!("{name}_Checker"))
-        };
-        if incident.owed().next().is_some() && incident.owed().all(own) {
-            incident.recovering_since = None;
-            self.dirty.incidents.insert(number);
+        incident.recovering_since = None;
+        self.dirty.incidents.insert(number);
+        let own: BTreeSet<String> = incident.present().map(|(name, _)| format!("{name}_Checker")).collect();
+        let (kept, over): (Vec<&Announced>, Vec<&Announced>) =
+            incident.owed().partition(|announced| own.contains(&announced.token));
+        if over.is_empty() && !kept.is_empty() {
             return;
         }
-        let kept: Vec<Announced> = incident.owed().filter(|announced| own(announced)).cloned().collect();
-        incident.announced.retain(|announced| !kept.contains(announced));
-        let mut rest = Incident::new(self.last_incident + 1, Subject::Silence, now);
-        for (name, member) in incident.present() {
-            let mut member = member.clone();
-            member.named = kept.iter().any(|announced| announced.token == format!("{name}_Checker"));
-            rest.members.insert(name.to_owned(), member);
+        let stays = |name: &str| kept.iter().any(|announced| announced.token == format!("{name}_Checker"));
+        let over: Vec<String> = over.iter().map(|announced| announced.token.clone()).collect();
+        let moving: Vec<(String, Time)> = incident
+            .present()
+            .filter(|(name, _)| !stays(name))
+            .map(|(name, member)| (name.to_owned(), member.since))
+            .collect();
+        if kept.is_empty() {
+            self.close(number, now);
+        } else {
+            moving.iter().for_each(|(name, _)| {
+                incident.members.remove(name);
+            });
+            over.iter().for_each(|token| self.recover_token(number, token, now));
         }
-        rest.announced = kept;
-        self.close(number, now);
-        let has_unnamed = rest.has_unnamed();
+        if moving.is_empty() {
+            return;
+        }
+        let mut rest = Incident::new(self.last_incident + 1, Subject::Silence, now);
+        moving.iter().for_each(|(name, since)| rest.join(name, *since, None));
         let token = self.fitting_token(&rest);
         let number = self.open(rest);
-        if has_unnamed {
-            self.announce(number, token, now);
-        }
+        self.announce(number, token, now);
     }
 
-    /// Whether a checker that is not silent yet could still belong to this incident when its deadline passes.
-    fn may_still_grow(&self, incident: &Incident) -> bool {
-        self.facts.values().filter(|facts| facts.silent.is_none()).any(|facts| {
-            let window = facts.deadline.cycle_ms.saturating_add(facts.deadline.margin_ms);
-            let since = facts.heard_at().or(facts.watched_since);
-            since.is_some_and(|since| incident.admits(since, TimeDelta::milliseconds(window)))
-        })
+    /// Whether those who joined are not named yet, for one cycle and margin of theirs at most: during a common recovery, and
+    /// while a checker that is not silent yet could still belong to this incident when its deadline passes.
+    fn waits(&self, incident: &Incident, heard_until: Time) -> bool {
+        let waited = |name: &str| {
+            self.facts.get(name).is_some_and(|facts| {
+                facts
+                    .silent
+                    .is_some_and(|silent| heard_until - silent.judged > facts.deadline.together_within())
+            })
+        };
+        let patient = !incident.present().any(|(name, member)| !member.named && waited(name));
+        let may_join = |facts: &Facts| {
+            let since = facts.heard_at().or(facts.watched_since).filter(|_| facts.silent.is_none());
+            since.is_some_and(|since| incident.admits(since, facts.deadline.together_within()))
+        };
+        patient && (incident.recovering_since.is_some() || self.facts.values().any(may_join))
     }
 
     fn fitting_token(&self, incident: &Incident) -> String {
         let silent: BTreeSet<&str> = incident.present().map(|(name, _)| name).collect();
-        let standing = |checker: &'_ crate::config::Checker| {
-            let is_silent = self.facts.get(&checker.name).is_some_and(|facts| facts.silent.is_some());
-            (
-                is_silent && !silent.contains(checker.name.as_str()),
-                checker.name.clone(),
-                checker.provider.clone(),
-            )
-        };
-        let all: Vec<(bool, String, String)> = self.config.checkers.iter().map(standing).collect();
-        let all: Vec<Standing<'_>> = all
+        let is_silent = |name: &str| self.facts.get(name).is_some_and(|facts| facts.silent.is_some());
+        let all: Vec<Standing<'_>> = self
+            .config
+            .checkers
             .iter()
-            .map(|(silent_elsewhere, name, provider)| Standing {
+            .map(|Checker { name, provider, .. }| Standing {
                 name,
                 provider,
-                silent_elsewhere: *silent_elsewhere,
+                silent_elsewhere: is_silent(name) && !silent.contains(name.as_str()),
             })
             .collect();
-        silence_token(&silent, &all)
+        let token = silence_token(&silent, &all);
+        let elsewhere = |other: &Incident| {
+            other.number != incident.number && other.owed().any(|announced| announced.token == token)
+        };
+        // The recovery of one incident must not be taken for that of another.
+        match silent.first() {
+            Some(first) if self.open_incidents().any(elsewhere) => format!("{first}_Checkers"),
+            _ => token,
+        }
     }
 
     fn settle_service(&mut self, number: u64, now: Time) {
@@ -228,69 +245,16 @@ impl Engine {
         }
     }
 
-    /// Every channel that wants the incident; the fallback ones only when there is no other.
-    fn channels_for(&self, incident: &Incident) -> BTreeSet<String> {
-        let event = incident.subject.event();
-        let wanting = |fallback: bool| {
-            let channels = self.config.channels.iter().filter(move |channel| channel.fallback == fallback);
-            channels
-                .filter(|channel| channel.events.contains(&event))
-                .map(|channel| channel.name.clone())
-                .collect::<BTreeSet<String>>()
-        };
-        let ordinary = wanting(false);
-        if ordinary.is_empty() { wanting(true) } else { ordinary }
+    /// Every address of these channels, in the order of the configuration.
+    fn addresses(&self, channels: &BTreeSet<String>) -> Vec<Address> {
+        let channels = self.config.channels.iter().filter(|channel| channels.contains(&channel.name));
+        channels.flat_map(Address::of).collect()
     }
 
-    fn queue(
-        &mut self,
-        number: u64,
-        token: &str,
-        recovery: bool,
-        letter: &Letter,
-        to: &BTreeSet<String>,
-        now: Time,
-    ) {
-        self.queue_except(number, token, recovery, letter, (to, &BTreeSet::new()), now);
-    }
-
-    fn queue_except(
-        &mut self,
-        number: u64,
-        token: &str,
-        recovery: bool,
-        letter: &Letter,
-        (to, except): (&BTreeSet<String>, &BTreeSet<(String, String)>),
-        now: Time,
-    ) {
-        let Some(incident) = self.incidents.get(&number) else { return };
-        let (id, ordinal) = (incident.id(), incident.messages);
-        let channels = self.config.channels.iter().filter(|channel| to.contains(&channel.name));
-        let addressed: Vec<(String, String)> = channels
-            .flat_map(|channel| {
-                channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient))
-            })
-            .filter(|address| !except.contains(address))
-            .collect();
-        for (channel, recipient) in addressed {
+    fn queue(&mut self, notice: &Notice<'_>, to: Vec<Address>, now: Time) {
+        for address in to {
             self.last_message += 1;
-            let message = Message {
-                id: self.last_message,
-                incident: id.clone(),
-                ordinal,
-                token: token.to_owned(),
-                recovery,
-                channel,
-                recipient,
-                subject: letter.subject.clone(),
-                body: letter.body.clone(),
-                created: now,
-                attempts: 0,
-                due: now,
-                last_error: None,
-                refused: false,
-                handed_over: false,
-            };
+            let message = Message::new(self.last_message, notice, address, now);
             self.dirty.messages.insert(message.id, message.clone());
             self.outbox.put(message);
         }
@@ -301,7 +265,7 @@ impl Engine {
             Subject::Service(service) => Some(service.clone()),
             Subject::Silence | Subject::Mailbox(_) => None,
         };
-        let card = |checker: &'a crate::config::Checker| {
+        let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
             let known = service.as_ref().and_then(|service| facts.services.get(service));
             Some(CheckerCard {
@@ -316,7 +280,7 @@ impl Engine {
                 outcome: known.map(|known| known.outcome()),
             })
         };
-        let mailbox = |config: &'a crate::config::Mailbox| {
+        let mailbox = |config: &'a Mailbox| {
             let state = self.mailboxes.get(&config.name)?;
             Some(MailboxCard {
                 name: &config.name,
@@ -326,9 +290,7 @@ impl Engine {
             })
         };
         Scene {
-            watchdog: &self.config.name,
-            zone: self.config.timezone,
-            now,
+            by: Signature { watchdog: &self.config.name, zone: self.config.timezone, now },
             mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
             checkers: self.config.checkers.iter().filter_map(card).collect(),
         }

@@ -18,8 +18,10 @@ impl Engine {
         }
         let mut names = std::mem::take(&mut self.touched);
         names.extend(self.timers.passed(now));
+        names.iter().for_each(|name| self.settle_facts(name));
+        // Who is heard again leaves before others join: nobody joins a silence that is over.
+        names.iter().for_each(|name| self.judge_return(name, now));
         for name in &names {
-            self.close_runs(name);
             self.judge_silence(name, now);
             self.judge_services(name, now);
             self.set_timer(name, now);
@@ -39,39 +41,43 @@ impl Engine {
         self.timers.set(name, next);
     }
 
-    fn close_runs(&mut self, name: &str) {
-        let Some(until) = self.facts.get(name).and_then(|facts| self.watch_of(facts).heard_until) else {
-            return;
-        };
-        let checker = self.index.get(name).and_then(|index| self.config.checkers.get(*index));
-        let Some((facts, checker)) = self.facts.get_mut(name).zip(checker) else { return };
-        if facts.next_close().is_some_and(|close| close <= until) {
-            facts.close_runs(until, checker);
+    fn settle_facts(&mut self, name: &str) {
+        let Some(facts) = self.facts.get(name) else { return };
+        // What a run seems to lack may stand in the part of the history that is not read yet.
+        let watch = self.watch_of(facts);
+        let mut settled = facts.clone();
+        settled.settle(watch.heard_until.filter(|_| watch.history_known));
+        if settled != *facts {
+            self.facts.insert(name.to_owned(), settled);
             self.dirty.facts.insert(name.to_owned());
         }
     }
 
+    fn judge_return(&mut self, name: &str, now: Time) {
+        let Some(facts) = self.facts.get(name) else { return };
+        let Some(heard_at) = facts.heard_at().filter(|_| silence_is_over(facts, self.watch_of(facts))) else {
+            return;
+        };
+        self.set_silent(name, None);
+        self.end_silence(name, End::Recovered(heard_at), now);
+    }
+
     fn judge_silence(&mut self, name: &str, now: Time) {
         let Some(facts) = self.facts.get(name) else { return };
-        let watch = self.watch_of(facts);
-        let silent = match facts.silent {
-            Some(_) if silence_is_over(facts, watch) => None,
-            None if judge(facts, watch, now).state == State::Silent => {
-                Some(Silence { judged: now, heard_at: facts.heard_at() })
-            }
-            unchanged => {
-                self.rejoin(name, unchanged, now);
-                return;
-            }
-        };
-        let since = facts.heard_at().or(facts.watched_since).unwrap_or(now);
+        if facts.silent.is_some() {
+            self.rejoin(name, facts.silent, now);
+        } else if judge(facts, self.watch_of(facts), now).state == State::Silent {
+            let heard_at = facts.heard_at();
+            let since = heard_at.or(facts.watched_since).unwrap_or(now);
+            self.set_silent(name, Some(Silence { judged: now, heard_at }));
+            self.join_silence(name, since, now);
+        }
+    }
+
+    fn set_silent(&mut self, name: &str, silent: Option<Silence>) {
         if let Some(facts) = self.facts.get_mut(name) {
             facts.silent = silent;
             self.dirty.facts.insert(name.to_owned());
-        }
-        match silent {
-            Some(_) => self.join_silence(name, since, now),
-            None => self.end_silence(name, End::Recovered(since), now),
         }
     }
 
@@ -87,9 +93,7 @@ impl Engine {
     }
 
     fn join_silence(&mut self, name: &str, since: Time, now: Time) {
-        let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| {
-            TimeDelta::milliseconds(facts.deadline.cycle_ms.saturating_add(facts.deadline.margin_ms))
-        });
+        let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| facts.deadline.together_within());
         let found =
             self.open_incidents().find(|incident| incident.admits(since, window)).map(|one| one.number);
         let number = match found {
@@ -109,7 +113,7 @@ impl Engine {
         let Some(number) = open.map(|incident| incident.number) else { return };
         if let Some(incident) = self.incidents.get_mut(&number) {
             incident.leave(name, end);
-            if incident.present().next().is_some() {
+            if incident.present().next().is_some() && matches!(end, End::Recovered(_)) {
                 incident.recovering_since.get_or_insert(now);
             }
             self.dirty.incidents.insert(number);

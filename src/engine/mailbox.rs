@@ -13,6 +13,9 @@ use crate::ledger::Facts;
 use crate::time::Time;
 use crate::verdict::Watch;
 
+/// A reader that cannot read tries again within this: the longest back-off and the longest try.
+const BETWEEN_TRIES: TimeDelta = TimeDelta::seconds(120);
+
 /// What is known about the reading of one mailbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
@@ -20,12 +23,16 @@ pub struct Mailbox {
     pub heard_until: Option<Time>,
     /// Blindness counts from here at the earliest: a watchdog that was off has not been trying.
     pub trying_since: Option<Time>,
+    /// When a process last tried, or began to.
+    tried: Option<Time>,
     pub last_failure: Option<(Time, String)>,
+    /// The first and the last failed try since the last complete look, of this process or one before it.
+    failing: Option<(Time, Time)>,
     /// All mails were read, down to the oldest.
     pub history_known: bool,
     /// The receipt of the newest mail.
     pub last_receipt: Option<Time>,
-    /// The first receipt after `heard_until`.
+    /// The first receipt since the mailbox is not read any more: after the first failed try, or else after `heard_until`.
     first_receipt_since: Option<Time>,
     /// When every checker was last given a grace because the mailbox had been down.
     grace: Option<Time>,
@@ -47,9 +54,17 @@ impl Mailbox {
         Self { trying_since: Some(now), ..Self::default() }
     }
 
-    /// A new process begins to try.
-    pub(super) fn restart(&mut self, now: Time) {
-        self.trying_since = Some(now);
+    /// A mailbox as it was known to be at a moment of the past: read up to `heard_until`, all of its history included.
+    pub fn read_until(heard_until: Option<Time>) -> Self {
+        Self { heard_until, history_known: true, ..Self::default() }
+    }
+
+    /// A new process begins to try. It only goes on when the one before it was trying until a moment ago: a process that
+    /// dies again and again must not put the alarm off for ever.
+    pub(super) fn restart(&mut self, now: Time, blind_after: TimeDelta) {
+        if self.tried.replace(now).is_none_or(|tried| now - tried > blind_after) {
+            self.trying_since = Some(now);
+        }
         self.last_failure = None;
     }
 
@@ -60,22 +75,36 @@ impl Mailbox {
 
     pub(super) fn received(&mut self, received: Time) {
         self.last_receipt = self.last_receipt.max(Some(received));
-        if self.heard_until.is_some_and(|until| received > until) {
+        let unread_since = self.failing.map(|(first, _)| first).max(self.heard_until);
+        if self.heard_until.is_some() && Some(received) > unread_since {
             self.first_receipt_since = [self.first_receipt_since, Some(received)].into_iter().flatten().min();
         }
     }
 
+    fn failed(&mut self, error: &str, at: Time) {
+        self.tried = Some(at);
+        self.last_failure = Some((at, error.to_owned()));
+        let first = self.failing.map_or(at, |(first, _)| first);
+        self.failing = Some((first, at));
+        // It was up until just now, which says nothing about the time that begins now.
+        self.first_receipt_since = self.first_receipt_since.filter(|receipt| *receipt > first);
+    }
+
     fn looked(&mut self, started: Time, history: History, blind_after: TimeDelta) -> (Before, Option<Time>) {
+        self.tried = Some(started);
         let until_now = self.heard_until.replace(started);
         let first_receipt = self.first_receipt_since.take();
-        let failed = self.last_failure.take().map(|(at, _)| at);
+        self.last_failure = None;
+        let failed = self.failing.take().map(|(_, last)| last);
         self.history_known = history == History::Complete;
         let Some(from) = until_now else { return (Before::Observed, None) };
         if started - from <= blind_after {
             return (Before::Observed, Some(from));
         }
-        // A mail that came after the last failed try may be the first one that a revived mailbox took.
-        let cut_off = first_receipt.is_some_and(|receipt| receipt <= failed.unwrap_or(started));
+        // A mail that came after the last failed try may be the first one that a revived mailbox took, unless it has been
+        // there for so long that more of them would have followed.
+        let proof_until = failed.map_or(started, |last| last.max(started - blind_after.max(BETWEEN_TRIES)));
+        let cut_off = first_receipt.is_some_and(|receipt| receipt <= proof_until);
         if cut_off {
             return (Before::CutOff, Some(from));
         }
@@ -108,8 +137,8 @@ impl Engine {
             from: observed_from.min(started),
             until: started,
         });
-        if before == Before::Down {
-            self.grant_grace(mailbox, started);
+        if let Some(down_since) = from.filter(|_| before == Before::Down) {
+            self.grant_grace(mailbox, down_since, started);
         }
         self.close_mailbox_incident(mailbox, now);
         self.judge(started, now);
@@ -118,7 +147,7 @@ impl Engine {
     /// A look failed.
     pub fn look_failed(&mut self, mailbox: &str, error: &str, at: Time) {
         if let Some(state) = self.mailboxes.get_mut(mailbox) {
-            state.last_failure = Some((at, error.to_owned()));
+            state.failed(error, at);
             self.dirty.mailboxes.insert(mailbox.to_owned());
         }
     }
@@ -141,10 +170,7 @@ impl Engine {
 
     /// When each mailbox becomes blind if nothing more is read; not those that are known to be.
     pub(super) fn blind_times(&self) -> impl Iterator<Item = (&str, Time)> {
-        let known = |name: &str| {
-            self.open_incidents()
-                .any(|incident| matches!(&incident.subject, Subject::Mailbox(of) if of == name))
-        };
+        let known = |name: &str| self.mailbox_incident(name).is_some();
         self.mailboxes.iter().filter(move |(name, _)| !known(name)).filter_map(|(name, state)| {
             let since = state.heard_until.max(state.trying_since)?;
             let allowed = blind_after(&self.config, name)?;
@@ -152,11 +178,17 @@ impl Engine {
         })
     }
 
+    /// The number of the open incident about this mailbox.
+    fn mailbox_incident(&self, mailbox: &str) -> Option<u64> {
+        let about = |incident: &&Incident| matches!(&incident.subject, Subject::Mailbox(of) if of == mailbox);
+        self.open_incidents().find(about).map(|incident| incident.number)
+    }
+
     fn open_mailbox_incident(&mut self, mailbox: &str, now: Time) {
-        let subject = Subject::Mailbox(mailbox.to_owned());
-        if self.open_incidents().any(|incident| incident.subject == subject) {
+        if self.mailbox_incident(mailbox).is_some() {
             return;
         }
+        let subject = Subject::Mailbox(mailbox.to_owned());
         let number = self.open(Incident::new(self.last_incident + 1, subject, now));
         let several = self.config.mailboxes.len() > 1;
         let token = if several { format!("{mailbox}_Mailbox") } else { "MONITOR_Mailbox".to_owned() };
@@ -164,12 +196,7 @@ impl Engine {
     }
 
     fn close_mailbox_incident(&mut self, mailbox: &str, now: Time) {
-        let subject = Subject::Mailbox(mailbox.to_owned());
-        let open = self
-            .open_incidents()
-            .find(|incident| incident.subject == subject)
-            .map(|incident| incident.number);
-        if let Some(number) = open {
+        if let Some(number) = self.mailbox_incident(mailbox) {
             self.close(number, now);
         }
     }
@@ -177,12 +204,7 @@ impl Engine {
     /// Ends the alarm about a mailbox that is no longer configured.
     pub(super) fn forget_mailbox(&mut self, mailbox: &str, now: Time) {
         self.mailboxes.remove(mailbox);
-        let subject = Subject::Mailbox(mailbox.to_owned());
-        let open = self
-            .open_incidents()
-            .find(|incident| incident.subject == subject)
-            .map(|incident| incident.number);
-        if let Some(number) = open {
+        if let Some(number) = self.mailbox_incident(mailbox) {
             if let Some(incident) = self.incidents.get_mut(&number) {
                 incident.join(mailbox, now, None);
                 incident.leave(mailbox, End::Removed(now));
@@ -191,11 +213,11 @@ impl Engine {
         }
     }
 
-    fn grant_grace(&mut self, mailbox: &str, from: Time) {
+    fn grant_grace(&mut self, mailbox: &str, down_since: Time, from: Time) {
         for (name, facts) in &mut self.facts {
             let relies = facts.heard_through.is_empty() || facts.heard_through.contains_key(mailbox);
             if relies && facts.silent.is_none() {
-                facts.grace_from = Some(from);
+                facts.excuse(down_since, from);
                 self.touched.insert(name.clone());
                 self.dirty.facts.insert(name.clone());
             }
@@ -205,7 +227,7 @@ impl Engine {
 
 /// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
 /// receives every mail of it. One that was never heard may come through any.
-pub(super) fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
+pub fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
     let newest = facts.heard_through.values().max();
     let recent = |name: &str| match newest.zip(facts.heard_through.get(name)) {
         Some((newest, heard)) => *newest - *heard <= facts.deadline.total(),
@@ -224,6 +246,6 @@ pub(super) fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, con
     }
 }
 
-fn blind_after(config: &Config, mailbox: &str) -> Option<TimeDelta> {
+pub(super) fn blind_after(config: &Config, mailbox: &str) -> Option<TimeDelta> {
     config.mailboxes.iter().find(|one: &&config::Mailbox| one.name == mailbox).map(|one| one.blind_after)
 }

@@ -19,7 +19,7 @@ use crate::ledger::{Facts, Observation};
 use crate::outbox::{Message, Outbox, Sent};
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, watch_of};
 use timers::Timers;
 
 /// What the store remembers of the core.
@@ -155,7 +155,10 @@ impl Engine {
             dirty: Dirty::default(),
         };
         engine.reconfigure(config, now);
-        engine.mailboxes.values_mut().for_each(|mailbox| mailbox.restart(now));
+        for (name, state) in &mut engine.mailboxes {
+            state.restart(now, mailbox::blind_after(&engine.config, name).unwrap_or_default());
+            engine.dirty.mailboxes.insert(name.clone());
+        }
         engine
     }
 
@@ -170,9 +173,8 @@ impl Engine {
             self.dirty.mailboxes.insert(observation.mailbox.clone());
         }
         let Some(name) = &observation.mail.checker else { return };
-        let checker = self.index.get(name).and_then(|index| self.config.checkers.get(*index));
-        let Some((checker, facts)) = checker.zip(self.facts.get_mut(name)) else { return };
-        facts.observe(observation, checker);
+        let Some(facts) = self.facts.get_mut(name) else { return };
+        facts.observe(observation);
         self.touched.insert(name.clone());
         self.dirty.facts.insert(name.clone());
     }
@@ -272,7 +274,7 @@ impl Engine {
 
     /// What is known of the mailboxes that receive this checker: of those that did lately, the one read last.
     pub fn watch_of(&self, facts: &Facts) -> Watch {
-        mailbox::watch_of(facts, &self.mailboxes, &self.config)
+        watch_of(facts, &self.mailboxes, &self.config)
     }
 
     fn row(&self, name: &str) -> Option<Row> {

@@ -6,7 +6,7 @@ use super::{Delivery, Engine, Mailbox};
 use crate::config::Config;
 use crate::incident::{End, Subject};
 use crate::ledger::Facts;
-use crate::outbox::Message;
+use crate::outbox::{Address, Message};
 use crate::time::Time;
 
 impl Engine {
@@ -104,20 +104,9 @@ impl Engine {
 
     /// A message of a channel that is no longer configured can never be delivered: its alarm goes to the others.
     fn move_orphaned_messages(&mut self, now: Time) {
-        let addresses: BTreeSet<(String, String)> = self
-            .config
-            .channels
-            .iter()
-            .flat_map(|channel| {
-                channel.recipients().into_iter().map(|recipient| (channel.name.clone(), recipient))
-            })
-            .collect();
-        let orphans: Vec<Message> = self
-            .outbox
-            .iter()
-            .filter(|message| !addresses.contains(&(message.channel.clone(), message.recipient.clone())))
-            .cloned()
-            .collect();
+        let addresses: BTreeSet<Address> = self.config.channels.iter().flat_map(Address::of).collect();
+        let orphans: Vec<Message> =
+            self.outbox.iter().filter(|message| !addresses.contains(&message.address())).cloned().collect();
         for message in orphans {
             self.outbox.accepted(message.id);
             self.dirty.messages.remove(&message.id);

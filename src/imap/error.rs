@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::text;
+
 /// A server may ask for a pause; no more than this is granted, lest one line of text blind the watchdog for a day.
 const BACKOFF_MAX: Duration = Duration::from_secs(600);
 /// How much of a server's own words is repeated, in characters.
@@ -105,20 +107,12 @@ fn unparsable(message: &str) -> String {
     printable(&start)
 }
 
-/// A server's words made fit for a log line or a mail: no control characters, bounded length.
+/// A server's words made fit for a log line or a mail.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !c.is_control())
-        .take(TEXT_CHARS_MAX + 1)
-        .collect();
-    if shown.chars().count() > TEXT_CHARS_MAX {
-        shown.pop();
-        shown.push('…');
+    match text::quoted(text, TEXT_CHARS_MAX) {
+        empty if empty.is_empty() => "(no text)".to_owned(),
+        shown => shown,
     }
-    let trimmed = shown.trim();
-    if trimmed.is_empty() { "(no text)".to_owned() } else { trimmed.to_owned() }
 }
 
 #[cfg(test)]
@@ -140,8 +134,8 @@ mod tests {
     #[test]
     fn a_server_cannot_write_control_characters_or_novels_into_our_errors() {
         let shown = printable(&format!("\u{1b}[31mred\r\nline\u{0} {}", "x".repeat(5000)));
-        assert!(shown.starts_with("[31mred  line x"), "{shown}");
-        assert_eq!(shown.chars().count(), TEXT_CHARS_MAX + 1);
+        assert!(shown.starts_with("[31mred  line  x"), "{shown}");
+        assert!(shown.ends_with('…') && shown.chars().count() <= TEXT_CHARS_MAX + 1);
         assert_eq!(printable("\r\n"), "(no text)");
     }
 

@@ -51,6 +51,13 @@ pub struct RawMail {
     pub truncated: bool,
 }
 
+impl RawMail {
+    /// INTERNALDATE, but never later than the watchdog held the mail; that moment where the server gave no date.
+    pub fn received(&self) -> DateTime<Utc> {
+        self.internal_date.map_or(self.seen, |date| date.min(self.seen))
+    }
+}
+
 /// What a mailbox's reader tells the main loop.
 #[derive(Debug)]
 pub enum Event {

@@ -210,10 +210,6 @@ impl Serving {
         let answer = match verb {
             "CAPABILITY" => format!("* CAPABILITY {}\r\n", world.capabilities),
             "LIST" => world.folders.keys().map(|name| format!("* LIST () \"/\" \"{name}\"\r\n")).collect(),
-            "STATUS" => {
-                let Contents { mails, uidnext, .. } = world.folders.get(name)?;
-                format!("* STATUS \"{name}\" (MESSAGES {} UIDNEXT {uidnext})\r\n", mails.len())
-            }
             "EXAMINE" => {
                 let folder = world.folders.get(name)?;
                 name.clone_into(&mut self.selected);

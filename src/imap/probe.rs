@@ -1,5 +1,6 @@
 //! One connection that tells what a mailbox offers, for `check`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -8,7 +9,6 @@ use tokio::time::timeout;
 use super::auth::Credential;
 use super::connect;
 use super::error::Error;
-use super::session::Counts;
 use crate::config::Mailbox;
 
 /// `check` has 60 s for everything, and looks at mails afterwards.
@@ -29,7 +29,6 @@ pub struct Folder {
     /// The configuration names it. Only such folders are counted.
     pub configured: bool,
     pub messages: Option<u32>,
-    pub uidnext: Option<u32>,
 }
 
 /// Signs in, opens every configured folder and lists the others. The error is one sentence that names the host.
@@ -44,15 +43,16 @@ pub async fn probe(mailbox: &Mailbox) -> Result<Probe> {
 async fn connect_and_look(mailbox: &Mailbox) -> Result<Probe, Error> {
     let credential = Credential::obtain(mailbox, None).await?;
     let mut session = connect::open(mailbox, &credential).await?;
+    let mut messages = BTreeMap::new();
     for folder in &mailbox.folders {
-        session.examine(folder).await?;
+        messages.insert(folder.as_str(), session.examine(folder).await?.exists);
     }
-    let mut folders = Vec::new();
-    for name in session.list().await? {
-        let configured = mailbox.reads(&name);
-        let counts = if configured { session.status(&name).await? } else { Counts::default() };
-        folders.push(Folder { name, configured, messages: counts.messages, uidnext: counts.uidnext });
-    }
+    let folder = |name: String| {
+        let configured = mailbox.folder(&name);
+        let messages = configured.and_then(|folder| messages.get(folder).copied());
+        Folder { configured: configured.is_some(), messages, name }
+    };
+    let folders = session.list().await?.into_iter().map(folder).collect();
     let capabilities = session.capabilities.names().map(str::to_owned).collect();
     session.logout().await;
     Ok(Probe { capabilities, folders })

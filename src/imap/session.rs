@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_imap::imap_proto::{
-    AttributeValue, Capability, MailboxDatum, NameAttribute, Response, ResponseCode, StatusAttribute,
+    AttributeValue, Capability, MailboxDatum, NameAttribute, Response, ResponseCode,
 };
 
 use super::error::Error;
@@ -52,14 +52,6 @@ pub(super) struct Examined {
     /// The next mail's UID will be at least this. Unknown only of an empty folder.
     pub(super) uidnext: Option<u32>,
     pub(super) exists: u32,
-}
-
-/// A folder as STATUS shows it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) messages: Option<u32>,
-    pub(super) uidnext: Option<u32>,
-    pub(super) uidvalidity: Option<u32>,
 }
 
 /// A signed-in connection.
@@ -152,25 +144,6 @@ impl Session {
             })
             .await?;
         Ok(names)
-    }
-
-    pub(super) async fn status(&mut self, folder: &str) -> Result<Counts, Error> {
-        let mut counts = Counts::default();
-        let line = format!("STATUS {} (MESSAGES UIDNEXT UIDVALIDITY)", quoted(&utf7::encode(folder)));
-        self.wire
-            .command("STATUS", &line, COMMAND_LIMIT, |response| {
-                let Response::MailboxData(MailboxDatum::Status { status, .. }) = response else { return };
-                for attribute in status {
-                    match attribute {
-                        StatusAttribute::Messages(messages) => counts.messages = Some(*messages),
-                        StatusAttribute::UidNext(uidnext) => counts.uidnext = Some(*uidnext),
-                        StatusAttribute::UidValidity(uidvalidity) => counts.uidvalidity = Some(*uidvalidity),
-                        _ => {}
-                    }
-                }
-            })
-            .await?;
-        Ok(counts)
     }
 
     /// Lets the server tell what is new in the selected folder; see [`Wire::take_news`].

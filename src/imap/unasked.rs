@@ -5,7 +5,7 @@
 //! the watchdog for good. Nothing it asks for is answered by such a line, so they are left out.
 
 /// The untagged answers that tell the reader something.
-const UNDERSTOOD: [&str; 13] = [
+const UNDERSTOOD: [&str; 12] = [
     "OK",
     "NO",
     "BAD",
@@ -14,7 +14,6 @@ const UNDERSTOOD: [&str; 13] = [
     "CAPABILITY",
     "FLAGS",
     "LIST",
-    "STATUS",
     "EXISTS",
     "RECENT",
     "EXPUNGE",

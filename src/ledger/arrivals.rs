@@ -17,6 +17,8 @@ const RECENT_MAX: usize = 8;
 const MOMENTS_MAX: usize = 8;
 /// From so many moments on, something is usual.
 const MOMENTS_MIN: usize = 3;
+/// So many mails wait for the end of a look before older ones are let go.
+const WAITING_MAX: usize = 64;
 
 /// How far apart things may be for one checker.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +56,8 @@ impl Arrival {
 /// What was usual at one moment. A burst of mails is one moment, so that a released queue cannot become usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Moment {
-    /// Half cycles since 1970.
-    slot: i64,
+    /// Within the half cycle of this receipt.
+    at: Time,
     delay_ms: Option<i64>,
     chain_ms: i64,
 }
@@ -63,60 +65,92 @@ struct Moment {
 /// The mails of one checker as far as they tell when it was heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrivals {
-    /// Ascending.
     recent: Vec<Arrival>,
-    /// Ascending by slot.
+    /// Ascending.
     moments: Vec<Moment>,
     /// What the mails that have left `recent` proved.
     proven: Option<Time>,
-    /// What is added to `Date:` to order the runs. Changes only when the checker's clock was set.
+    /// What is added to `Date:` to order the runs, once it is known. Changes only when the checker's clock was set.
     order_offset_ms: Option<i64>,
+}
+
+/// What a mail is compared with.
+#[derive(Debug, Clone, Copy)]
+struct Usual {
+    delay_ms: Option<i64>,
+    wrong_chain_ms: i64,
+    margin_ms: i64,
+}
+
+impl Usual {
+    fn left_at(self, arrival: Arrival) -> Time {
+        let over_chain = arrival.chain_ms - self.wrong_chain_ms;
+        let over_delay = arrival.delay_ms().zip(self.delay_ms).map_or(0, |(delay, usual)| delay - usual);
+        let held = over_chain.max(over_delay);
+        if held > self.margin_ms {
+            arrival.received - TimeDelta::milliseconds(held)
+        } else {
+            arrival.received
+        }
+    }
 }
 
 impl Arrivals {
     pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
         self.learn(arrival, rhythm);
-        let place = self.recent.partition_point(|known| *known < arrival);
-        self.recent.insert(place, arrival);
-        if self.recent.len() > RECENT_MAX {
-            let oldest = self.recent.remove(0);
-            self.proven = self.proven.max(Some(self.left_at(oldest, rhythm)));
+        self.recent.push(arrival);
+        if self.recent.len() > RECENT_MAX + WAITING_MAX {
+            self.settle(rhythm);
         }
-        self.order_offset_ms = match (self.order_offset_ms, self.usual_delay_ms(rhythm)) {
-            (None, usual) => usual.or(arrival.delay_ms()),
-            (Some(before), Some(usual)) if (usual - before).abs() > rhythm.margin.num_milliseconds() => {
-                Some(usual)
-            }
-            (before, _) => before,
+    }
+
+    /// Draws the conclusions from all mails of a look at once: in which order they were read does not matter.
+    pub fn settle(&mut self, rhythm: Rhythm) {
+        self.recent.sort_unstable();
+        let old = self.recent.len().saturating_sub(RECENT_MAX);
+        let older: Vec<Arrival> = self.recent.drain(..old).collect();
+        self.proven = self.proven.max(self.newest_left_at(&older, rhythm));
+        let usual = self.usual_delay_ms(rhythm);
+        let was_set = |before: i64, usual: i64| (usual - before).abs() > rhythm.margin.num_milliseconds();
+        self.order_offset_ms = match (self.order_offset_ms, usual) {
+            (Some(before), Some(usual)) if was_set(before, usual) => Some(usual),
+            (before, usual) => before.or(usual),
         };
     }
 
     /// The latest moment at which the checker is known to have lived.
     pub fn heard_at(&self, rhythm: Rhythm) -> Option<Time> {
-        let recent = self.recent.iter().map(|arrival| self.left_at(*arrival, rhythm)).max();
-        recent.max(self.proven)
+        self.newest_left_at(&self.recent, rhythm).max(self.proven)
     }
 
     /// When this mail left its checker, by the receiving server's clock; earlier than `received` only when it was held.
     pub fn left_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
-        let over_chain = arrival.chain_ms - self.usual_chain_ms(rhythm).unwrap_or(0);
-        let over_delay =
-            arrival.delay_ms().zip(self.usual_delay_ms(rhythm)).map_or(0, |(delay, usual)| delay - usual);
-        let held = over_chain.max(over_delay);
-        if held > rhythm.margin.num_milliseconds() {
-            arrival.received - TimeDelta::milliseconds(held)
-        } else {
-            arrival.received
+        self.usual(rhythm).left_at(arrival)
+    }
+
+    fn newest_left_at(&self, arrivals: &[Arrival], rhythm: Rhythm) -> Option<Time> {
+        let usual = self.usual(rhythm);
+        arrivals.iter().map(|arrival| usual.left_at(*arrival)).max()
+    }
+
+    fn usual(&self, rhythm: Rhythm) -> Usual {
+        Usual {
+            delay_ms: self.usual_delay_ms(rhythm),
+            wrong_chain_ms: self.wrong_chain_ms(rhythm),
+            margin_ms: rhythm.margin.num_milliseconds(),
         }
     }
 
     /// The place of this mail's run among the runs of its checker: by `Date:` where there is one, because the mails of
     /// one checker overtake each other on the way but its own clock goes forward.
     pub fn order_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
-        match arrival.sent.zip(self.order_offset_ms) {
-            Some((sent, offset)) => (sent + TimeDelta::milliseconds(offset)).min(arrival.received),
-            None => self.left_at(arrival, rhythm),
-        }
+        let smallest = || self.moments.iter().filter_map(|moment| moment.delay_ms).min();
+        let Some((sent, offset)) = arrival.sent.zip(self.order_offset_ms.or_else(smallest)) else {
+            return self.left_at(arrival, rhythm);
+        };
+        let at = sent + TimeDelta::milliseconds(offset);
+        // By more than the margin no run lies in the future: the clock was set.
+        if at > arrival.received + rhythm.margin { arrival.received } else { at }
     }
 
     /// Received − sent as it usually is for this checker: its clock's offset and the path's delay together.
@@ -124,23 +158,31 @@ impl Arrivals {
         usual(self.moments.iter().filter_map(|moment| moment.delay_ms), rhythm.margin)
     }
 
-    fn usual_chain_ms(&self, rhythm: Rhythm) -> Option<i64> {
-        usual(self.moments.iter().map(|moment| moment.chain_ms), rhythm.margin)
+    /// A chain that is always longer than the margin shows a wrong clock on the way.
+    fn wrong_chain_ms(&self, rhythm: Rhythm) -> i64 {
+        let shortest = self.moments.iter().map(|moment| moment.chain_ms).min();
+        shortest
+            .filter(|_| self.moments.len() >= MOMENTS_MIN)
+            .filter(|shortest| *shortest > rhythm.margin.num_milliseconds())
+            .unwrap_or(0)
     }
 
     fn learn(&mut self, arrival: Arrival, rhythm: Rhythm) {
+        // Counted with the present cycle: it may have been another one when the moments were learnt.
         let half_cycle = (rhythm.cycle.num_milliseconds() / 2).max(1);
-        let slot = arrival.received.timestamp_millis().div_euclid(half_cycle);
-        let moment = Moment { slot, delay_ms: arrival.delay_ms(), chain_ms: arrival.chain_ms };
-        match self.moments.binary_search_by_key(&slot, |known| known.slot) {
-            Ok(place) => {
-                if let Some(known) = self.moments.get_mut(place) {
-                    // The path's delay is never negative: the smallest is nearest to the truth.
-                    known.delay_ms = [known.delay_ms, moment.delay_ms].into_iter().flatten().min();
-                    known.chain_ms = known.chain_ms.min(moment.chain_ms);
-                }
+        let slot = |at: Time| at.timestamp_millis().div_euclid(half_cycle);
+        let Arrival { received, chain_ms, .. } = arrival;
+        match self.moments.iter_mut().find(|known| slot(known.at) == slot(received)) {
+            Some(known) => {
+                // The path's delay is never negative: the smallest is nearest to the truth.
+                known.delay_ms = [known.delay_ms, arrival.delay_ms()].into_iter().flatten().min();
+                known.chain_ms = known.chain_ms.min(chain_ms);
             }
-            Err(place) => self.moments.insert(place, moment),
+            None => {
+                let place = self.moments.partition_point(|known| known.at < received);
+                let moment = Moment { at: received, delay_ms: arrival.delay_ms(), chain_ms };
+                self.moments.insert(place, moment);
+            }
         }
         if self.moments.len() > MOMENTS_MAX {
             self.moments.remove(0);
@@ -148,7 +190,7 @@ impl Arrivals {
     }
 }
 
-/// The value most others lie near to (within the margin); of equals the smallest.
+/// The smallest of those near (within the margin) to the value that most others lie near to; of equals the smallest.
 ///
 /// Not the median: while a held queue trickles in, every value is different and the few straight ones must win; after
 /// a clock was set, the values are equal again and the new ones win as soon as they are more.
@@ -156,10 +198,10 @@ fn usual(values: impl Iterator<Item = i64> + Clone, margin: TimeDelta) -> Option
     if values.clone().count() < MOMENTS_MIN {
         return None;
     }
-    let near = |value: i64| {
-        values.clone().filter(|other| (other - value).abs() <= margin.num_milliseconds()).count()
-    };
-    values.clone().max_by_key(|value| (near(*value), -value))
+    let near =
+        |value: i64| values.clone().filter(move |other| (other - value).abs() <= margin.num_milliseconds());
+    let most = values.clone().max_by_key(|value| (near(*value).count(), -value))?;
+    near(most).min()
 }
 
 #[cfg(test)]
@@ -181,7 +223,10 @@ mod tests {
 
     fn after(mails: &[Arrival]) -> Arrivals {
         let mut arrivals = Arrivals::default();
-        mails.iter().for_each(|mail| arrivals.add(*mail, RHYTHM));
+        for mail in mails {
+            arrivals.add(*mail, RHYTHM);
+            arrivals.settle(RHYTHM);
+        }
         arrivals
     }
 
@@ -260,5 +305,31 @@ mod tests {
         assert!(arrivals.order_at(overtaking, RHYTHM) < arrivals.order_at(overtaken, RHYTHM));
         let fast = mail(20, 2, 10_800);
         assert_eq!(arrivals.order_at(fast, RHYTHM), fast.received, "no run lies in the future");
+    }
+
+    #[test]
+    fn mails_of_one_run_keep_their_order_when_the_first_was_the_slowest() {
+        let dryrun = mail(0, 55, 0);
+        let result = Arrival { received: dryrun.sent.unwrap() + TimeDelta::seconds(4), ..mail(0, 54, 0) };
+        let arrivals = after(&[dryrun, result]);
+        assert!(arrivals.order_at(dryrun, RHYTHM) < arrivals.order_at(result, RHYTHM));
+    }
+
+    #[test]
+    fn what_is_usual_is_learnt_anew_after_the_cycle_was_changed() {
+        let mut arrivals = after(&(0..8).map(|run| mail(run * 5, 2, 0)).collect::<Vec<_>>());
+        let slower = Rhythm { cycle: TimeDelta::hours(1), ..RHYTHM };
+        for run in 1..=8 {
+            arrivals.add(mail(run * 60, 2, -10_800), slower);
+            arrivals.settle(slower);
+        }
+        assert_eq!(arrivals.heard_at(slower), Some(at(480)));
+    }
+
+    #[test]
+    fn a_chain_longer_than_the_margin_was_held_however_slow_the_others_were() {
+        let slow = |minute, seconds| Arrival { chain_ms: seconds * 1000, ..mail(minute, seconds, 0) };
+        let mails = [slow(0, 50), slow(5, 50), slow(10, 50), slow(15, 61)];
+        assert_eq!(heard(&mails), at(15) - TimeDelta::seconds(61));
     }
 }

@@ -15,7 +15,7 @@ use crate::report::{NotHeard, Understood};
 use crate::time::Time;
 use arrivals::{Arrival, Arrivals, Rhythm};
 use runs::Piece;
-pub use runs::{Runs, Statement};
+pub use runs::Runs;
 pub use services::{Outcome, Service};
 
 /// One mail that a mailbox held, with the times that are kept apart.
@@ -51,6 +51,11 @@ impl Deadline {
     /// An older checker is silent.
     pub fn total(self) -> TimeDelta {
         self.late_after() + TimeDelta::milliseconds(self.margin_ms)
+    }
+
+    /// Silences that began within this of each other are one incident: one cycle and the mail path's margin.
+    pub fn together_within(self) -> TimeDelta {
+        TimeDelta::milliseconds(self.cycle_ms.saturating_add(self.margin_ms))
     }
 
     /// Only the mail path can still excuse an older checker.
@@ -117,7 +122,7 @@ impl Facts {
             grace_from: None,
             silent: None,
             arrivals: Arrivals::default(),
-            runs: Runs::default(),
+            runs: Runs::new(&services_of(checker)),
         }
     }
 
@@ -137,15 +142,10 @@ impl Facts {
         self.arrivals.usual_delay_ms(self.rhythm())
     }
 
-    /// The mailbox that received it last.
-    pub fn newest_mailbox(&self) -> Option<&str> {
-        self.heard_through.iter().max_by_key(|(_, heard)| **heard).map(|(name, _)| name.as_str())
-    }
-
-    /// Takes in a mail that is addressed to this checker alone.
-    pub fn observe(&mut self, seen: &Observation, checker: &Checker) {
+    /// Takes in a mail that is addressed to this checker alone. What it means is known after [`Self::settle`].
+    pub fn observe(&mut self, seen: &Observation) {
         match seen.mail.not_heard {
-            None => self.hear(seen, checker),
+            None => self.hear(seen),
             Some(NotHeard::NoToken) => self.complain(seen),
             Some(_) => {}
         }
@@ -163,15 +163,25 @@ impl Facts {
         true
     }
 
-    /// Takes in what is over by now, of runs whose results come in mails of their own.
-    pub fn close_runs(&mut self, heard_until: Time, checker: &Checker) {
-        let said = self.runs.close(heard_until, self.run_allowance(), &services_of(checker));
-        self.learn(said);
+    /// The mailbox was down, some time between two looks, `down_since` and `from`: age counts from then at the earliest, and what an open run lacks may still wait in
+    /// a queue for one more deadline.
+    pub fn excuse(&mut self, down_since: Time, from: Time) {
+        self.grace_from = Some(from);
+        self.runs.excuse(down_since, from, from + self.deadline_in_force().total());
     }
 
-    /// When the next such run will be over.
+    /// Works out what all mails taken in so far amount to, when everything up to `heard_until` was read. The order in
+    /// which they were taken in does not matter.
+    pub fn settle(&mut self, heard_until: Option<Time>) {
+        let rhythm = self.rhythm();
+        self.arrivals.settle(rhythm);
+        self.services = self.runs.settle(heard_until, |arrival| self.arrivals.order_at(arrival, rhythm));
+    }
+
+    /// When the next run whose results come in mails of their own will be over.
     pub fn next_close(&self) -> Option<Time> {
-        self.runs.next_close(self.run_allowance())
+        let rhythm = self.rhythm();
+        self.runs.next_close(|arrival| self.arrivals.order_at(arrival, rhythm))
     }
 
     /// Takes over a changed configuration at `now`. The past is not judged anew: until the checker is heard again, it
@@ -186,13 +196,15 @@ impl Facts {
         }
         let configured = services_of(checker);
         self.services.retain(|name, _| configured.contains(&name.as_str()));
+        self.runs.expect(&configured, now);
     }
 
-    /// The deadline in force: the former one as long as it is the longer and nothing was heard since the change.
+    /// The deadline in force: the former one as long as it is the longer and age counts from before the change.
     pub fn deadline_in_force(&self) -> Deadline {
+        let from = self.base();
         match self.former {
             Some(former)
-                if self.heard_at().is_none_or(|heard| heard <= former.until_heard_after)
+                if from.is_none_or(|from| from <= former.until_heard_after)
                     && former.deadline.total() > self.deadline.total() =>
             {
                 former.deadline
@@ -201,7 +213,7 @@ impl Facts {
         }
     }
 
-    fn hear(&mut self, seen: &Observation, checker: &Checker) {
+    fn hear(&mut self, seen: &Observation) {
         let mail = &seen.mail;
         let arrival = Arrival::new(seen.received, mail.sent, &mail.received);
         self.arrivals.add(arrival, self.rhythm());
@@ -213,9 +225,10 @@ impl Facts {
         if self.complaint.as_ref().is_some_and(|complaint| complaint.received <= seen.received) {
             self.complaint = None;
         }
-        let at = self.arrivals.order_at(arrival, self.rhythm());
-        let said = self.runs.add(Piece::new(at, seen.received, mail), &services_of(checker));
-        self.learn(said);
+        self.runs.add(Piece::new(arrival, self.run_allowance(), mail));
+        if self.runs.are_many() {
+            self.settle(None);
+        }
     }
 
     fn complain(&mut self, seen: &Observation) {
@@ -227,15 +240,6 @@ impl Facts {
                 format!("its mail names only services that are not configured: {}", unknown.join(", "))
             };
             self.complaint = Some(Complaint { received: seen.received, what });
-        }
-    }
-
-    fn learn(&mut self, said: Vec<Statement>) {
-        for (name, at, outcome) in said {
-            self.services
-                .entry(name)
-                .and_modify(|service| service.learn(at, outcome))
-                .or_insert_with(|| Service::new(at, outcome));
         }
     }
 

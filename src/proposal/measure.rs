@@ -44,7 +44,6 @@ struct Run {
 #[derive(Debug, Clone)]
 pub struct Measured {
     pub mails: usize,
-    pub runs: usize,
     /// Whether any mail held a DRYRUN.
     pub dryrun: bool,
     pub last_received: Time,
@@ -132,7 +131,6 @@ impl Writer {
         let lengths = runs.iter().map(|run| run.last - run.first).filter(|length| !length.is_zero());
         Some(Measured {
             mails: self.mails.len(),
-            runs: runs.len(),
             dryrun: self.has_dryrun(),
             last_received,
             gaps: gaps(&runs),

@@ -60,7 +60,7 @@ impl Survey {
     /// Takes in one mail.
     pub fn take(&mut self, raw: &RawMail) {
         let mail = mail::parse(&raw.bytes, raw.truncated);
-        let received = raw.internal_date.map_or(raw.seen, |date| date.min(raw.seen));
+        let received = raw.received();
         if !self.keys.insert(key(&mail, received)) {
             return;
         }

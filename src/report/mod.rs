@@ -7,11 +7,11 @@ pub mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::config::Checker;
 use crate::mail::{Hop, Mail};
+use crate::time::{Time, as_optional_rfc3339};
 use tokens::Scanner;
 pub use tokens::{DRYRUN, Said, Tokens};
 
@@ -51,8 +51,8 @@ pub struct Understood {
     pub checker: Option<String>,
     /// Why it is no sign of life; None when the checker was heard.
     pub not_heard: Option<NotHeard>,
-    #[serde(serialize_with = "rfc3339")]
-    pub sent: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "as_optional_rfc3339")]
+    pub sent: Option<Time>,
     pub dryrun: Option<Said>,
     pub results: BTreeMap<String, Said>,
     /// Tokens nobody configured for this checker.
@@ -146,11 +146,4 @@ fn not_heard(mail: &Mail, addressed: usize, tokens: &Tokens) -> Option<NotHeard>
     ]
     .into_iter()
     .find_map(|(holds, why)| holds.then_some(why))
-}
-
-fn rfc3339<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Secs, true)),
-        None => serializer.serialize_none(),
-    }
 }

@@ -3,11 +3,11 @@
 //! A service name may hold spaces, dots and accents, so a token's left end cannot be seen from the text alone:
 //! configured names are tried first, longest first, and what is left over is reported as unknown.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
+
+use crate::text::composed;
 
 /// The auto test that starts every run. Not a service.
 pub const DRYRUN: &str = "DRYRUN";
@@ -125,12 +125,6 @@ impl Scanner {
             free_from = dot + 1 + length;
         }
     }
-}
-
-/// In Unicode's form C: macOS and some shells write `é` as an `e` and an accent of its own.
-fn composed(text: &str) -> Cow<'_, str> {
-    const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
-    if text.is_ascii() { Cow::Borrowed(text) } else { NFC.normalize(text) }
 }
 
 /// The result that `after` begins with, and its length, when a word ends there (`.OKAY` is prose).

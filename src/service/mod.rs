@@ -126,6 +126,7 @@ impl Service {
     fn send(&mut self, message: Message) {
         let channels = &self.engine.config().channels;
         let Some(channel) = channels.iter().find(|channel| channel.name == message.channel).cloned() else {
+            // While the store failed, a new configuration took the channel away; the engine has moved the message on.
             return;
         };
         self.deliveries.spawn(async move {

@@ -49,10 +49,11 @@ impl Service {
         let failures = self.read_everything().await?;
         self.deliver_due().await?;
         let table = LastSeen::of(&self.engine, clock::now());
-        let blind_after = self.engine.config().mailboxes.iter().map(|mailbox| mailbox.blind_after).max();
-        let health = match failures.is_empty() {
-            true => table.health(blind_after.unwrap_or_default()),
-            false => Health::Unknown,
+        // Whoever cannot read the mailbox and will not try again is blind at once.
+        let health = if failures.is_empty() {
+            table.health(self.engine.config().blind_after())
+        } else {
+            Health::Unknown
         };
         Ok(Once { table, health, failures })
     }

@@ -7,16 +7,18 @@ use tokio::task::JoinSet;
 
 use crate::channel;
 use crate::clock;
-use crate::config::{Channel, Config};
-use crate::outbox::{Message, Sent};
+use crate::config::{Channel, Config, Event};
+use crate::outbox::{Address, Message, Notice, Sent};
 use crate::store::InUse;
 use crate::time::Time;
-use crate::words::{self, Letter};
+use crate::words::{self, Letter, Signature};
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_secs(10);
 /// When the program ends anyway, it does not wait longer than this for the alarm to go out.
 const REPORT_LIMIT: Duration = Duration::from_secs(20);
+/// So long the recovery is tried. A channel that refuses it all the while must not be asked for ever.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Sends the alarm until it arrives, or until the store works again.
 pub(super) struct StoreAlarm {
@@ -27,18 +29,18 @@ pub(super) struct StoreAlarm {
 impl StoreAlarm {
     pub(super) fn raise(config: &Config, error: &Error) -> Self {
         let raised = clock::now();
-        let letter =
-            words::store_alarm(&config.name, &config.state, &format!("{error:#}"), raised, config.timezone);
+        let by = signature(config, raised);
+        let letter = words::store_alarm(by, &incident(raised), &config.state, &format!("{error:#}"));
         Self { raised, sending: send_all(config, &letter, raised, 1) }
     }
 
-    /// The store works again: who was told of the fault is told of its end.
+    /// The store works again: those who were to hear of the fault hear of its end.
     pub(super) fn recover(mut self, config: &Config) {
         self.sending.abort_all();
-        let now = clock::now();
-        let letter = words::store_recovery(&config.name, self.raised, now, config.timezone);
-        let mut sending = send_all(config, &letter, self.raised, 2);
-        tokio::spawn(async move { while sending.join_next().await.is_some() {} });
+        let by = signature(config, clock::now());
+        let letter = words::store_recovery(by, &incident(self.raised), self.raised);
+        let sending = send_all(config, &letter, self.raised, 2);
+        tokio::spawn(arrived(sending, RECOVERY_LIMIT));
     }
 
     /// For a program that cannot start: the alarm, as far as it goes in a short time. None when another process holds
@@ -47,19 +49,39 @@ impl StoreAlarm {
         if error.is::<InUse>() {
             return;
         }
-        let mut alarm = Self::raise(config, error);
-        let all = async { while alarm.sending.join_next().await.is_some() {} };
-        if tokio::time::timeout(REPORT_LIMIT, all).await.is_err() {
-            tracing::error!("the alarm about the state file could not be delivered in time");
-        }
+        arrived(Self::raise(config, error).sending, REPORT_LIMIT).await;
     }
+}
+
+/// Waits until all have arrived, and gives up those that have not after `limit`.
+async fn arrived(mut sending: JoinSet<()>, limit: Duration) {
+    let all = async { while sending.join_next().await.is_some() {} };
+    if tokio::time::timeout(limit, all).await.is_err() {
+        tracing::error!("what there is to say about the state file could not be delivered in time");
+    }
+}
+
+fn signature(config: &Config, now: Time) -> Signature<'_> {
+    Signature { watchdog: &config.name, zone: config.timezone, now }
+}
+
+/// What people call it. The store gives no number.
+fn incident(raised: Time) -> String {
+    format!("{}-store", raised.format("%Y%m%d%H%M%S"))
 }
 
 fn send_all(config: &Config, letter: &Letter, raised: Time, ordinal: u32) -> JoinSet<()> {
     let mut sending = JoinSet::new();
-    for channel in config.channels.iter().filter(|channel| !channel.fallback) {
-        for recipient in channel.recipients() {
-            sending.spawn(send(channel.clone(), message(channel, recipient, letter, raised, ordinal)));
+    let notice = Notice {
+        incident: incident(raised),
+        ordinal,
+        token: words::STORE_TOKEN,
+        recovery: ordinal > 1,
+        letter,
+    };
+    for channel in config.channels_for(Event::Mailbox) {
+        for address in Address::of(channel) {
+            sending.spawn(send(channel.clone(), Message::new(0, &notice, address, raised)));
         }
     }
     sending
@@ -78,25 +100,5 @@ async fn send(channel: Channel, message: Message) {
             }
         }
         tokio::time::sleep(RETRY).await;
-    }
-}
-
-fn message(channel: &Channel, recipient: String, letter: &Letter, raised: Time, ordinal: u32) -> Message {
-    Message {
-        id: 0,
-        incident: format!("{}-store", raised.format("%Y%m%d%H%M%S")),
-        ordinal,
-        token: "MONITOR_Store".to_owned(),
-        recovery: ordinal > 1,
-        channel: channel.name.clone(),
-        recipient,
-        subject: letter.subject.clone(),
-        body: letter.body.clone(),
-        created: raised,
-        attempts: 1,
-        due: raised,
-        last_error: None,
-        refused: false,
-        handed_over: false,
     }
 }

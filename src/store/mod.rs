@@ -19,7 +19,7 @@ use crate::time::Time;
 pub use examine::Examined;
 pub use lock::InUse;
 use lock::Lock;
-pub use read::{OtherMail, StoredReport};
+pub use read::StoredReport;
 
 /// Marks a file as ours (SQLite's `application_id`): "BRWD".
 const APPLICATION_ID: i64 = 0x4252_5744;

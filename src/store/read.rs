@@ -22,17 +22,6 @@ pub struct StoredReport {
     pub observation: Observation,
 }
 
-/// A mail that was nobody's report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherMail {
-    pub received: Time,
-    pub checker: Option<String>,
-    pub reason: String,
-    pub sender: Option<String>,
-    pub recipient: Option<String>,
-    pub subject: String,
-}
-
 impl Store {
     /// What the core knew when it last wrote.
     ///
@@ -134,33 +123,6 @@ impl Store {
             let text = statement.query_row([checker], |row| row.get::<_, String>(0)).optional()?;
             let facts: Option<Facts> = text.map(|text| from_json(&text)).transpose()?;
             Ok(facts.and_then(|facts| facts.watched_since))
-        })
-    }
-
-    /// How many mails are kept that were nobody's report, and the latest of them.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn other_mails(&self, limit: u32) -> Result<(u64, Vec<OtherMail>)> {
-        self.reading(|| {
-            let count =
-                self.db.query_row("SELECT COUNT(*) FROM other_mails", [], |row| row.get::<_, i64>(0))?;
-            let mut statement = self.db.prepare(
-                "SELECT received_ms, checker, reason, sender, recipient, subject FROM other_mails
-                 ORDER BY received_ms DESC, id DESC LIMIT $1",
-            )?;
-            let rows = statement.query_map([limit], |row| {
-                Ok(OtherMail {
-                    received: time_of(row.get(0)?),
-                    checker: row.get(1)?,
-                    reason: row.get(2)?,
-                    sender: row.get(3)?,
-                    recipient: row.get(4)?,
-                    subject: row.get(5)?,
-                })
-            })?;
-            let mails = rows.collect::<rusqlite::Result<_>>()?;
-            Ok((u64::try_from(count).unwrap_or_default(), mails))
         })
     }
 

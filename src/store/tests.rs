@@ -10,6 +10,7 @@ use crate::engine::{Engine, Look};
 use crate::imap::{History, RawMail};
 use crate::intake::take_in;
 use crate::outbox::Sent;
+use crate::past;
 use crate::report::Roster;
 use crate::view::LastSeen;
 
@@ -187,12 +188,12 @@ fn a_restarted_watchdog_knows_all_that_the_one_before_knew() {
     assert_eq!(snapshot.messages.iter().map(|message| message.attempts).collect::<Vec<_>>(), [1, 1, 1]);
     let restored = Engine::restore(config(CONFIG), snapshot, world.at(2));
     let mut expected = World::memory(&world.engine);
-    // A restart begins to try anew: everything is due, and old failures of reading are over.
+    // A restart begins to try anew: everything is due, and no failure of reading is shown that is not its own.
     let mut due_now = world.engine.outbox().iter().cloned().collect::<Vec<_>>();
     due_now.iter_mut().for_each(|message| message.due = world.at(2));
     expected["messages"] = due_now.iter().map(|message| Value::from(format!("{message:?}"))).collect();
     for mailbox in ["left", "right"] {
-        expected["mailboxes"][mailbox]["trying_since"] = serde_json::to_value(world.at(2)).unwrap();
+        expected["mailboxes"][mailbox]["tried"] = serde_json::to_value(world.at(2)).unwrap();
         expected["mailboxes"][mailbox]["last_failure"] = Value::Null;
     }
     assert_eq!(World::memory(&restored), expected);
@@ -350,8 +351,9 @@ fn of_strangers_mails_only_the_newest_are_kept_and_of_reports_all() {
         }
     }
     world.commit();
-    let (kept, latest) = world.store.other_mails(1).unwrap();
-    assert_eq!((kept, latest[0].received), (10_000, world.at(10_019 - 11_000)));
+    let newest = "SELECT MAX(received_ms) FROM other_mails";
+    let newest: i64 = world.store.db.query_row(newest, [], |row| row.get(0)).unwrap();
+    assert_eq!((count(&world.store, "other_mails"), time_of(newest)), (10_000, world.at(10_019 - 11_000)));
     assert_eq!(count(&world.store, "reports"), 1);
 }
 
@@ -382,4 +384,25 @@ fn a_file_of_another_version_or_none_is_refused_with_a_sentence() {
     assert!(missing.contains("other.db") && missing.contains("once"), "{missing}");
     let nowhere = Store::open(&dir.path().join("missing/watchdog.db"), "bresse8").unwrap_err().to_string();
     assert!(nowhere.contains("missing/watchdog.db") && nowhere.contains("folder"), "{nowhere}");
+}
+
+#[test]
+fn a_moment_of_the_past_is_judged_as_it_was_at_that_moment() {
+    let mut world = World::new();
+    world.report("left", "bresse1", -60);
+    world.report("right", "bresse1", -50);
+    world.look("right", -45);
+    world.look("left", 0);
+    world.commit();
+    let then = world.at(170);
+    let lines = |table: LastSeen| -> Vec<String> {
+        table
+            .checkers
+            .iter()
+            .map(|line| format!("{} {:?} {:?}", line.name, line.state, line.heard_at))
+            .collect()
+    };
+    let past = lines(past::last_seen(&world.store, &config(CONFIG), then).unwrap());
+    assert_eq!(past, lines(LastSeen::of(&world.engine, then)));
+    assert!(past[0].starts_with("bresse1 Ok"), "the left mailbox was read later: {past:?}");
 }

@@ -56,7 +56,7 @@ fn watch(heard_until: i64) -> Watch {
 fn heard(second: i64) -> Facts {
     let mut facts = Facts::new(&checker());
     facts.watched_since = Some(at(0));
-    facts.observe(&report(second), &checker());
+    facts.observe(&report(second));
     facts
 }
 
@@ -127,7 +127,7 @@ fn a_changed_cycle_never_judges_the_past_anew() {
     assert_eq!(state(&changed(heard(0), &quick), 401), State::Silent);
     assert_eq!(state(&changed(heard(0), &slow), 401), State::Ok, "the new one is longer");
     let mut again = changed(heard(0), &quick);
-    again.observe(&report(310), &quick);
+    again.observe(&report(310));
     assert_eq!(state(&again, 310 + 161), State::Silent, "heard since: the new deadline counts");
     let back = changed(changed(heard(0), &quick), &slow);
     assert_eq!(state(&back, 401), State::Ok);

@@ -2,6 +2,7 @@ use super::*;
 use crate::incident::Member;
 use chrono::{TimeDelta, TimeZone, Utc};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 fn at(hour: u32, minute: u32, second: u32) -> Time {
     Utc.with_ymd_and_hms(2026, 11, 20, hour, minute, second).unwrap()
@@ -32,12 +33,14 @@ fn scene(checkers: Vec<CheckerCard<'static>>) -> Scene<'static> {
         error: Some("no connection to outlook.office365.com (timed out)\r\nNOK"),
     };
     Scene {
-        watchdog: "bresse8",
-        zone: Tz::Europe__Paris,
-        now: at(2, 56, 53),
+        by: Signature { watchdog: "bresse8", zone: Tz::Europe__Paris, now: at(2, 56, 53) },
         mailboxes: vec![mailbox],
         checkers,
     }
+}
+
+fn by(hour: u32) -> Signature<'static> {
+    Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(hour, 0, 0) }
 }
 
 fn incident(subject: Subject, members: &[(&str, Time, Option<Outcome>, Option<End>)]) -> Incident {
@@ -129,6 +132,24 @@ fn a_service_that_is_missing() {
 }
 
 #[test]
+fn a_service_that_is_reported_ok_and_nok_at_once() {
+    let scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0)))]);
+    let members = [("bresse3", at(2, 55, 58), Some(Outcome::Contradiction), None)];
+    insta::assert_snapshot!(shown(&alarm(
+        &incident(Subject::Service("ESHOP".into()), &members),
+        "ESHOP",
+        &scene
+    )));
+}
+
+#[test]
+fn of_many_who_complain_of_a_service_the_rest_is_counted() {
+    let mut incident = incident(Subject::Service("ESHOP".into()), &[]);
+    (0..12).for_each(|n| incident.join(&format!("bresse{n}"), at(2, 55, 58), Some(Outcome::Nok)));
+    assert!(alarm(&incident, "ESHOP", &scene(vec![])).body.contains("\n… and 2 more.\n"));
+}
+
+#[test]
 fn a_mailbox_that_cannot_be_read() {
     let incident = incident(Subject::Mailbox("MONITOR".into()), &[]);
     insta::assert_snapshot!(shown(&alarm(&incident, "MONITOR_Mailbox", &scene(vec![]))));
@@ -137,7 +158,8 @@ fn a_mailbox_that_cannot_be_read() {
 #[test]
 fn recoveries_say_what_was_and_never_what_opens_approvals() {
     let back = Some(End::Recovered(at(3, 10, 0)));
-    let scene = scene(vec![card("bresse3", "noKia", Some(at(3, 10, 0)))]);
+    let mut scene = scene(vec![card("bresse3", "noKia", Some(at(3, 10, 0)))]);
+    scene.by.now = at(3, 10, 2);
     let closed =
         |subject, members: &[_]| Incident { closed: Some(at(3, 10, 2)), ..incident(subject, members) };
     let cases = [
@@ -157,7 +179,31 @@ fn recoveries_say_what_was_and_never_what_opens_approvals() {
             closed(Subject::Service("ESHOP".into()), &[("bresse3", at(2, 50, 0), Some(Outcome::Nok), back)]),
             "ESHOP",
         ),
+        (
+            incident(
+                Subject::Silence,
+                &[("bresse3", at(2, 50, 0), None, back), ("bresse4", at(2, 50, 0), None, None)],
+            ),
+            "bresse3_Checker",
+        ),
+        (
+            closed(
+                Subject::Silence,
+                &[
+                    ("bresse3", at(2, 50, 0), None, Some(End::Removed(at(3, 10, 0)))),
+                    ("bresse4", at(2, 50, 0), None, None),
+                ],
+            ),
+            "MONITOR_MailPath",
+        ),
         (closed(Subject::Mailbox("MONITOR".into()), &[]), "MONITOR_Mailbox"),
+        (
+            closed(
+                Subject::Mailbox("MONITOR".into()),
+                &[("MONITOR", at(2, 50, 0), None, Some(End::Removed(at(3, 10, 0))))],
+            ),
+            "MONITOR_Mailbox",
+        ),
     ];
     let letters: Vec<Letter> =
         cases.iter().map(|(incident, token)| recovery(incident, token, &scene)).collect();
@@ -167,22 +213,23 @@ fn recoveries_say_what_was_and_never_what_opens_approvals() {
 
 #[test]
 fn what_is_no_alarm_is_calm_whatever_the_names_are() {
-    let now = at(3, 0, 0);
-    assert_calm(&channel_test("bresse8", "kiNOKuniya", now, Tz::UTC));
-    assert_calm(&store_recovery("bresse8", now, now, Tz::UTC));
+    assert_calm(&channel_test(by(3), "kiNOKuniya"));
+    assert_calm(&store_recovery(by(3), "20261120030000-store", at(2, 0, 0)));
 }
 
 #[test]
 fn the_state_file_and_the_channel_test() {
-    let now = at(3, 0, 0);
-    let store = store_alarm("bresse8", Path::new("watchdog.db"), "the disk is full; make room", now, Tz::UTC);
-    let test = channel_test("bresse8", "backup-mail", now, Tz::UTC);
-    insta::assert_snapshot!([store, test].iter().map(shown).collect::<Vec<_>>().join("\n———\n"));
+    let incident = "20261120020000-store";
+    let store = store_alarm(by(2), incident, Path::new("watchdog.db"), "the disk is full; make room");
+    let works = store_recovery(by(3), incident, at(2, 0, 0));
+    let test = channel_test(by(3), "backup-mail");
+    insta::assert_snapshot!([store, works, test].iter().map(shown).collect::<Vec<_>>().join("\n———\n"));
 }
 
 #[test]
 fn a_fallback_says_why_it_is_used() {
-    let letter = Letter { subject: "bresse3_Checker.NOK".into(), body: "It is silent.\n".into() };
+    let body = "It is silent.\n\nbresse8, then\nIncident 20261120-42\n".to_owned();
+    let letter = Letter { subject: "bresse3_Checker.NOK".into(), body };
     insta::assert_snapshot!(shown(&handed_over(&letter, "backup-mail", "550 no such user\r\n\u{1b}[2J")));
 }
 
@@ -195,8 +242,8 @@ fn the_sum_is_shown_with_its_numbers() {
 
 #[test]
 fn without_nok_breaks_up_every_form_of_it() {
-    for text in ["NOK", "nok", "xNoKy", "NONOK", "nonokNOK"] {
-        assert!(!without_nok(text).to_ascii_lowercase().contains("nok"), "{}", without_nok(text));
+    for text in ["NOK", "nok", "xNoKy", "NONOK", "nonokNOK", "NO\u{212a}"] {
+        assert!(!without_nok(text).to_lowercase().contains("nok"), "{}", without_nok(text));
     }
     assert_eq!(without_nok("no key, unknown"), "no key, unknown");
 }

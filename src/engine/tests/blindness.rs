@@ -66,6 +66,60 @@ fn the_first_mail_of_a_revived_mailbox_does_not_prove_that_it_was_up() {
 }
 
 #[test]
+fn a_mail_from_before_the_first_failure_does_not_prove_that_the_mailbox_was_up_later() {
+    let mut world = World::all_heard(0);
+    for second in (60..=900).step_by(60) {
+        world.engine.look_failed("MONITOR", "no connection", at(second));
+        world.tick(second);
+    }
+    world.hear("b1", 40);
+    world.look_after_a_gap(910);
+    world.expect(&["MONITOR_Mailbox.NOK", "MONITOR_Mailbox.OK"]);
+}
+
+#[test]
+fn a_restart_forgets_neither_the_failures_nor_since_when_it_tries() {
+    let mut world = World::all_heard(0);
+    for second in (60..=900).step_by(60) {
+        world.restart(config(), second - 5);
+        world.engine.look_failed("MONITOR", "no connection", at(second));
+        world.tick(second);
+    }
+    world.expect(&["MONITOR_Mailbox.NOK"]);
+    assert_eq!(world.letters[0].created, at(240), "the first try after its time");
+    world.restart(config(), 903);
+    world.hear("b1", 905);
+    world.look_after_a_gap(910);
+    world.expect(&["MONITOR_Mailbox.OK"]);
+}
+
+#[test]
+fn a_watchdog_that_was_off_for_long_after_a_failure_counts_the_mails_of_all_that_time() {
+    let mut world = World::all_heard(0);
+    world.engine.look_failed("MONITOR", "no connection", at(30));
+    world.store();
+    world.restart(config(), 5_000);
+    ["b1", "b2", "b3"].iter().for_each(|name| world.hear(name, 4_600));
+    ["b1", "b2", "b3"].iter().for_each(|name| world.hear(name, 4_900));
+    world.look_after_a_gap(5_010);
+    world.expect(&["b4_Checker.NOK"]);
+}
+
+#[test]
+fn nor_does_it_where_blindness_is_told_sooner_than_a_reader_tries_again() {
+    let mut hasty = config();
+    hasty.mailboxes[0].blind_after = TimeDelta::seconds(2);
+    let mut world = World::new(hasty);
+    ["b1", "b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 0));
+    world.look_after_a_gap(1);
+    world.engine.look_failed("MONITOR", "no connection", at(880));
+    world.tick(880);
+    world.hear("b1", 890);
+    world.look_after_a_gap(910);
+    world.expect(&["MONITOR_Mailbox.NOK", "MONITOR_Mailbox.OK"]);
+}
+
+#[test]
 fn a_grace_is_given_once_per_silence_of_the_mailbox() {
     let mut world = World::all_heard(0);
     world.look_after_a_gap(600);

@@ -103,6 +103,71 @@ fn a_second_silence_waits_until_nobody_else_can_join_and_then_is_named() {
 }
 
 #[test]
+fn those_who_joined_do_not_wait_long_for_a_checker_that_writes_seldom() {
+    let mut fleet = config();
+    fleet.checkers[3].cycle = TimeDelta::seconds(7_200);
+    let mut world = World::new(fleet);
+    for (name, second) in [("b1", 0), ("b2", 100), ("b3", 0), ("b4", 0)] {
+        world.hear(name, second);
+    }
+    world.look(100);
+    world.hear("b3", 390);
+    world.look(DEADLINE + 1);
+    world.expect(&["b1_Checker.NOK"]);
+    for second in [501, 700, 861] {
+        world.hear("b3", second);
+        world.look(second);
+    }
+    world.expect(&[]);
+    world.look(862);
+    world.expect(&["free_Provider.NOK"]);
+}
+
+#[test]
+fn who_joined_and_is_not_named_is_alarmed_when_the_one_that_was_recovers() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 0), ("b2", 100), ("b3", 300), ("b4", 310)] {
+        world.hear(name, second);
+    }
+    world.look(310);
+    world.look_until(399, 501);
+    world.expect(&["b1_Checker.NOK"]);
+    world.hear("b1", 505);
+    world.look(505);
+    world.expect(&["b1_Checker.OK", "b2_Checker.NOK"]);
+}
+
+#[test]
+fn nobody_joins_a_silence_that_is_over_in_the_same_look() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 100), ("b2", 0), ("b3", 300), ("b4", 310)] {
+        world.hear(name, second);
+    }
+    world.look(310);
+    world.look(DEADLINE + 1);
+    world.expect(&["b2_Checker.NOK"]);
+    world.hear("b2", 500);
+    world.look(501);
+    world.expect(&["b2_Checker.OK", "b1_Checker.NOK"]);
+}
+
+#[test]
+fn a_second_mail_is_the_last_even_under_the_same_token() {
+    let mut fleet = config();
+    fleet.checkers[1].cycle = TimeDelta::seconds(2_000);
+    fleet.checkers.push(checker_config("b5", "ovh"));
+    let mut world = World::new(fleet);
+    for (name, second) in [("b1", 0), ("b3", 0), ("b4", 100), ("b2", 0)] {
+        world.hear(name, second);
+    }
+    for second in (100..=2_200).step_by(100) {
+        world.hear("b5", second);
+        world.look(second + 1);
+    }
+    world.expect(&["MONITOR_Checkers.NOK", "MONITOR_Checkers.NOK", "b2_Checker.NOK"]);
+}
+
+#[test]
 fn after_a_common_recovery_begins_the_others_get_one_deadline() {
     let mut world = World::all_heard(0);
     world.look(DEADLINE + 1);
@@ -161,6 +226,43 @@ fn one_left_over_whose_own_token_was_announced_is_not_alarmed_again() {
     world.hear("b1", 1_200);
     world.look(1_200);
     world.expect(&["b1_Checker.OK"]);
+    let about_b1 = world.letters.iter().filter(|letter| letter.token == "b1_Checker");
+    let incidents: BTreeSet<&str> = about_b1.map(|letter| letter.incident.as_str()).collect();
+    assert_eq!(incidents.len(), 1, "the recovery belongs to its alarm");
+}
+
+#[test]
+fn two_groups_at_once_never_share_a_token() {
+    let mut fleet = config();
+    fleet.checkers.push(checker_config("b5", "ovh"));
+    let mut world = World::new(fleet);
+    for (name, second) in [("b1", -5_000), ("b3", -5_000), ("b2", -3_000), ("b4", -3_000), ("b5", 0)] {
+        world.hear(name, second);
+    }
+    world.look(10);
+    world.expect(&["MONITOR_Checkers.NOK", "b2_Checkers.NOK"]);
+    for name in ["b1", "b3", "b5"] {
+        world.hear(name, 100);
+    }
+    world.look(100);
+    world.expect(&["MONITOR_Checkers.OK"]);
+}
+
+#[test]
+fn a_removed_member_begins_no_common_recovery() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 0), ("b2", 0), ("b3", 100), ("b4", 310)] {
+        world.hear(name, second);
+    }
+    world.look(310);
+    world.look(DEADLINE + 1);
+    world.expect(&["free_Provider.NOK"]);
+    let mut smaller = config();
+    smaller.checkers.remove(0);
+    world.engine.reconfigure(smaller, at(DEADLINE + 2));
+    world.hear("b4", 480);
+    world.look(501);
+    world.expect(&["MONITOR_Checkers.NOK"]);
 }
 
 #[test]

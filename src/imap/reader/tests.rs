@@ -382,7 +382,7 @@ async fn a_refused_token_is_not_used_again() {
     });
     let mut mailbox = mailbox(peer.port, &["INBOX"], TimeDelta::seconds(3600));
     mailbox.login = Login::OAuth2(crate::config::OAuth2 {
-        token_url,
+        token_url: token_url.parse().unwrap(),
         client_id: "c".to_owned(),
         client_secret: Secret::Value(SecretString::from("hunter2")),
         scope: "s".to_owned(),

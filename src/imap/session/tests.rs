@@ -82,17 +82,6 @@ async fn a_hint_at_new_mail_is_kept_until_it_is_taken() {
 }
 
 #[tokio::test]
-async fn status_gives_the_counts_it_is_told() {
-    // Outlook's server puts spaces at the end of the line.
-    let mut session = session(&[(
-        "STATUS \"INBOX\"",
-        "* STATUS INBOX (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 7)  \r\nTAG OK done\r\n",
-    )]);
-    let counts = Counts { messages: Some(3), uidnext: Some(9), uidvalidity: Some(7) };
-    assert_eq!(session.status("INBOX").await.unwrap(), counts);
-}
-
-#[tokio::test]
 async fn a_line_break_in_a_folder_name_never_reaches_the_server() {
     let mut wire = wire(&[(UNASKED, "* OK ready\r\n")]);
     let ready = wire.read("a greeting", COMMAND_LIMIT, |response| {

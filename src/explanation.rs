@@ -1,0 +1,188 @@
+//! Why a checker is in its state, and how one mail is understood, in sentences. Pure.
+
+use std::fmt::Write as _;
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+
+use crate::config::Checker;
+use crate::ledger::{Facts, Outcome};
+use crate::mail::Mail;
+use crate::report::{NotHeard, Understood};
+use crate::store::StoredReport;
+use crate::text::one_line;
+use crate::time::{Time, rfc3339, seconds, span, utc_and_local};
+use crate::verdict::{State, Verdict, Watch};
+use crate::words;
+
+/// So many addresses of a mail are shown.
+const ADDRESSES_MAX: usize = 5;
+
+/// All that a checker's state rests on.
+pub struct Known<'a> {
+    pub checker: &'a Checker,
+    pub facts: &'a Facts,
+    pub watch: Watch,
+    pub verdict: Verdict,
+    pub zone: Tz,
+    pub now: Time,
+    /// Its latest reports, newest first.
+    pub reports: &'a [StoredReport],
+}
+
+impl Known<'_> {
+    /// The state, the sum it follows from, and the mails it rests on.
+    pub fn text(&self) -> String {
+        let (verdict, checker) = (&self.verdict, self.checker);
+        let mut text = format!(
+            "{} ({}) is {}.\n{}\n\n",
+            checker.name,
+            checker.provider,
+            verdict.state.word(),
+            self.why()
+        );
+        let _ = writeln!(text, "Deadline       {}", words::deadline_sum(verdict.deadline));
+        let _ = writeln!(text, "Late after     {} s", seconds(verdict.deadline.late_after()));
+        for (what, time) in [
+            ("Heard at", verdict.heard_at),
+            ("Last received", self.facts.last_received),
+            ("Last sent", self.facts.last_sent),
+            ("Counted from", verdict.base),
+            ("Silent after", verdict.silent_after),
+            ("Read up to", self.watch.heard_until),
+        ] {
+            let _ = writeln!(text, "{what:<15}{}", self.shown(time));
+        }
+        if let Some(delay) = self.facts.usual_delay_ms() {
+            let _ = writeln!(
+                text,
+                "Usual delay    {} s between its own date and the receipt",
+                seconds(TimeDelta::milliseconds(delay))
+            );
+        }
+        if let Some(complaint) = &self.facts.complaint {
+            let _ =
+                writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
+        }
+        self.services(&mut text);
+        self.mails(&mut text);
+        text
+    }
+
+    fn why(&self) -> String {
+        let total = span(self.verdict.deadline.total());
+        let silence = self.verdict.base.zip(self.watch.heard_until).map(|(base, until)| span(until - base));
+        let silence = silence.unwrap_or_else(|| "an unknown time".to_owned());
+        match self.verdict.state {
+            State::Waiting => "It has not been heard yet, and its first deadline has not passed.".to_owned(),
+            State::Ok => format!("Nothing was missed: {silence} without a mail, and {total} are allowed."),
+            State::Late => {
+                format!("{silence} without a mail: only the mail path can still excuse it, until {total}.")
+            }
+            State::Silent => format!("{silence} without a mail, and {total} are allowed."),
+            State::Blind => "The mailbox was not read for too long: nobody can say how it is.".to_owned(),
+        }
+    }
+
+    fn services(&self, text: &mut String) {
+        for test in &self.checker.tests {
+            let _ = match self.facts.services.get(&test.service) {
+                Some(known) => writeln!(
+                    text,
+                    "Service        {}: {} in its last run, since {}",
+                    test.service,
+                    known.outcome().word(),
+                    self.shown(Some(known.since()))
+                ),
+                None => writeln!(text, "Service        {}: never reported", test.service),
+            };
+        }
+    }
+
+    fn mails(&self, text: &mut String) {
+        let _ = writeln!(text, "\nThe latest mails it rests on, newest first:");
+        if self.reports.is_empty() {
+            text.push_str("  none\n");
+        }
+        for mail in self.reports {
+            let seen = &mail.observation;
+            let sent =
+                seen.mail.sent.map_or("without a date".to_owned(), |sent| format!("sent {}", rfc3339(sent)));
+            let _ = writeln!(
+                text,
+                "  received {}, {sent}, seen {} in {}/{} UID {}: {}",
+                rfc3339(seen.received),
+                rfc3339(seen.seen),
+                seen.mailbox,
+                mail.folder,
+                mail.uid,
+                said(&seen.mail)
+            );
+        }
+    }
+
+    fn shown(&self, time: Option<Time>) -> String {
+        time.map_or("never".to_owned(), |time| {
+            let from_now = match self.now - time {
+                past if past >= TimeDelta::zero() => format!("{} ago", span(past)),
+                future => format!("in {}", span(-future)),
+            };
+            format!("{} ({from_now})", utc_and_local(time, self.zone))
+        })
+    }
+}
+
+/// What a mail is taken for, and why. `understood` is what `mail` amounts to.
+pub fn of_mail(mail: &Mail, understood: &Understood) -> String {
+    let listed = |names: &mut dyn Iterator<Item = &String>| -> String {
+        let names: Vec<String> = names.take(ADDRESSES_MAX).map(|name| one_line(name)).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let checker = understood.checker.as_deref().unwrap_or("none that is configured");
+    let mut text = match understood.not_heard {
+        None => format!("This mail proves that {checker} lives.\n\n"),
+        Some(why) => format!("This mail proves nothing: {}.\n\n", sentence(why)),
+    };
+    let sent = understood.sent.map_or("without a date that can be read".to_owned(), rfc3339);
+    for (what, shown) in [
+        ("From", mail.from.as_deref().map_or("nobody".to_owned(), one_line)),
+        ("To", listed(&mut mail.recipients.iter())),
+        ("Checker", checker.to_owned()),
+        ("Sent", sent),
+        ("Subject", one_line(&mail.subject)),
+        ("Says", said(understood)),
+        ("Unknown names", listed(&mut understood.unknown.iter())),
+    ] {
+        let _ = writeln!(text, "{what:<15}{shown}");
+    }
+    for problem in &understood.problems {
+        let _ = writeln!(text, "Problem        {problem}");
+    }
+    text
+}
+
+fn said(mail: &Understood) -> String {
+    let dryrun = mail.dryrun.map(|said| ("DRYRUN", said));
+    let results = mail.results.iter().map(|(name, said)| (name.as_str(), *said));
+    let tokens: Vec<String> = dryrun
+        .into_iter()
+        .chain(results)
+        .map(|(name, said)| format!("{name} {}", Outcome::from(said).word()))
+        .collect();
+    if tokens.is_empty() { "nothing that its checker may say".to_owned() } else { tokens.join(", ") }
+}
+
+fn sentence(why: NotHeard) -> &'static str {
+    match why {
+        NotHeard::OwnMail => "a watchdog sent it (X-Bresse-Incident)",
+        NotHeard::DeliveryReport => "it is a report of the mail system about another mail",
+        NotHeard::AutoReply => "it is an automatic answer",
+        NotHeard::NobodyKnown => "no address in it belongs to a configured checker",
+        NotHeard::SeveralCheckers => "it is addressed to several checkers, so nobody can say who speaks",
+        NotHeard::Forward => "it is a person's forward or answer",
+        NotHeard::NoToken => "it holds no DRYRUN.OK and no result of a service that its checker tests",
+    }
+}
+
+#[cfg(test)]
+mod tests;

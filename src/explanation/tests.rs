@@ -1,0 +1,89 @@
+use super::*;
+use crate::config::{Config, Sources};
+use crate::ledger::Observation;
+use crate::mail;
+use crate::report::{Roster, understand};
+use crate::verdict::judge;
+use chrono::{TimeZone, Utc};
+
+const CONFIG: &str = r#"
+[watchdog]
+name = "bresse8"
+[mailbox]
+host = "mail.example"
+user = "monitor@domain.com"
+password = "secret"
+[[checker]]
+name = "bresse1"
+provider = "free"
+tests = [ { service = "MSSQL1_Service", timeout = "10s" }, { service = "ESHOP_Service", timeout = "30s" } ]
+"#;
+
+fn at(minute: u32, second: u32) -> Time {
+    Utc.with_ymd_and_hms(2026, 11, 20, 3, minute, second).unwrap()
+}
+
+fn config() -> Config {
+    let sources =
+        Sources { text: CONFIG, file: "watchdog.toml", environment: &Default::default(), overrides: &[] };
+    Config::load(&sources).unwrap()
+}
+
+fn read(text: &str) -> (Mail, Understood) {
+    let mail = mail::parse(text.as_bytes(), false);
+    (mail.clone(), understand(mail, &Roster::new(&config().checkers)))
+}
+
+const REPORT: &str = "From: bresse1@checker.example\nTo: bresse1+monitor@domain.com\nSubject: one run\n\
+    Date: Fri, 20 Nov 2026 03:00:00 +0000\n\nDRYRUN.OK\nMSSQL1_Service.NOK\nOld.OK\n";
+
+#[test]
+fn a_state_is_told_with_the_sum_and_the_mails_it_rests_on() {
+    let config = config();
+    let checker = &config.checkers[0];
+    let mut facts = Facts::new(checker);
+    let (_, mail) = read(REPORT);
+    let observation = Observation { mailbox: "MONITOR".to_owned(), received: at(0, 4), seen: at(0, 5), mail };
+    facts.observe(&observation);
+    facts.settle(Some(at(1, 0)));
+    let report = StoredReport { message_id: None, folder: "INBOX".to_owned(), uid: 7, observation };
+    let told = |heard_until: Time, now: Time| {
+        let blind_after = TimeDelta::minutes(3);
+        let watch =
+            Watch { heard_until: Some(heard_until), blind_after, history_known: true, newest_known: true };
+        let (verdict, reports) = (judge(&facts, watch, now), std::slice::from_ref(&report));
+        Known { checker, facts: &facts, watch, verdict, zone: Tz::UTC, now, reports }.text()
+    };
+    insta::assert_snapshot!(told(at(1, 0), at(1, 1)));
+    let first_lines = |text: String| text.lines().take(2).collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        first_lines(told(at(6, 0), at(6, 1))),
+        "bresse1 (free) is late. 5 min 56 s without a mail: only the mail path can still excuse it, until 6 min 40 s."
+    );
+    assert_eq!(
+        first_lines(told(at(7, 0), at(7, 1))),
+        "bresse1 (free) is silent. 6 min 56 s without a mail, and 6 min 40 s are allowed."
+    );
+    assert_eq!(
+        first_lines(told(at(1, 0), at(9, 0))),
+        "bresse1 (free) is blind. The mailbox was not read for too long: nobody can say how it is."
+    );
+}
+
+#[test]
+fn a_mail_is_told_with_what_it_is_taken_for_and_why() {
+    let texts = [
+        REPORT.to_owned(),
+        REPORT.replace("bresse1+", "bresse9+"),
+        REPORT.replace("Subject: ", "Subject: Fwd: "),
+        "Subject: =?utf-8?Q?a=1B[2Jb?=\n\nHello\n".to_owned(),
+    ];
+    let told: Vec<String> = texts
+        .iter()
+        .map(|text| {
+            let (mail, understood) = read(text);
+            of_mail(&mail, &understood)
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("———\n"));
+}

@@ -1,0 +1,50 @@
+//! Other people's words (of servers, of mails, of the operating system) made fit to be repeated and compared. Pure.
+
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+/// The text on one line: without line ends, other control characters, and the marks that turn its direction.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect::<String>().trim().to_owned()
+}
+
+/// As [`one_line`], cut to its first `chars_max` characters.
+pub(crate) fn quoted(text: &str, chars_max: usize) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", one_line(text.get(..end).unwrap_or_default())),
+        None => one_line(text),
+    }
+}
+
+fn is_plain(c: char) -> bool {
+    // Unicode's line and paragraph separators, and its explicit directional formatting (UAX #9, section 2).
+    let formatting = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !c.is_control() && !formatting
+}
+
+/// In Unicode's form C: macOS and some shells write `é` as an `e` and an accent of its own.
+pub(crate) fn composed(text: &str) -> Cow<'_, str> {
+    const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
+    if text.is_ascii() { Cow::Borrowed(text) } else { NFC.normalize(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_the_line_or_turns_it_around() {
+        assert_eq!(one_line("\r\n a\tb\u{0}c\u{1b}[2J\u{2028}d\u{202e}e \n"), "a b c [2J d e");
+        assert_eq!(one_line("Réseau\u{a0}日本 🔔"), "Réseau\u{a0}日本 🔔");
+    }
+
+    #[test]
+    fn what_is_too_long_shows_that_it_goes_on() {
+        assert_eq!(quoted("ééé", 3), "ééé");
+        assert_eq!(quoted("éééé", 3), "ééé…");
+        assert_eq!(quoted(&format!("\n\n{}", "x".repeat(1 << 20)), 3), "xxx…");
+        assert_eq!(quoted("\r\n", 3), "");
+    }
+}

@@ -1,0 +1,161 @@
+//! Every sentence the program says in an alarm or a recovery. Pure, snapshot-tested.
+//!
+//! `.NOK` opens approvals at the sites: an alarm has it in its subject, and nothing else may contain `NOK` anywhere, in
+//! any letter case. `Letter::recovery` is the one place that makes sure.
+
+mod own;
+mod service;
+mod silence;
+
+use std::fmt::Write as _;
+
+use chrono_tz::Tz;
+
+use crate::incident::{End, Incident, Member, Subject};
+use crate::ledger::{Deadline, Outcome};
+use crate::text::one_line;
+use crate::time::{Time, span, utc_and_local};
+pub use own::{STORE_TOKEN, channel_test, handed_over, store_alarm, store_recovery};
+pub use silence::deadline_sum;
+
+/// So many checkers are described one by one; the rest is only counted.
+const DESCRIBED_MAX: usize = 10;
+
+/// What a person receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    pub subject: String,
+    pub body: String,
+}
+
+/// Who writes, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature<'a> {
+    /// The watchdog's own name.
+    pub watchdog: &'a str,
+    /// In which people are told times, beside UTC.
+    pub zone: Tz,
+    pub now: Time,
+}
+
+/// What the sentences are about, beside the incident itself.
+#[derive(Debug, Clone)]
+pub struct Scene<'a> {
+    pub by: Signature<'a>,
+    pub mailboxes: Vec<MailboxCard<'a>>,
+    /// All configured checkers.
+    pub checkers: Vec<CheckerCard<'a>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailboxCard<'a> {
+    pub name: &'a str,
+    pub host: &'a str,
+    pub heard_until: Option<Time>,
+    pub error: Option<&'a str>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CheckerCard<'a> {
+    pub name: &'a str,
+    pub provider: &'a str,
+    pub silent: bool,
+    pub deadline: Deadline,
+    pub heard_at: Option<Time>,
+    pub watched_since: Option<Time>,
+    pub last_received: Option<Time>,
+    pub last_sent: Option<Time>,
+    /// Its latest result for the service the incident is about.
+    pub outcome: Option<Outcome>,
+}
+
+impl Letter {
+    fn alarm(token: &str, words: &str, body: String) -> Self {
+        Self { subject: one_line(&format!("{token}.NOK {words}")), body }
+    }
+
+    fn recovery(token: &str, words: &str, body: &str) -> Self {
+        Self { subject: one_line(&without_nok(&format!("{token}.OK {words}"))), body: without_nok(body) }
+    }
+}
+
+impl Signature<'_> {
+    fn shown(self, time: Time) -> String {
+        utc_and_local(time, self.zone)
+    }
+
+    /// The last paragraph of every alarm and recovery.
+    fn footer(self, incident: &str) -> String {
+        format!("\n{}, {}\nIncident {incident}\n", self.watchdog, self.shown(self.now))
+    }
+
+    /// The last sentence of every recovery.
+    fn lasted(self, since: Time) -> String {
+        format!("\nIt lasted {}, from {}.\n", span(self.now - since), self.shown(since))
+    }
+}
+
+/// The alarm under `token` that names the incident's present members.
+pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
+    let (words, mut body) = match &incident.subject {
+        Subject::Silence => silence::alarm(incident, token, scene),
+        Subject::Service(service) => service::alarm(incident, service, scene),
+        Subject::Mailbox(name) => own::mailbox_alarm(name, scene),
+    };
+    body.push_str(&scene.by.footer(&incident.id()));
+    Letter::alarm(token, &words, body)
+}
+
+/// The recovery of what was announced under `token`.
+pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
+    let (words, mut body) = match &incident.subject {
+        Subject::Silence => silence::recovery(incident, scene),
+        Subject::Service(service) => service::recovery(incident, service, scene),
+        Subject::Mailbox(name) => own::mailbox_recovery(incident, name),
+    };
+    body.push_str(&scene.by.lasted(incident.opened));
+    body.push_str(&scene.by.footer(&incident.id()));
+    let words = if only_removed(incident) { "closed: no longer in the configuration" } else { &words };
+    Letter::recovery(token, words, &body)
+}
+
+/// Nothing got better: all that the incident was about was taken out of the configuration.
+fn only_removed(incident: &Incident) -> bool {
+    let removed = |member: &Member| matches!(member.end, Some(End::Removed(_)));
+    !incident.members.is_empty() && incident.members.values().all(removed)
+}
+
+/// The names, as far as they fit into a sentence.
+fn listed(names: &[&str]) -> String {
+    let shown = names.iter().take(DESCRIBED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(DESCRIBED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// After the description of as many as are described.
+fn and_more(body: &mut String, all: usize) {
+    if let Some(more @ 1..) = all.checked_sub(DESCRIBED_MAX) {
+        let _ = writeln!(body, "… and {more} more.");
+    }
+}
+
+/// Breaks up every `NOK`, in any letter case, that came in with a name or somebody else's words.
+fn without_nok(text: &str) -> String {
+    // By Unicode's letter case: the Kelvin sign is a K too.
+    let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
+    let mut clean = String::with_capacity(text.len());
+    let mut last: [char; 2] = ['\0'; 2];
+    for c in text.chars() {
+        if lower(c) == 'k' && last.map(lower) == ['n', 'o'] {
+            clean.push('-');
+        }
+        clean.push(c);
+        last = [last[1], c];
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests;

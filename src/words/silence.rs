@@ -1,0 +1,137 @@
+//! A checker, or several of them, that nobody hears any more.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+
+use super::{CheckerCard, DESCRIBED_MAX, Scene, and_more, listed};
+use crate::config::duration;
+use crate::incident::{End, Incident};
+use crate::ledger::Deadline;
+use crate::time::{Time, seconds, span, utc_and_local};
+
+/// `5m cycle + 40s tests + 60s mail path = 6m40s (400 s)`.
+pub fn deadline_sum(deadline: Deadline) -> String {
+    let text = |ms: i64| duration::display(TimeDelta::milliseconds(ms));
+    let cycles = match deadline.missed_cycles {
+        1 => format!("{} cycle", text(deadline.cycle_ms)),
+        more => format!("{more} × {} cycle", text(deadline.cycle_ms)),
+    };
+    format!(
+        "{cycles} + {} tests + {} mail path = {} ({} s)",
+        text(deadline.timeouts_ms),
+        text(deadline.margin_ms),
+        duration::display(deadline.total()),
+        seconds(deadline.total())
+    )
+}
+
+/// The words of the subject, and the body.
+pub(super) fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> (String, String) {
+    let names: Vec<&str> = incident.present().map(|(name, _)| name).collect();
+    let silent: BTreeSet<&str> = names.iter().copied().collect();
+    let cards: Vec<&CheckerCard<'_>> =
+        scene.checkers.iter().filter(|card| silent.contains(card.name)).collect();
+    let providers: BTreeSet<&str> = cards.iter().map(|card| card.provider).collect();
+    let providers = listed(&providers.into_iter().collect::<Vec<_>>());
+    let words = match names.as_slice() {
+        [only] => format!("{only} is silent ({providers})"),
+        several => format!("{} checkers are silent: {}", several.len(), listed(several)),
+    };
+    let mut body = format!("{words}.\n");
+    for card in cards.iter().take(DESCRIBED_MAX) {
+        if cards.len() > 1 {
+            let _ = write!(body, "\n{} ({})", card.name, card.provider);
+        }
+        body.push_str(&described(card, scene));
+    }
+    if cards.len() > DESCRIBED_MAX {
+        body.push('\n');
+    }
+    and_more(&mut body, cards.len());
+    let heard = scene.checkers.iter().filter(|card| !card.silent && card.heard_at.is_some()).count();
+    let all = scene.checkers.len();
+    let _ = writeln!(body, "\n{} hears {heard} of {all} checkers.", scene.by.watchdog);
+    for mailbox in &scene.mailboxes {
+        if let Some(until) = mailbox.heard_until {
+            let (name, host, until) = (mailbox.name, mailbox.host, scene.by.shown(until));
+            let _ = writeln!(body, "The mailbox {name} ({host}) was read up to {until}.");
+        }
+    }
+    let _ = writeln!(body, "\nLook first at: {}", look_first(token, &names, &providers, heard > 0));
+    (words, body)
+}
+
+fn described(card: &CheckerCard<'_>, scene: &Scene<'_>) -> String {
+    let mut text = "\n".to_owned();
+    let shown = |time: Option<Time>| time.map_or("never".to_owned(), |time| scene.by.shown(time));
+    let counted_from = card.heard_at.or(card.watched_since);
+    let _ = match card.heard_at {
+        Some(heard) => {
+            writeln!(text, "  Last heard:   {}, {} ago", shown(Some(heard)), span(scene.by.now - heard))
+        }
+        None => writeln!(text, "  Last heard:   never; watched for since {}", shown(card.watched_since)),
+    };
+    let _ = writeln!(text, "  Deadline:     {}", deadline_sum(card.deadline));
+    let silent_since = counted_from.map(|from| from + card.deadline.total());
+    let _ = writeln!(text, "  Silent since: {}", shown(silent_since));
+    if let Some(received) = card.last_received {
+        let utc = |time: Time| utc_and_local(time, Tz::UTC);
+        let sent = card.last_sent.map_or("without a date of its own".to_owned(), |sent| {
+            format!("sent {} by its own clock", utc(sent))
+        });
+        let _ = writeln!(text, "  Last mail:    received {}, {sent}", utc(received));
+    }
+    text
+}
+
+fn look_first(token: &str, names: &[&str], providers: &str, others_heard: bool) -> String {
+    if token == "MONITOR_MailPath" {
+        "the mail path, because no checker is heard any more: does the mailbox take mail (quota, mail flow rules), can \
+         the checkers send (the sender's login), is mail waiting in their queues?"
+            .to_owned()
+    } else if token.ends_with("_Provider") {
+        format!("the network of the provider {providers}: all its checkers fell silent together.")
+    } else if let [only] = names {
+        let others =
+            if others_heard { " The other checkers are heard through the same mailbox." } else { "" };
+        format!(
+            "the computer {only} and its line ({providers}): is it on, does cron start the run, is mail waiting in its \
+             queue?{others}"
+        )
+    } else {
+        format!("what {} have in common: place, power, relay, configuration.", listed(names))
+    }
+}
+
+/// The words of the subject, and the body.
+pub(super) fn recovery(incident: &Incident, scene: &Scene<'_>) -> (String, String) {
+    let of = |is: fn(End) -> bool| -> Vec<&str> {
+        let members = incident.members.iter().filter(|(_, member)| member.end.is_some_and(is));
+        members.map(|(name, _)| name.as_str()).collect()
+    };
+    let back = of(|end| matches!(end, End::Recovered(_)));
+    let removed = of(|end| matches!(end, End::Removed(_)));
+    let words = match back.as_slice() {
+        [] => format!("closed: {} no longer in the configuration", listed(&removed)),
+        [only] => format!("{only} is heard again"),
+        several => format!("{} checkers are heard again", several.len()),
+    };
+    let mut body = String::new();
+    for (name, member) in incident.members.iter().take(DESCRIBED_MAX) {
+        let _ = match member.end {
+            Some(End::Recovered(heard)) => {
+                writeln!(body, "{name} is heard again: {}.", scene.by.shown(heard))
+            }
+            Some(End::Removed(_)) => writeln!(body, "{name} was removed from the configuration."),
+            None if incident.closed.is_some() => {
+                writeln!(body, "{name} is still silent; it is an incident of its own now.")
+            }
+            None => writeln!(body, "{name} is still silent."),
+        };
+    }
+    and_more(&mut body, incident.members.len());
+    (words, body)
+}
