@@ -11,9 +11,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bresse_watchdog::config::{Config, Sources};
-use bresse_watchdog::engine::{Engine, Snapshot};
-use bresse_watchdog::imap::{Cursor, History, RawMail};
+use bresse_watchdog::engine::{Engine, History, Snapshot};
+use bresse_watchdog::imap::Cursor;
 use bresse_watchdog::intake::{Key, Taken, take_in};
+use bresse_watchdog::mail::RawMail;
 use bresse_watchdog::report::Roster;
 use bresse_watchdog::store::{Batch, Kept, Place, Store};
 use chrono::{DateTime, TimeDelta, Utc};
