@@ -35,7 +35,14 @@ pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<La
             Ok(checker_line(checker, &facts, watch, time))
         })
         .collect();
-    Ok(LastSeen { as_of: time, heard_until, checkers: lines?, undelivered: 0, provisional: false })
+    Ok(LastSeen {
+        as_of: time,
+        heard_until,
+        checkers: lines?,
+        undelivered: 0,
+        provisional: false,
+        other_mails: store.other_mails(time)?,
+    })
 }
 
 /// What was known of a checker at `time`, and of the mailboxes that receive it.

@@ -1,5 +1,7 @@
 //! Engine → the last-seen table: the same value for the terminal, JSON, CSV and the exit status. Pure.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
@@ -22,6 +24,8 @@ pub struct LastSeen {
     pub undelivered: usize,
     /// History is still being read: who was not found yet may still be.
     pub provisional: bool,
+    /// How many mails were nobody's report, by the reason.
+    pub other_mails: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,7 +81,7 @@ impl Health {
 }
 
 impl LastSeen {
-    /// The table as the engine knows it at `as_of`.
+    /// The table as the engine knows it at `as_of`. Of other mails it knows nothing.
     pub fn of(engine: &Engine, as_of: Time) -> Self {
         let line = |checker: &Checker| {
             let facts = engine.facts().get(&checker.name)?;
@@ -89,6 +93,7 @@ impl LastSeen {
             heard_until: heard.min().flatten(),
             checkers: engine.config().checkers.iter().filter_map(line).collect(),
             undelivered: engine.outbox().iter().count(),
+            other_mails: BTreeMap::new(),
             provisional: engine.mailboxes().values().any(|mailbox| !mailbox.history_known),
         }
     }

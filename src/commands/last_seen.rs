@@ -28,7 +28,10 @@ pub(super) fn last_seen(global: &Global, options: &Options) -> Result<u8> {
     let now = clock::now();
     let table = match options.as_of {
         Some(time) => past::last_seen(&store, &config, time)?,
-        None => LastSeen::of(&Engine::restore(config, store.load()?, now), now),
+        None => {
+            let engine = Engine::restore(config, store.load()?, now);
+            LastSeen { other_mails: store.other_mails(now)?, ..LastSeen::of(&engine, now) }
+        }
     };
     output::print(&output::last_seen(&table, global.format)?)?;
     Ok(if options.check { table.health(blind_after).exit_status() } else { 0 })

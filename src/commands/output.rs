@@ -116,6 +116,14 @@ fn for_people(seen: &LastSeen) -> String {
     if seen.provisional {
         text.push_str("History is still being read: a checker shown as waiting may have written before.\n");
     }
+    if !seen.other_mails.is_empty() {
+        let counts: Vec<String> =
+            seen.other_mails.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        text.push_str(&format!(
+            "Mails that were nobody's report: {} (the table other_mails lists them).\n",
+            counts.join(", ")
+        ));
+    }
     match seen.undelivered {
         0 => {}
         1 => text.push_str("One message is not delivered yet.\n"),

@@ -302,6 +302,7 @@ mod tests {
             checkers: vec![checker],
             undelivered: 0,
             provisional: false,
+            other_mails: Default::default(),
         }
     }
 

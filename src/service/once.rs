@@ -49,7 +49,8 @@ impl Service {
     async fn pass(&mut self) -> Result<Once> {
         let failures = self.read_everything().await?;
         self.deliver_due().await?;
-        let table = LastSeen::of(&self.engine, clock::now());
+        let now = clock::now();
+        let table = LastSeen { other_mails: self.store.other_mails(now)?, ..LastSeen::of(&self.engine, now) };
         // Whoever cannot read the mailbox and will not try again is blind at once.
         let health = if failures.is_empty() {
             table.health(self.engine.config().blind_after())

@@ -104,6 +104,22 @@ impl Store {
         })
     }
 
+    /// How many of the mails kept up to `until` were nobody's report, by the reason.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn other_mails(&self, until: Time) -> Result<BTreeMap<String, u64>> {
+        self.reading(|| {
+            let mut statement = self
+                .db
+                .prepare("SELECT reason, COUNT(*) FROM other_mails WHERE seen_ms <= $1 GROUP BY reason")?;
+            let rows = statement.query_map([millis(until)], |row| {
+                Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// The first complete look with this checker in the configuration.
     ///
     /// # Errors

@@ -353,6 +353,8 @@ fn of_strangers_mails_only_the_newest_are_kept_and_of_reports_all() {
     world.commit();
     let newest = "SELECT MAX(received_ms) FROM other_mails";
     let newest: i64 = world.store.db.query_row(newest, [], |row| row.get(0)).unwrap();
+    let counted = world.store.other_mails(world.at(11_000)).unwrap();
+    assert_eq!(counted, [("nobody_known".to_owned(), 10_000)].into());
     assert_eq!((count(&world.store, "other_mails"), time_of(newest)), (10_000, world.at(10_019 - 11_000)));
     assert_eq!(count(&world.store, "reports"), 1);
 }
