@@ -153,10 +153,6 @@ impl Outbox {
         self.messages.insert(message.id, message);
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
     pub fn get(&self, id: u64) -> Option<&Message> {
         self.messages.get(&id)
     }

@@ -42,6 +42,7 @@ pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<La
         undelivered: 0,
         provisional: false,
         other_mails: store.other_mails(time)?,
+        unreadable: false,
     })
 }
 

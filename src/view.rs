@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::Checker;
 use crate::engine::Engine;
+use crate::incident::Subject;
 use crate::ledger::{Facts, Outcome};
 use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
 use crate::verdict::{State, Verdict, Watch, judge};
@@ -26,6 +27,10 @@ pub struct LastSeen {
     pub provisional: bool,
     /// How many mails were nobody's report, by the reason.
     pub other_mails: BTreeMap<String, u64>,
+    /// An alarm stands that a mailbox cannot be read. Whoever will not try again is blind at once, however lately it was
+    /// read.
+    #[serde(skip)]
+    pub unreadable: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -95,12 +100,15 @@ impl LastSeen {
             undelivered: engine.outbox().iter().count(),
             other_mails: BTreeMap::new(),
             provisional: engine.mailboxes().values().any(|mailbox| !mailbox.history_known),
+            unreadable: engine
+                .open_incidents()
+                .any(|incident| matches!(incident.subject, Subject::Mailbox(_))),
         }
     }
 
     /// The first that holds of: blind, critical, warning, well.
     pub fn health(&self, blind_after: TimeDelta) -> Health {
-        let blind = self.heard_until.is_none_or(|until| self.as_of - until > blind_after);
+        let blind = self.unreadable || self.heard_until.is_none_or(|until| self.as_of - until > blind_after);
         let any = |state| self.checkers.iter().any(|checker| checker.state == state);
         let mut results =
             self.checkers.iter().flat_map(|checker| &checker.services).map(|service| service.result);
@@ -167,5 +175,74 @@ fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok,
         serializer.serialize_i64(length.num_seconds())
     } else {
         serializer.serialize_f64(seconds(*length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{TimeZone, Utc};
+
+    const BLIND_AFTER: TimeDelta = TimeDelta::minutes(3);
+
+    fn well() -> LastSeen {
+        let as_of = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
+        let service = ServiceLine { name: "SQL".into(), result: "OK", since: Some(as_of) };
+        let checker = CheckerLine {
+            name: "bresse1".into(),
+            provider: "free".into(),
+            state: State::Ok,
+            reason: None,
+            last_received: Some(as_of),
+            last_sent: Some(as_of),
+            heard_at: Some(as_of),
+            age_s: Some(0),
+            deadline_s: TimeDelta::seconds(400),
+            services: vec![service],
+            complaint: None,
+        };
+        LastSeen {
+            as_of,
+            heard_until: Some(as_of - BLIND_AFTER),
+            checkers: vec![checker],
+            undelivered: 0,
+            provisional: false,
+            other_mails: BTreeMap::new(),
+            unreadable: false,
+        }
+    }
+
+    fn status(change: impl FnOnce(&mut LastSeen, &mut CheckerLine)) -> u8 {
+        let mut table = well();
+        let mut checker = table.checkers.remove(0);
+        change(&mut table, &mut checker);
+        table.checkers.push(checker);
+        table.health(BLIND_AFTER).exit_status()
+    }
+
+    #[test]
+    fn the_exit_status_is_the_first_that_holds_of_blind_critical_and_warning() {
+        assert_eq!(status(|_, _| {}), 0);
+        assert_eq!(status(|_, checker| checker.state = State::Waiting), 0);
+        assert_eq!(status(|_, checker| checker.state = State::Late), 1);
+        assert_eq!(status(|_, checker| checker.complaint = Some("no result".into())), 1);
+        assert_eq!(status(|table, _| table.undelivered = 1), 1);
+        for result in ["NOK", "MISSING"] {
+            assert_eq!(status(|_, checker| checker.services[0].result = result), 2, "{result}");
+        }
+        let silent_and_undelivered = |table: &mut LastSeen, checker: &mut CheckerLine| {
+            checker.state = State::Silent;
+            table.undelivered = 1;
+        };
+        assert_eq!(status(silent_and_undelivered), 2);
+        assert_eq!(status(|_, checker| checker.state = State::Blind), 3);
+        let too_long_ago = well().as_of - BLIND_AFTER - TimeDelta::milliseconds(1);
+        assert_eq!(status(|table, _| table.heard_until = Some(too_long_ago)), 3);
+        assert_eq!(status(|table, _| table.heard_until = None), 3);
+        let unreadable_and_silent = |table: &mut LastSeen, checker: &mut CheckerLine| {
+            checker.state = State::Silent;
+            table.unreadable = true;
+        };
+        assert_eq!(status(unreadable_and_silent), 3);
     }
 }

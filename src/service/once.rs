@@ -51,12 +51,7 @@ impl Service {
         self.deliver_due().await?;
         let now = clock::now();
         let table = LastSeen { other_mails: self.store.other_mails(now)?, ..LastSeen::of(&self.engine, now) };
-        // Whoever cannot read the mailbox and will not try again is blind at once.
-        let health = if failures.is_empty() {
-            table.health(self.engine.config().blind_after())
-        } else {
-            Health::Unknown
-        };
+        let health = table.health(self.engine.config().blind_after());
         Ok(Once { table, health, failures })
     }
 

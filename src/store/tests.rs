@@ -408,3 +408,21 @@ fn a_moment_of_the_past_is_judged_as_it_was_at_that_moment() {
     assert_eq!(past, lines(LastSeen::of(&world.engine, then)));
     assert!(past[0].starts_with("bresse1 Ok"), "the left mailbox was read later: {past:?}");
 }
+
+#[test]
+fn a_run_that_was_over_at_a_moment_of_the_past_lacked_what_it_lacked_then() {
+    let mut world = World::new();
+    world.take("left", "bresse1", "DRYRUN.OK", -300);
+    world.take("left", "bresse1", "MSSQL1_Service.OK", -299);
+    for second in [-290, -150] {
+        world.look("left", second);
+        world.look("right", second);
+    }
+    world.commit();
+    let results = |second| -> Vec<&str> {
+        let table = past::last_seen(&world.store, &config(CONFIG), world.at(second)).unwrap();
+        table.checkers[0].services.iter().map(|service| service.result).collect()
+    };
+    assert_eq!(results(-280), ["OK", "UNKNOWN"], "the run may still name it");
+    assert_eq!(results(-150), ["OK", "MISSING"], "Σ timeouts + margin = 100 s are over");
+}
