@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 
 use chrono::TimeDelta;
-use chrono_tz::Tz;
 
 use crate::config::Checker;
 use crate::ledger::StoredReport;
 use crate::ledger::{Facts, Outcome};
 use crate::mail::Mail;
+use crate::reason::Cause;
 use crate::report::{NotHeard, Understood};
 use crate::text::one_line;
 use crate::time::{Time, rfc3339, seconds, span, utc_and_local};
 use crate::verdict::{State, Verdict, Watch};
-use crate::words;
+use crate::words::{self, Signature};
 
 /// So many addresses of a mail are shown.
 const ADDRESSES_MAX: usize = 5;
@@ -24,8 +24,9 @@ pub struct Known<'a> {
     pub facts: &'a Facts,
     pub watch: Watch,
     pub verdict: Verdict,
-    pub zone: Tz,
-    pub now: Time,
+    /// Why it is silent or delayed.
+    pub cause: Option<Cause>,
+    pub by: Signature<'a>,
     /// Its latest reports, newest first.
     pub reports: &'a [StoredReport],
 }
@@ -41,6 +42,9 @@ impl Known<'_> {
             verdict.state.word(),
             self.why()
         );
+        if let Some(cause) = &self.cause {
+            let _ = writeln!(text, "{}", words::cause::paragraph(cause, self.by));
+        }
         let _ = writeln!(text, "Deadline       {}", words::deadline_sum(verdict.deadline));
         let _ = writeln!(text, "Late after     {} s", seconds(verdict.deadline.late_after()));
         for (what, time) in [
@@ -123,11 +127,11 @@ impl Known<'_> {
 
     fn shown(&self, time: Option<Time>) -> String {
         time.map_or("never".to_owned(), |time| {
-            let from_now = match self.now - time {
+            let from_now = match self.by.now - time {
                 past if past >= TimeDelta::zero() => format!("{} ago", span(past)),
                 future => format!("in {}", span(-future)),
             };
-            format!("{} ({from_now})", utc_and_local(time, self.zone))
+            format!("{} ({from_now})", utc_and_local(time, self.by.zone))
         })
     }
 }

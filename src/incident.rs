@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Event;
 use crate::ledger::Outcome;
+use crate::reason::Cause;
 use crate::time::Time;
 
 /// An incident of several silences is announced at most this often: first, and once more with all who joined.
@@ -93,6 +94,10 @@ pub struct Incident {
     pub messages: u32,
     /// When the first of several silent checkers was heard again.
     pub recovering_since: Option<Time>,
+    /// Its members only seemed to fall silent together: what they had in common is over.
+    pub apart: bool,
+    /// What it is put down to, as far as is known. Revised while it is open.
+    pub cause: Option<Cause>,
 }
 
 impl Incident {
@@ -107,6 +112,8 @@ impl Incident {
             alarms: 0,
             messages: 0,
             recovering_since: None,
+            apart: false,
+            cause: None,
         }
     }
 
@@ -146,6 +153,12 @@ impl Incident {
             .iter()
             .filter(|(_, member)| member.end.is_none())
             .map(|(name, member)| (name.as_str(), member))
+    }
+
+    /// Those who fell silent, whether or not they are heard again.
+    pub fn fell_silent(&self) -> impl Iterator<Item = &str> {
+        let removed = |member: &Member| matches!(member.end, Some(End::Removed(_)));
+        self.members.iter().filter(move |(_, member)| !removed(member)).map(|(name, _)| name.as_str())
     }
 
     /// Tokens that were announced and not recovered yet.

@@ -7,11 +7,11 @@
 //! # The flow
 //!
 //! ```text
-//!            ┌────────────────────── core: no I/O, no async, no clock ──────────────────────┐
-//! imap ─────▶│ mail ─▶ report ─▶ intake ─▶ ledger ─▶ verdict ─▶ incident ─▶ words ─▶ outbox │──▶ channel
-//! clock ────▶│ now, heard_until             └─────────────── engine ──────────────────┘     │
-//!            │                                               └─▶ view, explanation          │──▶ commands
-//!            └──────────────────────────────────────────────────────────────────────────────┘
+//!            ┌───────────────────────────── core: no I/O, no async, no clock ─────────────────────────────┐
+//! imap ─────▶│ mail ─▶ report ─▶ intake ─▶ ledger ─▶ verdict ─▶ reason ─▶ incident ─▶ words ─▶ outbox     │──▶ channel
+//! clock ────▶│ now, heard_until             └──────────────────── engine ──────────────────────┘          │
+//!            │                                               └─▶ view, explanation                        │──▶ commands
+//!            └────────────────────────────────────────────────────────────────────────────────────────────┘
 //!              store: mails, cursors, facts, incidents and outbox in one transaction
 //! ```
 //!
@@ -36,7 +36,8 @@
 //! # Where things go
 //!
 //! A new kind of channel is a file in [`channel`] and a variant of [`config::ChannelKind`]. A new thing to be alarmed
-//! about is a variant of [`incident::Subject`] and its sentences in [`words`]. What a mail may look like is decided in
+//! about is a variant of [`incident::Subject`] and its sentences in [`words`]. A new reason for a silence is a variant of
+//! [`reason::Reason`], a row in its table of rules, and a sentence. What a mail may look like is decided in
 //! [`mail`], and specified by the corpus in `fixtures/mail`.
 //!
 //! # The modules, in reading order
@@ -50,6 +51,7 @@ pub mod report;
 pub mod intake;
 pub mod ledger;
 pub mod verdict;
+pub mod reason;
 pub mod incident;
 pub mod words;
 pub mod outbox;

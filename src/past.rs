@@ -1,18 +1,19 @@
-//! The table as it stood at an earlier moment, worked out from the reports the watchdog had seen by then.
+//! The core as it stood at an earlier moment, worked out from the reports the watchdog had seen by then.
 //!
 //! It uses the present configuration: a checker that was configured then and is not now does not appear.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
 use crate::config::{Checker, Config};
-use crate::engine::{Mailbox, watch_of};
-use crate::ledger::Facts;
+use crate::engine::{Engine, Mailbox, Snapshot, watch_of};
+use crate::incident::{End, Incident};
+use crate::ledger::{Facts, Silence};
 use crate::store::Store;
 use crate::time::Time;
-use crate::verdict::Watch;
-use crate::view::{CheckerLine, LastSeen, checker_line};
+use crate::verdict::{State, judge};
+use crate::view::LastSeen;
 
 /// So many of a checker's reports decide its state: more than any run has mails, and enough to know what is usual.
 const REPORTS_MAX: u32 = 200;
@@ -22,44 +23,49 @@ const REPORTS_MAX: u32 = 200;
 /// # Errors
 /// When the store cannot be read.
 pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<LastSeen> {
-    let mailboxes = mailboxes_as_of(store, config, time)?;
+    let mut table = LastSeen::of(&engine(store, config, time)?, time);
     // A mailbox that was not configured then says nothing about that time.
-    let heard_until = mailboxes.values().filter_map(|mailbox| mailbox.heard_until).min();
-    let lines: Result<Vec<CheckerLine>> = config
-        .checkers
-        .iter()
-        .map(|checker| {
-            let mut facts = facts_as_of(store, checker, time)?;
-            let watch = watch_of(&facts, &mailboxes, config);
-            facts.settle(watch.heard_until);
-            Ok(checker_line(checker, &facts, watch, time))
-        })
-        .collect();
-    Ok(LastSeen {
-        as_of: time,
-        heard_until,
-        checkers: lines?,
-        undelivered: 0,
-        provisional: false,
-        other_mails: store.other_mails(time)?,
-        unreadable: false,
-    })
+    table.heard_until = store.observed_until(time)?.into_values().min();
+    table.provisional = false;
+    table.other_mails = store.other_mails(time)?;
+    Ok(table)
 }
 
-/// What was known of a checker at `time`, and of the mailboxes that receive it.
+/// What the core knew at `time`, of the silences at least.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) fn facts_and_watch(
-    store: &Store,
-    config: &Config,
-    checker: &Checker,
-    time: Time,
-) -> Result<(Facts, Watch)> {
-    let mut facts = facts_as_of(store, checker, time)?;
-    let watch = watch_of(&facts, &mailboxes_as_of(store, config, time)?, config);
-    facts.settle(watch.heard_until);
-    Ok((facts, watch))
+pub(crate) fn engine(store: &Store, config: &Config, time: Time) -> Result<Engine> {
+    let mailboxes = mailboxes_as_of(store, config, time)?;
+    let mut facts = BTreeMap::new();
+    for checker in &config.checkers {
+        let mut known = facts_as_of(store, checker, time)?;
+        let watch = watch_of(&known, &mailboxes, config);
+        known.settle(watch.heard_until);
+        if judge(&known, watch, time).state == State::Silent {
+            known.silent = Some(Silence { judged: time, heard_at: known.heard_at() });
+        }
+        facts.insert(checker.name.clone(), known);
+    }
+    let silent: BTreeSet<&str> = facts
+        .iter()
+        .filter(|(_, known): &(_, &Facts)| known.silent.is_some())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut incidents = store.silences(time)?;
+    incidents.iter_mut().for_each(|incident| take_back(incident, &silent, time));
+    let snapshot = Snapshot { facts, mailboxes, incidents, ..Snapshot::default() };
+    Ok(Engine::restore(config.clone(), snapshot, time))
+}
+
+/// An incident as it stood at `time`, when these were silent.
+fn take_back(incident: &mut Incident, silent: &BTreeSet<&str>, time: Time) {
+    let over = |end: End| matches!(end, End::Recovered(at) | End::Removed(at) if at <= time);
+    incident.closed = None;
+    for member in incident.members.values_mut() {
+        member.end = member.end.filter(|end| over(*end));
+    }
+    incident.members.retain(|name, member| member.end.is_some() || silent.contains(name.as_str()));
 }
 
 /// Only mails that the watchdog had seen by then.

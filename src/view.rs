@@ -9,8 +9,9 @@ use crate::config::Checker;
 use crate::engine::Engine;
 use crate::incident::Subject;
 use crate::ledger::{Facts, Outcome};
+use crate::reason::{Cause, Reason};
 use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
-use crate::verdict::{State, Verdict, Watch, judge};
+use crate::verdict::{State, Verdict, judge};
 
 /// The table of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,7 +39,8 @@ pub struct CheckerLine {
     pub name: String,
     pub provider: String,
     pub state: State,
-    pub reason: Option<String>,
+    /// Why it is silent or delayed.
+    pub reason: Option<Reason>,
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub last_received: Option<Time>,
     #[serde(serialize_with = "as_optional_rfc3339")]
@@ -88,9 +90,12 @@ impl Health {
 impl LastSeen {
     /// The table as the engine knows it at `as_of`. Of other mails it knows nothing.
     pub fn of(engine: &Engine, as_of: Time) -> Self {
+        let companies = engine.companies();
         let line = |checker: &Checker| {
             let facts = engine.facts().get(&checker.name)?;
-            Some(checker_line(checker, facts, engine.watch_of(facts), as_of))
+            let verdict = judge(facts, engine.watch_of(facts), as_of);
+            let cause = engine.cause(&checker.name, &companies, as_of);
+            Some(checker_line(checker, facts, &verdict, cause.as_ref(), as_of))
         };
         let heard = engine.mailboxes().values().map(|mailbox| mailbox.heard_until);
         Self {
@@ -127,14 +132,18 @@ impl LastSeen {
     }
 }
 
-/// One line of the table.
-pub fn checker_line(checker: &Checker, facts: &Facts, watch: Watch, as_of: Time) -> CheckerLine {
-    let verdict = judge(facts, watch, as_of);
+fn checker_line(
+    checker: &Checker,
+    facts: &Facts,
+    verdict: &Verdict,
+    cause: Option<&Cause>,
+    as_of: Time,
+) -> CheckerLine {
     CheckerLine {
         name: checker.name.clone(),
         provider: checker.provider.clone(),
         state: verdict.state,
-        reason: reason(&verdict),
+        reason: cause.map(|cause| cause.reason),
         last_received: facts.last_received,
         last_sent: facts.last_sent,
         heard_at: verdict.heard_at,
@@ -146,15 +155,6 @@ pub fn checker_line(checker: &Checker, facts: &Facts, watch: Watch, as_of: Time)
             .map(|test| service_line(&test.service, facts, verdict.state))
             .collect(),
         complaint: facts.complaint.as_ref().map(|complaint| complaint.what.clone()),
-    }
-}
-
-fn reason(verdict: &Verdict) -> Option<String> {
-    match verdict.state {
-        State::Blind => Some("watcher_blind".to_owned()),
-        State::Silent if verdict.heard_at.is_none() => Some("never_seen".to_owned()),
-        State::Silent => Some("unknown".to_owned()),
-        State::Waiting | State::Ok | State::Late => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 17] = [
+const CORE: [&str; 18] = [
     "time.rs",
     "text.rs",
     "mail",
@@ -15,6 +15,7 @@ const CORE: [&str; 17] = [
     "intake.rs",
     "ledger",
     "verdict.rs",
+    "reason",
     "incident.rs",
     "words",
     "outbox.rs",

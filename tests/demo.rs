@@ -80,7 +80,7 @@ fn the_demo_tells_its_story_in_plain_lines_within_a_minute() {
         stdout.lines().filter_map(|line| Some(line.split_once("  mail to oncall@…: ")?.1)).collect();
     let tokens: Vec<&str> = subjects.iter().map(|subject| subject.split(' ').next().unwrap()).collect();
     assert_eq!(tokens, STORY, "{stdout}");
-    assert_eq!(subjects[2], "bresse3_Checker.NOK bresse3 is silent (bouygues)");
+    assert_eq!(subjects[2], "bresse3_Checker.NOK bresse3 is silent (bouygues), others are heard");
 
     let everywhere: Vec<&str> =
         stdout.split_whitespace().filter(|word| word.ends_with(".OK") || word.ends_with(".NOK")).collect();

@@ -15,6 +15,7 @@ use crate::report::{Roster, understand};
 use crate::store::Store;
 use crate::time::Time;
 use crate::verdict::judge;
+use crate::words::Signature;
 use crate::{clock, mail, past};
 
 /// A mail in a file is read up to here, as one in a mailbox is.
@@ -69,17 +70,15 @@ fn explain_checker(name: &str, config: &Config, as_of: Option<Time>) -> Result<S
     };
     let store = Store::open_read_only(&config.state)?;
     let now = as_of.unwrap_or_else(clock::now);
-    let (facts, watch) = match as_of {
-        Some(time) => past::facts_and_watch(&store, config, checker, time)?,
-        None => {
-            let engine = Engine::restore(config.clone(), store.load()?, now);
-            let facts = engine.facts().get(&checker.name).cloned().unwrap_or_else(|| Facts::new(checker));
-            let watch = engine.watch_of(&facts);
-            (facts, watch)
-        }
+    let engine = match as_of {
+        Some(time) => past::engine(&store, config, time)?,
+        None => Engine::restore(config.clone(), store.load()?, now),
     };
+    let facts = engine.facts().get(&checker.name).cloned().unwrap_or_else(|| Facts::new(checker));
+    let watch = engine.watch_of(&facts);
     let verdict = judge(&facts, watch, now);
+    let cause = engine.cause(&checker.name, &engine.companies(), now);
     let reports = store.reports_of(&checker.name, now, REPORTS_SHOWN)?;
-    let zone = config.timezone;
-    Ok(Known { checker, facts: &facts, watch, verdict, zone, now, reports: &reports }.text())
+    let by = Signature { watchdog: &config.name, zone: config.timezone, now };
+    Ok(Known { checker, facts: &facts, watch, verdict, cause, by, reports: &reports }.text())
 }

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use comfy_table::{Table, presets};
 
 use super::Format;
+use crate::reason::Reason;
 use crate::time::{Time, rfc3339, seconds, span};
 use crate::view::LastSeen;
 
@@ -61,7 +62,7 @@ fn csv(table: &LastSeen) -> Result<String> {
             cell(&line.name),
             cell(&line.provider),
             line.state.word().to_owned(),
-            line.reason.clone().unwrap_or_default(),
+            line.reason.map(Reason::word).unwrap_or_default().to_owned(),
             optional(line.last_received),
             optional(line.last_sent),
             optional(line.heard_at),
@@ -85,7 +86,7 @@ fn for_people(seen: &LastSeen) -> String {
     table.set_header(["CHECKER", "PROVIDER", "STATE", "LAST HEARD (UTC)", "AGE", "DEADLINE", "SERVICES"]);
     for line in &seen.checkers {
         let state = match &line.reason {
-            Some(reason) => format!("{} ({reason})", line.state.word()),
+            Some(reason) => format!("{} ({})", line.state.word(), reason.word()),
             None => line.state.word().to_owned(),
         };
         let heard =

@@ -45,6 +45,7 @@ impl Engine {
 
     /// Announces the incident's present members under `token`.
     pub(super) fn announce(&mut self, number: u64, token: String, now: Time) {
+        self.revise_cause(number, now);
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::alarm(incident, &token, &self.scene(incident, now));
         let wanting = self.config.channels_for(incident.subject.event());
@@ -185,6 +186,7 @@ impl Engine {
             return;
         }
         let mut rest = Incident::new(self.last_incident + 1, Subject::Silence, now);
+        rest.apart = true;
         moving.iter().for_each(|(name, since)| rest.join(name, *since, None));
         let token = self.fitting_token(&rest);
         let number = self.open(rest);

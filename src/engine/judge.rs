@@ -27,6 +27,7 @@ impl Engine {
             self.set_timer(name, now);
         }
         self.settle(heard_until, now);
+        self.revise_causes(names, now);
     }
 
     /// The next moment at which this checker has to be judged although nothing was read.
@@ -47,6 +48,7 @@ impl Engine {
         let watch = self.watch_of(facts);
         let mut settled = facts.clone();
         settled.settle(watch.heard_until.filter(|_| watch.history_known));
+        self.newest_heard = self.newest_heard.max(settled.heard_at());
         if settled != *facts {
             self.facts.insert(name.to_owned(), settled);
             self.dirty.facts.insert(name.to_owned());
@@ -118,6 +120,7 @@ impl Engine {
             }
             self.dirty.incidents.insert(number);
         }
+        self.revise_cause(number, now);
         self.recover_token(number, &format!("{name}_Checker"), now);
     }
 

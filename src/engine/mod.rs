@@ -4,6 +4,7 @@
 //! transaction, and only then acts on [`Engine::take_due`]. What it holds can always be restored from the store.
 
 mod announce;
+mod diagnosis;
 mod judge;
 mod mailbox;
 mod reconfigure;
@@ -17,8 +18,10 @@ use crate::config::{Checker, Config};
 use crate::incident::Incident;
 use crate::ledger::{Facts, Observation};
 use crate::outbox::{Message, Outbox, Sent};
+use crate::reason::Reason;
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
+pub use diagnosis::Companies;
 pub use mailbox::{History, Mailbox, watch_of};
 use timers::Timers;
 
@@ -61,6 +64,8 @@ pub struct Row {
     /// Its place in the configuration.
     pub position: usize,
     pub facts: Facts,
+    /// Why it is silent or delayed.
+    pub reason: Option<Reason>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +139,10 @@ pub struct Engine {
     timers: Timers,
     /// Checkers something was read about since they were last judged.
     touched: BTreeSet<String>,
+    /// Of those who are silent or delayed, as the store was told.
+    reasons: BTreeMap<String, Reason>,
+    /// When anybody was heard last.
+    newest_heard: Option<Time>,
     dirty: Dirty,
 }
 
@@ -152,9 +161,12 @@ impl Engine {
             last_message: snapshot.last_message,
             timers: Timers::default(),
             touched: BTreeSet::new(),
+            reasons: BTreeMap::new(),
+            newest_heard: None,
             dirty: Dirty::default(),
         };
         engine.reconfigure(config, now);
+        engine.newest_heard = engine.facts.values().filter_map(Facts::heard_at).max();
         for (name, state) in &mut engine.mailboxes {
             state.restart(now, mailbox::blind_after(&engine.config, name).unwrap_or_default());
             engine.dirty.mailboxes.insert(name.clone());
@@ -280,7 +292,8 @@ impl Engine {
     fn row(&self, name: &str) -> Option<Row> {
         let position = *self.index.get(name)?;
         let provider = self.config.checkers.get(position)?.provider.clone();
-        Some(Row { name: name.to_owned(), provider, position, facts: self.facts.get(name)?.clone() })
+        let reason = self.reasons.get(name).copied();
+        Some(Row { name: name.to_owned(), provider, position, facts: self.facts.get(name)?.clone(), reason })
     }
 
     fn mailbox_row(&self, name: &str) -> Option<MailboxRow> {

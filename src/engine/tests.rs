@@ -3,6 +3,7 @@ use crate::config::{
     Channel, ChannelKind, Event, Login, Mailbox as MailboxConfig, Secret, Server, Smtp, Test, Tls,
 };
 use crate::engine::History;
+use crate::reason::Reason;
 use crate::report::{Said, Understood};
 use crate::verdict::State;
 use chrono::{TimeZone, Utc};
@@ -10,6 +11,7 @@ use chrono_tz::Tz;
 
 mod alarms;
 mod blindness;
+mod causes;
 mod restarts;
 mod services;
 mod silences;
@@ -88,6 +90,8 @@ struct World {
     engine: Engine,
     /// What a store would hold.
     disk: Snapshot,
+    /// As the store shows them.
+    reasons: BTreeMap<String, Reason>,
     last_look: i64,
     /// Tokens of what was sent and not looked at yet, in order.
     sent: Vec<String>,
@@ -97,8 +101,14 @@ struct World {
 impl World {
     fn new(config: Config) -> Self {
         let engine = Engine::restore(config, Snapshot::default(), at(0));
-        let mut world =
-            Self { engine, disk: Snapshot::default(), last_look: 0, sent: vec![], letters: vec![] };
+        let mut world = Self {
+            engine,
+            disk: Snapshot::default(),
+            reasons: BTreeMap::new(),
+            last_look: 0,
+            sent: vec![],
+            letters: vec![],
+        };
         world.look(0);
         world
     }
@@ -163,6 +173,10 @@ impl World {
     fn store(&mut self) {
         let changes = self.engine.take_changes();
         for row in changes.checkers {
+            match row.reason {
+                Some(reason) => self.reasons.insert(row.name.clone(), reason),
+                None => self.reasons.remove(&row.name),
+            };
             self.disk.facts.insert(row.name, row.facts);
         }
         changes.removed.iter().for_each(|name| {

@@ -5,6 +5,7 @@ use crate::mail;
 use crate::report::{Roster, understand};
 use crate::verdict::judge;
 use chrono::{TimeZone, Utc};
+use chrono_tz::Tz;
 
 const CONFIG: &str = r#"
 [watchdog]
@@ -52,7 +53,8 @@ fn a_state_is_told_with_the_sum_and_the_mails_it_rests_on() {
         let watch =
             Watch { heard_until: Some(heard_until), blind_after, history_known: true, newest_known: true };
         let (verdict, reports) = (judge(&facts, watch, now), std::slice::from_ref(&report));
-        Known { checker, facts: &facts, watch, verdict, zone: Tz::UTC, now, reports }.text()
+        let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now };
+        Known { checker, facts: &facts, watch, verdict, cause: None, by, reports }.text()
     };
     insta::assert_snapshot!(told(at(1, 0), at(1, 1)));
     let first_lines = |text: String| text.lines().take(2).collect::<Vec<_>>().join(" ");

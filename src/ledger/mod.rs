@@ -11,12 +11,16 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Checker;
+use crate::mail::Hop;
 use crate::report::{NotHeard, Understood};
 use crate::time::Time;
 use arrivals::{Arrival, Arrivals, Rhythm};
 use runs::Piece;
 pub use runs::Runs;
 pub use services::{Outcome, Service};
+
+/// So many relays of a mail are remembered.
+const RELAYS_MAX: usize = 2;
 
 /// One mail that a mailbox held, with the times that are kept apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,10 @@ impl Deadline {
             timeouts_ms: checker.tests.iter().map(|test| test.timeout.num_milliseconds()).sum(),
             margin_ms: checker.mail_path_margin.num_milliseconds(),
         }
+    }
+
+    pub fn cycle(self) -> TimeDelta {
+        TimeDelta::milliseconds(self.cycle_ms)
     }
 
     /// An older checker is silent.
@@ -113,6 +121,8 @@ pub struct Facts {
     pub grace_from: Option<Time>,
     /// It was judged silent, and stays so until a newer mail proves that it lives.
     pub silent: Option<Silence>,
+    /// The first relays of the mail received last, in the order of its way.
+    relays: Vec<String>,
     arrivals: Arrivals,
     runs: Runs,
 }
@@ -130,6 +140,7 @@ impl Facts {
             former: None,
             grace_from: None,
             silent: None,
+            relays: Vec::new(),
             arrivals: Arrivals::default(),
             runs: Runs::new(&services_of(checker)),
         }
@@ -149,6 +160,11 @@ impl Facts {
     /// Received − sent as it usually is, once that is known: its clock's offset and the path's delay together.
     pub fn usual_delay_ms(&self) -> Option<i64> {
         self.arrivals.usual_delay_ms(self.rhythm())
+    }
+
+    /// The first relays of the mail received last, in the order of its way; at most two.
+    pub fn relays(&self) -> &[String] {
+        &self.relays
     }
 
     /// Takes in a mail that is addressed to this checker alone. What it means is known after [`Self::settle`].
@@ -229,6 +245,7 @@ impl Facts {
         if (Some(seen.received), mail.sent) > (self.last_received, self.last_sent) {
             self.last_received = Some(seen.received);
             self.last_sent = mail.sent;
+            self.relays = first_relays(&mail.received);
         }
         self.heard_through_too(seen);
         if self.complaint.as_ref().is_some_and(|complaint| complaint.received <= seen.received) {
@@ -262,6 +279,11 @@ impl Facts {
     fn run_allowance(&self) -> TimeDelta {
         TimeDelta::milliseconds(self.deadline.timeouts_ms.saturating_add(self.deadline.margin_ms))
     }
+}
+
+/// A checker's own mail server and the one that submits for it, say. Later ones are the mailbox's, and everybody's.
+fn first_relays(chain: &[Hop]) -> Vec<String> {
+    chain.iter().rev().filter_map(|hop| hop.by.clone()).take(RELAYS_MAX).collect()
 }
 
 fn services_of(checker: &Checker) -> Vec<&str> {

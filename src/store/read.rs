@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{MOVE_AWAY, Place, Store, millis, time_of};
 use crate::engine::Snapshot;
 use crate::imap::Cursor;
+use crate::incident::Incident;
 use crate::intake::Key;
 use crate::ledger::{Facts, Observation, StoredReport};
 use crate::time::Time;
@@ -30,6 +31,21 @@ impl Store {
                     .highest("SELECT MAX(id) FROM outbox")?
                     .max(self.highest("SELECT MAX(message) FROM deliveries")?),
             })
+        })
+    }
+
+    /// The silences that stood at `time`, with all that is known of them by now.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn silences(&self, time: Time) -> Result<Vec<Incident>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare(
+                "SELECT content FROM incidents
+                 WHERE kind = 'silence' AND opened_ms <= $1 AND (closed_ms IS NULL OR closed_ms > $1)",
+            )?;
+            let rows = statement.query_map([millis(time)], |row| from_json(&row.get::<_, String>(0)?))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
         })
     }
 

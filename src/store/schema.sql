@@ -65,6 +65,8 @@ CREATE TABLE checkers (
     base_ms          INTEGER,
     late_after_ms    INTEGER NOT NULL,
     deadline_ms      INTEGER NOT NULL,
+    -- Why it is silent or delayed, a word; NULL when there is nothing to explain.
+    reason           TEXT,
     facts            TEXT NOT NULL
 ) STRICT;
 
@@ -160,8 +162,7 @@ SELECT name,
        state,
        CASE
            WHEN state = 'blind' THEN 'watcher_blind'
-           WHEN state = 'silent' AND heard_at_ms IS NULL THEN 'never_seen'
-           WHEN state = 'silent' THEN 'unknown'
+           ELSE reason
        END AS reason,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_received_ms / 1000, 'unixepoch') AS last_received,
        strftime('%Y-%m-%dT%H:%M:%SZ', last_sent_ms / 1000, 'unixepoch') AS last_sent,

@@ -8,6 +8,7 @@ use crate::engine::{Changes, Delivery, Look, MailboxRow, Row};
 use crate::imap::Cursor;
 use crate::incident::Incident;
 use crate::outbox::Message;
+use crate::reason::Reason;
 use crate::report::NotHeard;
 
 /// Mails of strangers are kept for the curious, not for the audit.
@@ -115,14 +116,14 @@ fn put_checker(transaction: &Transaction<'_>, row: &Row) -> Result<()> {
         .prepare_cached(
             "INSERT INTO checkers
                  (name, provider, position, silent, last_received_ms, last_sent_ms, heard_at_ms, base_ms,
-                  late_after_ms, deadline_ms, facts)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                  late_after_ms, deadline_ms, reason, facts)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT (name) DO UPDATE
              SET provider = excluded.provider, position = excluded.position, silent = excluded.silent,
                  last_received_ms = excluded.last_received_ms, last_sent_ms = excluded.last_sent_ms,
                  heard_at_ms = excluded.heard_at_ms, base_ms = excluded.base_ms,
                  late_after_ms = excluded.late_after_ms, deadline_ms = excluded.deadline_ms,
-                 facts = excluded.facts",
+                 reason = excluded.reason, facts = excluded.facts",
         )?
         .execute(params![
             row.name,
@@ -135,6 +136,7 @@ fn put_checker(transaction: &Transaction<'_>, row: &Row) -> Result<()> {
             facts.base().map(millis),
             deadline.late_after().num_milliseconds(),
             deadline.total().num_milliseconds(),
+            row.reason.map(Reason::word),
             json(facts)?,
         ])?;
     forget_heard_through(transaction, &row.name)?;

@@ -3,6 +3,7 @@
 //! `.NOK` opens approvals at the sites: an alarm has it in its subject, and nothing else may contain `NOK` anywhere, in
 //! any letter case. `Letter::recovery` is the one place that makes sure.
 
+pub mod cause;
 mod own;
 mod service;
 mod silence;
@@ -98,7 +99,7 @@ impl Signature<'_> {
 /// The alarm under `token` that names the incident's present members.
 pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
     let (words, mut body) = match &incident.subject {
-        Subject::Silence => silence::alarm(incident, token, scene),
+        Subject::Silence => silence::alarm(incident, scene),
         Subject::Service(service) => service::alarm(incident, service, scene),
         Subject::Mailbox(name) => own::mailbox_alarm(name, scene),
     };

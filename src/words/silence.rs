@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 
-use super::{CheckerCard, DESCRIBED_MAX, Scene, and_more, listed};
+use super::{CheckerCard, DESCRIBED_MAX, Scene, and_more, cause, listed};
 use crate::config::duration;
 use crate::incident::{End, Incident};
 use crate::ledger::Deadline;
+use crate::reason::Reason;
 use crate::time::{Time, seconds, span, utc_and_local};
 
 /// `5m cycle + 40s tests + 60s mail path = 6m40s (400 s)`.
@@ -29,18 +30,23 @@ pub fn deadline_sum(deadline: Deadline) -> String {
 }
 
 /// The words of the subject, and the body.
-pub(super) fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> (String, String) {
+pub(super) fn alarm(incident: &Incident, scene: &Scene<'_>) -> (String, String) {
     let names: Vec<&str> = incident.present().map(|(name, _)| name).collect();
     let silent: BTreeSet<&str> = names.iter().copied().collect();
     let cards: Vec<&CheckerCard<'_>> =
         scene.checkers.iter().filter(|card| silent.contains(card.name)).collect();
     let providers: BTreeSet<&str> = cards.iter().map(|card| card.provider).collect();
     let providers = listed(&providers.into_iter().collect::<Vec<_>>());
+    let reason = incident.cause.as_ref().map_or(Reason::Unknown, |cause| cause.reason);
+    let why = cause::phrase(reason).map(|phrase| format!(", {phrase}")).unwrap_or_default();
     let words = match names.as_slice() {
-        [only] => format!("{only} is silent ({providers})"),
-        several => format!("{} checkers are silent: {}", several.len(), listed(several)),
+        [only] => format!("{only} is silent ({providers}){why}"),
+        several => format!("{} checkers are silent{why}: {}", several.len(), listed(several)),
     };
     let mut body = format!("{words}.\n");
+    if let Some(cause) = &incident.cause {
+        let _ = write!(body, "\n{}", cause::paragraph(cause, scene.by));
+    }
     for card in cards.iter().take(DESCRIBED_MAX) {
         if cards.len() > 1 {
             let _ = write!(body, "\n{} ({})", card.name, card.provider);
@@ -60,7 +66,7 @@ pub(super) fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> (Str
             let _ = writeln!(body, "The mailbox {name} ({host}) was read up to {until}.");
         }
     }
-    let _ = writeln!(body, "\nLook first at: {}", look_first(token, &names, &providers, heard > 0));
+    let _ = writeln!(body, "\nLook first at: {}", cause::look_first(reason, &names, &providers));
     (words, body)
 }
 
@@ -85,25 +91,6 @@ fn described(card: &CheckerCard<'_>, scene: &Scene<'_>) -> String {
         let _ = writeln!(text, "  Last mail:    received {}, {sent}", utc(received));
     }
     text
-}
-
-fn look_first(token: &str, names: &[&str], providers: &str, others_heard: bool) -> String {
-    if token == "MONITOR_MailPath" {
-        "the mail path, because no checker is heard any more: does the mailbox take mail (quota, mail flow rules), can \
-         the checkers send (the sender's login), is mail waiting in their queues?"
-            .to_owned()
-    } else if token.ends_with("_Provider") {
-        format!("the network of the provider {providers}: all its checkers fell silent together.")
-    } else if let [only] = names {
-        let others =
-            if others_heard { " The other checkers are heard through the same mailbox." } else { "" };
-        format!(
-            "the computer {only} and its line ({providers}): is it on, does cron start the run, is mail waiting in its \
-             queue?{others}"
-        )
-    } else {
-        format!("what {} have in common: place, power, relay, configuration.", listed(names))
-    }
 }
 
 /// The words of the subject, and the body.
@@ -133,5 +120,8 @@ pub(super) fn recovery(incident: &Incident, scene: &Scene<'_>) -> (String, Strin
         };
     }
     and_more(&mut body, incident.members.len());
+    if let Some(cause) = &incident.cause {
+        let _ = write!(body, "\n{}", cause::paragraph(cause, scene.by));
+    }
     (words, body)
 }

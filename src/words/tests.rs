@@ -1,5 +1,6 @@
 use super::*;
 use crate::incident::Member;
+use crate::reason::{Cause, Clue, Confidence, Reason};
 use chrono::{TimeDelta, TimeZone, Utc};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,6 +56,13 @@ fn incident(subject: Subject, members: &[(&str, Time, Option<Outcome>, Option<En
     incident
 }
 
+fn silence(members: &[(&str, Time)], reason: Reason, clue: Clue) -> Incident {
+    let members: Vec<_> = members.iter().map(|(name, since)| (*name, *since, None, None)).collect();
+    let mut incident = incident(Subject::Silence, &members);
+    incident.cause = Some(Cause { reason, confidence: Confidence::Likely, clues: vec![clue] });
+    incident
+}
+
 fn shown(letter: &Letter) -> String {
     format!("Subject: {}\n\n{}", letter.subject, letter.body)
 }
@@ -69,8 +77,8 @@ fn one_silent_checker() {
     let heard = at(2, 50, 11);
     let scene =
         scene(vec![card("bresse3", "orange", Some(heard)), card("bresse4", "sfr", Some(at(2, 56, 0)))]);
-    let alarm =
-        alarm(&incident(Subject::Silence, &[("bresse3", heard, None, None)]), "bresse3_Checker", &scene);
+    let clue = Clue::OthersHeard { last: at(2, 56, 0) };
+    let alarm = alarm(&silence(&[("bresse3", heard)], Reason::CheckerDead, clue), "bresse3_Checker", &scene);
     insta::assert_snapshot!(shown(&alarm));
 }
 
@@ -78,7 +86,11 @@ fn one_silent_checker() {
 fn a_checker_that_was_never_heard() {
     let scene = scene(vec![card("bresse3", "orange", None), card("bresse4", "sfr", Some(at(2, 56, 0)))]);
     let alarm = alarm(
-        &incident(Subject::Silence, &[("bresse3", at(0, 0, 0), None, None)]),
+        &silence(
+            &[("bresse3", at(0, 0, 0))],
+            Reason::NeverSeen,
+            Clue::NeverHeard { since: Some(at(0, 0, 0)) },
+        ),
         "bresse3_Checker",
         &scene,
     );
@@ -90,8 +102,9 @@ fn all_checkers_at_once() {
     let heard = [at(2, 50, 11), at(2, 50, 12)];
     let scene =
         scene(vec![card("bresse3", "orange", Some(heard[0])), card("bresse4", "sfr", Some(heard[1]))]);
-    let members = [("bresse3", heard[0], None, None), ("bresse4", heard[1], None, None)];
-    insta::assert_snapshot!(shown(&alarm(&incident(Subject::Silence, &members), "MONITOR_MailPath", &scene)));
+    let members = [("bresse3", heard[0]), ("bresse4", heard[1])];
+    let incident = silence(&members, Reason::MailPathDown, Clue::AllTogether { count: 2 });
+    insta::assert_snapshot!(shown(&alarm(&incident, "MONITOR_MailPath", &scene)));
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! Why: gathers the evidence about each checker that is not heard as it should be, and keeps the incidents' causes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use crate::incident::{Incident, Subject};
+use crate::ledger::Facts;
+use crate::reason::{Cause, Evidence, Reason, Together, diagnose};
+use crate::time::Time;
+use crate::verdict::judge;
+
+/// With whom the members of an incident fell silent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Company {
+    Alone,
+    All { count: usize },
+    Provider { provider: String, count: usize },
+    Some { count: usize, shared: Vec<String> },
+}
+
+impl Company {
+    fn borrowed(&self) -> Together<'_> {
+        match self {
+            Self::Alone => Together::Alone,
+            Self::All { count } => Together::All { count: *count },
+            Self::Provider { provider, count } => Together::Provider { provider, count: *count },
+            Self::Some { count, shared } => Together::Some { count: *count, shared },
+        }
+    }
+}
+
+/// With whom each silent checker fell silent, worked out once for many questions.
+#[derive(Debug, Default)]
+pub struct Companies(BTreeMap<String, Company>);
+
+impl Engine {
+    /// With whom everybody who is silent fell silent.
+    pub fn companies(&self) -> Companies {
+        let mut companies = BTreeMap::new();
+        for incident in self.open_incidents().filter(|incident| incident.subject == Subject::Silence) {
+            let company = self.company(incident);
+            companies.extend(incident.present().map(|(name, _)| (name.to_owned(), company.clone())));
+        }
+        Companies(companies)
+    }
+
+    /// Why a checker is silent or delayed; None when there is nothing to explain.
+    pub fn cause(&self, name: &str, companies: &Companies, now: Time) -> Option<Cause> {
+        let company = companies.0.get(name).unwrap_or(&Company::Alone);
+        self.cause_in(name, company, now)
+    }
+
+    fn cause_in(&self, name: &str, company: &Company, now: Time) -> Option<Cause> {
+        let facts = self.facts.get(name)?;
+        let watch = self.watch_of(facts);
+        let verdict = judge(facts, watch, now);
+        diagnose(&Evidence {
+            state: verdict.state,
+            heard_at: verdict.heard_at,
+            last_received: facts.last_received,
+            watched_since: facts.watched_since,
+            heard_until: watch.heard_until,
+            cycle: facts.deadline.cycle(),
+            deadline: verdict.deadline.total(),
+            together: company.borrowed(),
+            newest_heard: self.newest_heard,
+            login_refused: None,
+            junked: None,
+            bounced: None,
+            full: None,
+            held: None,
+            clock: None,
+        })
+    }
+
+    /// With whom the members of `incident` fell silent, those among them who are heard again.
+    fn company(&self, incident: &Incident) -> Company {
+        let was_heard = |name: &str| self.facts.get(name).is_some_and(|facts| facts.heard_at().is_some());
+        // Who was silent before, or was never heard, says nothing about what happened now.
+        let members: BTreeSet<&str> = incident.fell_silent().filter(|name| was_heard(name)).collect();
+        let count = members.len();
+        if count < 2 || incident.apart {
+            return Company::Alone;
+        }
+        let mut others_of: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut providers: BTreeSet<&str> = BTreeSet::new();
+        let mut others = 0;
+        for checker in &self.config.checkers {
+            if members.contains(checker.name.as_str()) {
+                providers.insert(&checker.provider);
+            } else if self
+                .facts
+                .get(&checker.name)
+                .is_some_and(|facts| facts.silent.is_none() && facts.heard_at().is_some())
+            {
+                *others_of.entry(&checker.provider).or_default() += 1;
+                others += 1;
+            }
+        }
+        let only = providers.first().filter(|_| providers.len() == 1);
+        match only {
+            _ if others == 0 => Company::All { count },
+            Some(provider) if !others_of.contains_key(provider) => {
+                Company::Provider { provider: (*provider).to_owned(), count }
+            }
+            _ => Company::Some { count, shared: self.shared_by(&members) },
+        }
+    }
+
+    /// The first relays that all of these used last, and nobody else.
+    fn shared_by(&self, members: &BTreeSet<&str>) -> Vec<String> {
+        let mut of_members = members.iter().filter_map(|name| self.facts.get(*name)).map(Facts::relays);
+        let Some(first) = of_members.next() else { return Vec::new() };
+        let mut shared: BTreeSet<&String> = first.iter().collect();
+        of_members.for_each(|relays| shared.retain(|relay| relays.contains(relay)));
+        for (_, facts) in self.facts.iter().filter(|(name, _)| !members.contains(name.as_str())) {
+            facts.relays().iter().for_each(|relay| {
+                shared.remove(relay);
+            });
+        }
+        shared.into_iter().cloned().collect()
+    }
+
+    /// After a judgement: what the silences are put down to now, and which checkers' rows in the store that changes.
+    pub(super) fn revise_causes(&mut self, judged: BTreeSet<String>, now: Time) {
+        let companies = self.companies();
+        let silences: Vec<u64> = self
+            .open_incidents()
+            .filter(|incident| incident.subject == Subject::Silence)
+            .map(|incident| incident.number)
+            .collect();
+        silences.iter().for_each(|number| self.revise_cause(*number, now));
+        let mut names = judged;
+        names.extend(companies.0.keys().cloned());
+        for name in names {
+            let reason = self.cause(&name, &companies, now).map(|cause| cause.reason);
+            if self.reasons.get(&name).copied() == reason {
+                continue;
+            }
+            match reason {
+                Some(reason) => self.reasons.insert(name.clone(), reason),
+                None => self.reasons.remove(&name),
+            };
+            self.dirty.facts.insert(name);
+        }
+    }
+
+    /// Puts the incident down to what is known now.
+    pub(super) fn revise_cause(&mut self, number: u64, now: Time) {
+        let Some(incident) = self.incidents.get(&number) else { return };
+        let Some(cause) = self.cause_of(incident, now) else { return };
+        if let Some(incident) = self.incidents.get_mut(&number)
+            && incident.cause.as_ref().is_none_or(|before| before.reason != cause.reason)
+        {
+            incident.cause = Some(cause);
+            self.dirty.incidents.insert(number);
+        }
+    }
+
+    /// What most of those who are still silent are put down to, with the clues of the first of them.
+    fn cause_of(&self, incident: &Incident, now: Time) -> Option<Cause> {
+        let company = self.company(incident);
+        let mut votes: BTreeMap<Reason, (usize, Cause)> = BTreeMap::new();
+        for (name, _) in incident.present() {
+            if let Some(cause) = self.cause_in(name, &company, now) {
+                votes.entry(cause.reason).or_insert((0, cause)).0 += 1;
+            }
+        }
+        // Of equal ones the first, which is the stronger.
+        votes.into_values().rev().max_by_key(|(count, _)| *count).map(|(_, cause)| cause)
+    }
+}

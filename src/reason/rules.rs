@@ -1,0 +1,139 @@
+//! The table. What was seen stands before what is concluded from who fell silent with whom.
+
+use chrono::TimeDelta;
+
+use super::Reason::{
+    AuthExpired, CheckerDead, ClockSkew, CommonCause, Junked, MailDelayed, MailPathDown, MailboxFull,
+    NeverSeen, ProviderDown, Rejected, WatcherBlind,
+};
+use super::{Clue, Confidence, Evidence, Reason, Together};
+use crate::time::Time;
+use crate::verdict::State;
+use Confidence::{Certain, Likely, Possible};
+
+type Finding = (Reason, Confidence, Clue);
+pub(super) type Rule = fn(&Evidence<'_>) -> Option<Finding>;
+
+/// A clock that is less wrong is nobody's trouble: mail needs as long.
+const SKEW_MIN: TimeDelta = TimeDelta::seconds(60);
+/// Statuses of RFC 3463 that mean a full mailbox: over quota, and no room in the system.
+const FULL: [&str; 4] = ["5.2.2", "4.2.2", "5.3.1", "4.3.1"];
+
+/// In the order of their precedence.
+pub(super) const RULES: [Rule; 13] = [
+    login_refused,
+    unread,
+    in_junk,
+    bounced_as_full,
+    bounced,
+    full,
+    held,
+    never_heard,
+    all_together,
+    provider_together,
+    some_together,
+    others_heard,
+    clock,
+];
+
+fn login_refused(of: &Evidence<'_>) -> Option<Finding> {
+    let error = of.login_refused.filter(|_| of.state == State::Blind)?;
+    Some((AuthExpired, Certain, Clue::LoginRefused { error: error.to_owned() }))
+}
+
+fn unread(of: &Evidence<'_>) -> Option<Finding> {
+    (of.state == State::Blind).then_some((WatcherBlind, Certain, Clue::Unread { since: of.heard_until }))
+}
+
+fn in_junk(of: &Evidence<'_>) -> Option<Finding> {
+    let received = of.junked.filter(|received| of.is_newer(*received))?;
+    Some((Junked, Certain, Clue::InJunk { received }))
+}
+
+fn bounced_as_full(of: &Evidence<'_>) -> Option<Finding> {
+    let bounce = of.bounced.filter(|bounce| of.is_newer(bounce.received))?;
+    let full = bounce.status.as_deref().is_some_and(|status| FULL.contains(&status));
+    full.then(|| (MailboxFull, Certain, Clue::Bounced(bounce.clone())))
+}
+
+fn bounced(of: &Evidence<'_>) -> Option<Finding> {
+    let bounce = of.bounced.filter(|bounce| of.is_newer(bounce.received))?;
+    let full = bounce.status.as_deref().is_some_and(|status| FULL.contains(&status));
+    (!full).then(|| (Rejected, Certain, Clue::Bounced(bounce.clone())))
+}
+
+/// A mailbox at its limit takes small mails now and then: when others are heard, it is not that.
+fn full(of: &Evidence<'_>) -> Option<Finding> {
+    let (mailbox, used) = of.full.filter(|_| of.state == State::Silent && of.others_since_due().is_none())?;
+    Some((MailboxFull, Likely, Clue::Full { mailbox: mailbox.to_owned(), used: used.to_owned() }))
+}
+
+/// Its newest mail was held. Of a silent one this tells for one deadline only: what came slowly may have been the last.
+fn held(of: &Evidence<'_>) -> Option<Finding> {
+    let held = of.held.filter(|held| Some(held.received) >= of.last_received)?;
+    let confidence = match of.state {
+        State::Ok => Certain,
+        State::Late => Likely,
+        State::Silent if of.heard_until.is_some_and(|until| until - held.received <= of.deadline) => Likely,
+        State::Silent | State::Waiting | State::Blind => return None,
+    };
+    Some((MailDelayed, confidence, Clue::Held(held.clone())))
+}
+
+fn all_together(of: &Evidence<'_>) -> Option<Finding> {
+    match of.together {
+        Together::All { count } => Some((MailPathDown, Likely, Clue::AllTogether { count })),
+        _ => None,
+    }
+}
+
+fn provider_together(of: &Evidence<'_>) -> Option<Finding> {
+    match of.together {
+        Together::Provider { provider, count } => {
+            Some((ProviderDown, Likely, Clue::ProviderTogether { provider: provider.to_owned(), count }))
+        }
+        _ => None,
+    }
+}
+
+fn some_together(of: &Evidence<'_>) -> Option<Finding> {
+    match of.together {
+        Together::Some { count, shared } => {
+            let confidence = if shared.is_empty() { Possible } else { Likely };
+            Some((CommonCause, confidence, Clue::SomeTogether { count, shared: shared.to_vec() }))
+        }
+        _ => None,
+    }
+}
+
+fn never_heard(of: &Evidence<'_>) -> Option<Finding> {
+    let never = of.state == State::Silent && of.heard_at.is_none();
+    never.then_some((NeverSeen, Certain, Clue::NeverHeard { since: of.watched_since }))
+}
+
+fn others_heard(of: &Evidence<'_>) -> Option<Finding> {
+    let last = of.others_since_due().filter(|_| of.state == State::Silent && of.heard_at.is_some())?;
+    Some((CheckerDead, Likely, Clue::OthersHeard { last }))
+}
+
+fn clock(of: &Evidence<'_>) -> Option<Finding> {
+    let (ahead, uncertainty) = of.clock.filter(|_| matches!(of.state, State::Ok | State::Late))?;
+    let clue =
+        Clue::Clock { ahead_ms: ahead.num_milliseconds(), uncertainty_ms: uncertainty.num_milliseconds() };
+    (ahead.abs() - uncertainty > SKEW_MIN).then_some((ClockSkew, Certain, clue))
+}
+
+impl Evidence<'_> {
+    /// Whether something that came then tells of a time after the checker was heard. It only explains who is missed.
+    fn is_newer(&self, received: Time) -> bool {
+        matches!(self.state, State::Silent | State::Late)
+            && self.heard_at.or(self.watched_since).is_none_or(|heard| received > heard)
+    }
+
+    /// The latest mail of anybody, when it came after the next one of this checker was due: the mail path worked then. A
+    /// tenth of the cycle is left for runs that begin a little earlier than others.
+    pub(super) fn others_since_due(&self) -> Option<Time> {
+        let heard = self.heard_at.or(self.watched_since)?;
+        self.newest_heard.filter(|newest| *newest > heard + self.cycle - self.cycle / 10)
+    }
+}
