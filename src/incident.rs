@@ -55,6 +55,8 @@ pub enum End {
     Recovered(Time),
     /// Taken out of the configuration.
     Removed(Time),
+    /// A person said that it is over.
+    Resolved(Time),
 }
 
 /// A checker's part in an incident.
@@ -79,6 +81,56 @@ pub struct Announced {
     pub recovered: Option<Time>,
 }
 
+/// Somebody has taken an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    pub by: String,
+    pub at: Time,
+    /// Then it counts no more; None: until the incident is over.
+    pub until: Option<Time>,
+    pub note: Option<String>,
+}
+
+/// One thing that happened to an incident, for an auditor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What people call the incident.
+    pub incident: String,
+    pub at: Time,
+    pub what: What,
+    pub by: Option<String>,
+    /// The token, the channels, the note.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Opened,
+    Announced,
+    HandedOver,
+    Acknowledged,
+    AcknowledgementEnded,
+    Recovered,
+    Resolved,
+    Closed,
+}
+
+impl What {
+    /// The word in the store and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Announced => "announced",
+            Self::HandedOver => "handed_over",
+            Self::Acknowledged => "acknowledged",
+            Self::AcknowledgementEnded => "acknowledgement_ended",
+            Self::Recovered => "recovered",
+            Self::Resolved => "resolved",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Never used twice in one store.
@@ -98,6 +150,7 @@ pub struct Incident {
     pub apart: bool,
     /// What it is put down to, as far as is known. Revised while it is open.
     pub cause: Option<Cause>,
+    pub acknowledged: Option<Acknowledgement>,
 }
 
 impl Incident {
@@ -114,6 +167,7 @@ impl Incident {
             recovering_since: None,
             apart: false,
             cause: None,
+            acknowledged: None,
         }
     }
 

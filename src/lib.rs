@@ -55,8 +55,10 @@ pub mod reason;
 pub mod incident;
 pub mod words;
 pub mod outbox;
+pub mod orders;
 pub mod engine;
 pub mod view;
+pub mod incidents;
 pub mod explanation;
 mod site;
 pub mod proposal;
@@ -72,6 +74,7 @@ pub mod imap;
 pub mod store;
 mod past;
 pub mod channel;
+mod control;
 pub mod service;
 pub mod commands;
 

@@ -39,6 +39,18 @@ impl Address {
     }
 }
 
+/// What a message is, for whoever wants only some of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `.NOK`: somebody must act.
+    Alarm,
+    /// `.OK`: what was alarmed under this token is over.
+    Recovery,
+    /// Neither: who took it, a test.
+    Notice,
+}
+
 /// What is said at one moment about one token, to however many addresses.
 #[derive(Debug, Clone)]
 pub struct Notice<'a> {
@@ -48,14 +60,14 @@ pub struct Notice<'a> {
     pub ordinal: u32,
     /// Without `.NOK` or `.OK`.
     pub token: &'a str,
-    pub recovery: bool,
+    pub kind: Kind,
     pub letter: &'a Letter,
 }
 
 impl<'a> Notice<'a> {
     /// The latest notice of an incident.
-    pub fn of(incident: &Incident, token: &'a str, recovery: bool, letter: &'a Letter) -> Self {
-        Self { incident: incident.id(), ordinal: incident.messages, token, recovery, letter }
+    pub fn of(incident: &Incident, token: &'a str, kind: Kind, letter: &'a Letter) -> Self {
+        Self { incident: incident.id(), ordinal: incident.messages, token, kind, letter }
     }
 }
 
@@ -67,7 +79,7 @@ pub struct Message {
     pub incident: String,
     pub ordinal: u32,
     pub token: String,
-    pub recovery: bool,
+    pub kind: Kind,
     pub channel: String,
     pub recipient: String,
     pub subject: String,
@@ -90,7 +102,7 @@ impl Message {
             incident: notice.incident.clone(),
             ordinal: notice.ordinal,
             token: notice.token.to_owned(),
-            recovery: notice.recovery,
+            kind: notice.kind,
             channel: to.channel,
             recipient: to.recipient,
             subject: notice.letter.subject.clone(),

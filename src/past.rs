@@ -43,7 +43,7 @@ pub(crate) fn engine(store: &Store, config: &Config, time: Time) -> Result<Engin
         let watch = watch_of(&known, &mailboxes, config);
         known.settle(watch.heard_until);
         if judge(&known, watch, time).state == State::Silent {
-            known.silent = Some(Silence { judged: time, heard_at: known.heard_at() });
+            known.silent = Some(Silence { judged: time, heard_at: known.heard_at(), resolved: false });
         }
         facts.insert(checker.name.clone(), known);
     }
@@ -60,7 +60,8 @@ pub(crate) fn engine(store: &Store, config: &Config, time: Time) -> Result<Engin
 
 /// An incident as it stood at `time`, when these were silent.
 fn take_back(incident: &mut Incident, silent: &BTreeSet<&str>, time: Time) {
-    let over = |end: End| matches!(end, End::Recovered(at) | End::Removed(at) if at <= time);
+    let over =
+        |end: End| matches!(end, End::Recovered(at) | End::Removed(at) | End::Resolved(at) if at <= time);
     incident.closed = None;
     for member in incident.members.values_mut() {
         member.end = member.end.filter(|end| over(*end));

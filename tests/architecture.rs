@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 18] = [
+const CORE: [&str; 20] = [
     "time.rs",
     "text.rs",
     "mail",
@@ -19,8 +19,10 @@ const CORE: [&str; 18] = [
     "incident.rs",
     "words",
     "outbox.rs",
+    "orders.rs",
     "engine",
     "view.rs",
+    "incidents.rs",
     "explanation.rs",
     "config",
     "site.rs",

@@ -276,7 +276,7 @@ mod tests {
             incident: "20261120-42".into(),
             ordinal: 2,
             token: "bresse3_Checker".into(),
-            recovery: false,
+            kind: crate::outbox::Kind::Alarm,
             channel: "backup mail".into(),
             recipient: "oncall@elsewhere.example".into(),
             subject: subject.into(),

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Global, output};
-use crate::outbox::{Address, Message, Notice, Sent};
+use crate::outbox::{Address, Kind, Message, Notice, Sent};
 use crate::words::{self, Signature};
 use crate::{channel, clock};
 
@@ -35,7 +35,7 @@ pub(super) async fn alert_test(global: &Global, options: &Options) -> Result<u8>
                 incident: format!("test-{}", now.format("%Y%m%d%H%M%S")),
                 ordinal: 1,
                 token: &format!("{}_Test", config.name),
-                recovery: true,
+                kind: Kind::Notice,
                 letter: &letter,
             };
             let message = Message::new(0, &notice, address, now);

@@ -4,8 +4,10 @@ mod alert_test;
 mod check;
 mod demo;
 mod explain;
+mod incidents;
 mod last_seen;
 mod once;
+mod order;
 mod output;
 mod propose;
 mod run;
@@ -84,6 +86,12 @@ enum Command {
     Propose,
     /// Send a marked test through one channel or all, and say what the far side answered
     AlertTest(alert_test::Options),
+    /// Print the open incidents: what, since when, why, who has taken it
+    Incidents(incidents::Options),
+    /// Say that you take an incident: no reminder until then
+    Ack(order::Acknowledge),
+    /// End an incident by hand; the same trouble alarms again only after it was well once
+    Resolve(order::Resolve),
     /// Show the whole thing in under a minute: simulated checkers, an embedded mail server, real alarms; needs no set-up
     Demo,
 }
@@ -127,6 +135,9 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Check => runtime.block_on(check::check(global)),
         Command::Propose => runtime.block_on(propose::propose(global)),
         Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
+        Command::Incidents(options) => incidents::incidents(global, &options),
+        Command::Ack(options) => runtime.block_on(order::acknowledge(global, options)),
+        Command::Resolve(options) => runtime.block_on(order::resolve(global, options)),
         Command::Demo => runtime.block_on(demo::demo(global)),
     };
     // A name look-up that hangs in the C library must not keep a command that is done.

@@ -50,6 +50,13 @@ pub fn load_without_checkers(
     load_by(option, overrides, Config::load_without_checkers)
 }
 
+/// Who is logged in, as far as the environment tells.
+pub fn person() -> Option<String> {
+    let environment = variables().ok()?;
+    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| environment.get(*name));
+    named.filter(|name| !name.is_empty()).cloned()
+}
+
 fn load_by(
     option: Option<&Path>,
     overrides: &[(String, String)],

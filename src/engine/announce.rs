@@ -6,11 +6,15 @@ use chrono::TimeDelta;
 
 use super::{Delivery, Engine};
 use crate::config::{Checker, Mailbox};
-use crate::incident::{Announced, Incident, Standing, Subject, silence_token};
+use crate::incident::{Announced, Incident, Standing, Subject, What, silence_token};
 use crate::ledger::Facts;
-use crate::outbox::{Address, Message, Notice};
+use crate::outbox::{Address, Kind, Message, Notice};
 use crate::time::Time;
 use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene, Signature};
+
+fn listed(channels: &BTreeSet<String>) -> String {
+    channels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
 
 impl Engine {
     /// Says what there is to say about every open incident, and closes what is over.
@@ -26,11 +30,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn open(&mut self, incident: Incident) -> u64 {
+    pub(super) fn open(&mut self, incident: Incident, now: Time) -> u64 {
         let number = incident.number;
         self.last_incident = number;
         self.incidents.insert(number, incident);
         self.dirty.incidents.insert(number);
+        self.note_step(number, What::Opened, None, None, now);
         number
     }
 
@@ -38,6 +43,8 @@ impl Engine {
     pub(super) fn close(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.closed = Some(now);
+        self.note_step(number, What::Closed, None, None, now);
+        let Some(incident) = self.incidents.get(&number) else { return };
         let tokens: Vec<String> = incident.owed().map(|announced| announced.token.clone()).collect();
         self.dirty.incidents.insert(number);
         tokens.iter().for_each(|token| self.recover_token(number, token, now));
@@ -51,6 +58,8 @@ impl Engine {
         let wanting = self.config.channels_for(incident.subject.event());
         let channels: BTreeSet<String> = wanting.map(|channel| channel.name.clone()).collect();
         let to = self.addresses(&channels);
+        let told = format!("{token} to {}", listed(&channels));
+        self.note_step(number, What::Announced, None, Some(told), now);
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.alarms += usize::from(incident.has_unnamed());
         incident
@@ -69,7 +78,7 @@ impl Engine {
             }
         }
         incident.messages += 1;
-        let notice = Notice::of(incident, &token, false, &letter);
+        let notice = Notice::of(incident, &token, Kind::Alarm, &letter);
         self.dirty.incidents.insert(number);
         self.queue(&notice, to, now);
     }
@@ -86,7 +95,7 @@ impl Engine {
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::recovery(incident, token, &self.scene(incident, now));
         let dropped = self.outbox.drop_refused(&id);
-        let notice = Notice::of(incident, token, true, &letter);
+        let notice = Notice::of(incident, token, Kind::Recovery, &letter);
         let untold: BTreeSet<Address> =
             dropped.iter().filter(|message| message.token == token).map(Message::address).collect();
         for message in dropped {
@@ -94,6 +103,8 @@ impl Engine {
             self.dirty.deliveries.push(Delivery { message, at: now, answer: None });
         }
         self.dirty.incidents.insert(number);
+        let told = format!("{token} to {}", listed(&channels));
+        self.note_step(number, What::Recovered, None, Some(told), now);
         let mut to = self.addresses(&channels);
         to.retain(|address| !untold.contains(address));
         self.queue(&notice, to, now);
@@ -101,7 +112,7 @@ impl Engine {
 
     /// Gives a copy of an alarm that a channel could not deliver to the fallback channels that do not have it yet.
     pub(super) fn hand_over(&mut self, message: &Message, error: &str, now: Time) {
-        if message.recovery {
+        if message.kind != Kind::Alarm {
             return;
         }
         let fallbacks: BTreeSet<String> = self
@@ -123,9 +134,11 @@ impl Engine {
         announced.channels.extend(new.iter().cloned());
         let letter = Letter { subject: message.subject.clone(), body: message.body.clone() };
         let letter = words::handed_over(&letter, &message.channel, error);
-        let notice = Notice::of(incident, &message.token, false, &letter);
+        let told = format!("{} from {} to {}", message.token, message.channel, listed(&new));
+        let notice = Notice::of(incident, &message.token, Kind::Alarm, &letter);
         self.dirty.incidents.insert(number);
         self.queue(&notice, self.addresses(&new), now);
+        self.note_step(number, What::HandedOver, None, Some(told), now);
     }
 
     /// When the common recovery of each silence is over for those who are still silent.
@@ -189,7 +202,7 @@ impl Engine {
         rest.apart = true;
         moving.iter().for_each(|(name, since)| rest.join(name, *since, None));
         let token = self.fitting_token(&rest);
-        let number = self.open(rest);
+        let number = self.open(rest, now);
         self.announce(number, token, now);
     }
 
@@ -248,12 +261,12 @@ impl Engine {
     }
 
     /// Every address of these channels, in the order of the configuration.
-    fn addresses(&self, channels: &BTreeSet<String>) -> Vec<Address> {
+    pub(super) fn addresses(&self, channels: &BTreeSet<String>) -> Vec<Address> {
         let channels = self.config.channels.iter().filter(|channel| channels.contains(&channel.name));
         channels.flat_map(Address::of).collect()
     }
 
-    fn queue(&mut self, notice: &Notice<'_>, to: Vec<Address>, now: Time) {
+    pub(super) fn queue(&mut self, notice: &Notice<'_>, to: Vec<Address>, now: Time) {
         for address in to {
             self.last_message += 1;
             let message = Message::new(self.last_message, notice, address, now);
@@ -262,7 +275,11 @@ impl Engine {
         }
     }
 
-    fn scene<'a>(&'a self, incident: &Incident, now: Time) -> Scene<'a> {
+    pub(super) fn signature(&self, now: Time) -> Signature<'_> {
+        Signature { watchdog: &self.config.name, zone: self.config.timezone, now }
+    }
+
+    pub(super) fn scene<'a>(&'a self, incident: &Incident, now: Time) -> Scene<'a> {
         let service = match &incident.subject {
             Subject::Service(service) => Some(service.clone()),
             Subject::Silence | Subject::Mailbox(_) => None,
@@ -292,7 +309,7 @@ impl Engine {
             })
         };
         Scene {
-            by: Signature { watchdog: &self.config.name, zone: self.config.timezone, now },
+            by: self.signature(now),
             mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
             checkers: self.config.checkers.iter().filter_map(card).collect(),
         }

@@ -66,12 +66,15 @@ impl Engine {
 
     fn judge_silence(&mut self, name: &str, now: Time) {
         let Some(facts) = self.facts.get(name) else { return };
+        if facts.silent.is_some_and(|silence| silence.resolved) {
+            return;
+        }
         if facts.silent.is_some() {
             self.rejoin(name, facts.silent, now);
         } else if judge(facts, self.watch_of(facts), now).state == State::Silent {
             let heard_at = facts.heard_at();
             let since = heard_at.or(facts.watched_since).unwrap_or(now);
-            self.set_silent(name, Some(Silence { judged: now, heard_at }));
+            self.set_silent(name, Some(Silence { judged: now, heard_at, resolved: false }));
             self.join_silence(name, since, now);
         }
     }
@@ -100,7 +103,7 @@ impl Engine {
             self.open_incidents().find(|incident| incident.admits(since, window)).map(|one| one.number);
         let number = match found {
             Some(number) => number,
-            None => self.open(Incident::new(self.last_incident + 1, Subject::Silence, now)),
+            None => self.open(Incident::new(self.last_incident + 1, Subject::Silence, now), now),
         };
         if let Some(incident) = self.incidents.get_mut(&number) {
             incident.join(name, since, None);
@@ -145,8 +148,20 @@ impl Engine {
         }
     }
 
+    /// What a person resolved alarms again only after it was good once.
+    fn is_resolved(&mut self, name: &str, service: &str, bad: bool) -> bool {
+        let Some(facts) = self.facts.get_mut(name) else { return false };
+        if !bad && facts.resolved.remove(service) {
+            self.dirty.facts.insert(name.to_owned());
+        }
+        facts.resolved.contains(service)
+    }
+
     fn judge_service(&mut self, name: &str, service: &str, seen: (Time, Outcome, bool), now: Time) {
         let (since, outcome, bad) = seen;
+        if self.is_resolved(name, service, bad) {
+            return;
+        }
         let open = self
             .open_incidents()
             .find(|incident| matches!(&incident.subject, Subject::Service(of) if of == service))
@@ -154,9 +169,8 @@ impl Engine {
         let number = match (open, bad) {
             (Some((_, true)), true) | (None, false) => return,
             (Some((number, _)), _) => number,
-            (None, true) => {
-                self.open(Incident::new(self.last_incident + 1, Subject::Service(service.to_owned()), now))
-            }
+            (None, true) => self
+                .open(Incident::new(self.last_incident + 1, Subject::Service(service.to_owned()), now), now),
         };
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         if bad {

@@ -196,7 +196,7 @@ impl Engine {
             return;
         }
         let subject = Subject::Mailbox(mailbox.to_owned());
-        let number = self.open(Incident::new(self.last_incident + 1, subject, now));
+        let number = self.open(Incident::new(self.last_incident + 1, subject, now), now);
         let several = self.config.mailboxes.len() > 1;
         let token = if several { format!("{mailbox}_Mailbox") } else { "MONITOR_Mailbox".to_owned() };
         self.announce(number, token, now);

@@ -7,6 +7,7 @@ mod announce;
 mod diagnosis;
 mod judge;
 mod mailbox;
+mod orders;
 mod reconfigure;
 mod timers;
 
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use crate::config::{Checker, Config};
-use crate::incident::Incident;
+use crate::incident::{Incident, Step};
 use crate::ledger::{Facts, Observation};
 use crate::outbox::{Message, Outbox, Sent};
 use crate::reason::Reason;
@@ -87,6 +88,7 @@ pub struct Changes {
     pub messages: Vec<Message>,
     pub deliveries: Vec<Delivery>,
     pub looks: Vec<Look>,
+    pub steps: Vec<Step>,
 }
 
 impl Changes {
@@ -99,6 +101,7 @@ impl Changes {
         self.messages.extend(later.messages);
         self.deliveries.extend(later.deliveries);
         self.looks.extend(later.looks);
+        self.steps.extend(later.steps);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -109,6 +112,7 @@ impl Changes {
             && self.messages.is_empty()
             && self.deliveries.is_empty()
             && self.looks.is_empty()
+            && self.steps.is_empty()
     }
 }
 
@@ -122,6 +126,7 @@ struct Dirty {
     messages: BTreeMap<u64, Message>,
     deliveries: Vec<Delivery>,
     looks: Vec<Look>,
+    steps: Vec<Step>,
 }
 
 #[derive(Debug)]
@@ -205,9 +210,11 @@ impl Engine {
         }
     }
 
-    /// What time alone does: a mailbox that was not read for too long. Silence is judged after a look only.
+    /// What time alone does: a mailbox that was not read for too long, an acknowledgement that ends. Silence is judged
+    /// after a look only.
     pub fn tick(&mut self, now: Time) {
         self.notice_blindness(now);
+        self.end_acknowledgements(now);
     }
 
     /// Whether a deadline passed that no look has been asked for yet.
@@ -220,7 +227,12 @@ impl Engine {
     pub fn next_wake(&self) -> Option<Time> {
         let blind = self.blind_times().map(|(_, time)| time);
         let deadlines = self.timers.next(self.split_times());
-        deadlines.into_iter().chain(blind).chain(self.outbox.next_due(&self.config.channels)).min()
+        deadlines
+            .into_iter()
+            .chain(blind)
+            .chain(self.acknowledgement_ends())
+            .chain(self.outbox.next_due(&self.config.channels))
+            .min()
     }
 
     /// Messages to be tried now, counted as tried: [`Self::take_changes`] must be stored before they are sent.
@@ -260,6 +272,7 @@ impl Engine {
             messages: dirty.messages.into_values().collect(),
             deliveries: dirty.deliveries,
             looks: dirty.looks,
+            steps: dirty.steps,
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Delivery, Engine, Mailbox};
 use crate::config::Config;
 use crate::incident::{End, Subject};
 use crate::ledger::Facts;
-use crate::outbox::{Address, Message};
+use crate::outbox::{Address, Kind, Message};
 use crate::time::Time;
 
 impl Engine {
@@ -117,9 +117,12 @@ impl Engine {
 
     fn announce_anew(&mut self, message: &Message, now: Time) {
         let open = self.open_incidents().find(|incident| incident.id() == message.incident);
-        let Some(number) = open.map(|incident| incident.number).filter(|_| !message.recovery) else { return };
+        let Some(number) = open.map(|incident| incident.number).filter(|_| message.kind == Kind::Alarm)
+        else {
+            return;
+        };
         let told = self.outbox.iter().any(|other| {
-            other.incident == message.incident && other.token == message.token && !other.recovery
+            other.incident == message.incident && other.token == message.token && other.kind == Kind::Alarm
         });
         if !told {
             self.announce(number, message.token.clone(), now);

@@ -3,6 +3,7 @@ use crate::config::{
     Channel, ChannelKind, Event, Login, Mailbox as MailboxConfig, Secret, Server, Smtp, Test, Tls,
 };
 use crate::engine::History;
+use crate::outbox::Kind;
 use crate::reason::Reason;
 use crate::report::{Said, Understood};
 use crate::verdict::State;
@@ -12,6 +13,7 @@ use chrono_tz::Tz;
 mod alarms;
 mod blindness;
 mod causes;
+mod orders;
 mod restarts;
 mod services;
 mod silences;
@@ -90,6 +92,7 @@ struct World {
     engine: Engine,
     /// What a store would hold.
     disk: Snapshot,
+    steps: Vec<Step>,
     /// As the store shows them.
     reasons: BTreeMap<String, Reason>,
     last_look: i64,
@@ -104,6 +107,7 @@ impl World {
         let mut world = Self {
             engine,
             disk: Snapshot::default(),
+            steps: vec![],
             reasons: BTreeMap::new(),
             last_look: 0,
             sent: vec![],
@@ -164,7 +168,12 @@ impl World {
             }
             for message in due {
                 self.engine.sent(message.id, Sent::Accepted("250 ok".into()), at(second));
-                self.sent.push(format!("{}.{}", message.token, if message.recovery { "OK" } else { "NOK" }));
+                let ending = match message.kind {
+                    Kind::Alarm => "NOK",
+                    Kind::Recovery => "OK",
+                    Kind::Notice => "notice",
+                };
+                self.sent.push(format!("{}.{ending}", message.token));
                 self.letters.push(message);
             }
         }
@@ -172,6 +181,7 @@ impl World {
 
     fn store(&mut self) {
         let changes = self.engine.take_changes();
+        self.steps.extend(changes.steps);
         for row in changes.checkers {
             match row.reason {
                 Some(reason) => self.reasons.insert(row.name.clone(), reason),

@@ -5,7 +5,7 @@ pub mod arrivals;
 pub mod runs;
 pub mod services;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,8 @@ pub struct Former {
 pub struct Silence {
     pub judged: Time,
     pub heard_at: Option<Time>,
+    /// A person said that it is over.
+    pub resolved: bool,
 }
 
 /// A mail from a known checker that says nothing it may say.
@@ -123,6 +125,8 @@ pub struct Facts {
     pub silent: Option<Silence>,
     /// The first relays of the mail received last, in the order of its way.
     relays: Vec<String>,
+    /// Services whose present trouble a person said is over.
+    pub resolved: BTreeSet<String>,
     arrivals: Arrivals,
     runs: Runs,
 }
@@ -141,6 +145,7 @@ impl Facts {
             grace_from: None,
             silent: None,
             relays: Vec::new(),
+            resolved: BTreeSet::new(),
             arrivals: Arrivals::default(),
             runs: Runs::new(&services_of(checker)),
         }
@@ -221,6 +226,7 @@ impl Facts {
         }
         let configured = services_of(checker);
         self.services.retain(|name, _| configured.contains(&name.as_str()));
+        self.resolved.retain(|name| configured.contains(&name.as_str()));
         self.runs.expect(&configured, now);
     }
 

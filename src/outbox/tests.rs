@@ -24,7 +24,7 @@ fn message(id: u64, incident: &str, recipient: &str) -> Message {
         incident: incident.into(),
         ordinal: 1,
         token: "bresse1_Checker".into(),
-        recovery: false,
+        kind: Kind::Alarm,
         channel: "mail".into(),
         recipient: recipient.into(),
         subject: String::new(),

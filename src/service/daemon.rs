@@ -8,11 +8,13 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::store_alarm::StoreAlarm;
 use super::{EVENTS_TOGETHER_MAX, Readers, Service};
 use crate::clock;
 use crate::config::{Config, environment};
+use crate::control::{Answer, Control, Request};
 use crate::imap::Event;
 
 /// Between two tries to write to a store that fails.
@@ -78,6 +80,10 @@ enum Told {
 struct Daemon {
     service: Service,
     readers: Readers,
+    /// None when its socket could not be made: people are heard by a restart only.
+    control: Option<Control>,
+    /// Answers that wait until what they say is stored.
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// Events that the store could not be asked about yet.
     stuck: Vec<Event>,
     /// Set while the store fails.
@@ -93,7 +99,11 @@ impl Daemon {
                 return Err(error);
             }
         };
-        let daemon = Self { readers: service.start_readers(), service, stuck: Vec::new(), alarm: None };
+        let control = Control::listen(&config.state)
+            .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "no order can be given"))
+            .ok();
+        let readers = service.start_readers();
+        let daemon = Self { service, readers, control, answers: Vec::new(), stuck: Vec::new(), alarm: None };
         tracing::info!(checkers = config.checkers.len(), mailboxes = config.mailboxes.len(), "watching");
         notify(&[NotifyState::Ready]);
         Ok(daemon)
@@ -122,6 +132,7 @@ impl Daemon {
             }
             // While the store fails nothing more is read: the full queue makes the readers wait.
             Some(event) = self.readers.events.recv(), if !store_fails => self.take_events(event),
+            request = next_order(&mut self.control) => self.take_order(request),
             () = sleep(wake) => {}
         }
     }
@@ -135,6 +146,15 @@ impl Daemon {
         }
     }
 
+    /// The answer is given once what it says is stored.
+    fn take_order(&mut self, request: Request) {
+        let answer = match self.alarm {
+            Some(_) => Err("The state cannot be stored, so nothing can be ordered; see the log.".to_owned()),
+            None => self.service.obey(&request.order),
+        };
+        self.answers.push((request.answer, answer.into()));
+    }
+
     fn take_delivery(&mut self, done: Result<(u64, crate::outbox::Sent), tokio::task::JoinError>) {
         match done {
             Ok((id, sent)) => self.service.delivered(id, sent),
@@ -146,15 +166,25 @@ impl Daemon {
     fn settle(&mut self) {
         match self.try_settle() {
             Ok(()) => {
+                self.give_answers(None);
                 if let Some(alarm) = self.alarm.take() {
                     alarm.recover(self.service.engine.config());
                 }
             }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
+                self.give_answers(Some(&error));
                 let config = self.service.engine.config();
                 self.alarm.get_or_insert_with(|| StoreAlarm::raise(config, &error));
             }
+        }
+    }
+
+    fn give_answers(&mut self, error: Option<&anyhow::Error>) {
+        for (sender, answer) in self.answers.drain(..) {
+            let failed = error.map(|error| Answer { done: false, sentence: format!("{error:#}") });
+            // Whoever asked may have gone.
+            let _ = sender.send(failed.unwrap_or(answer));
         }
     }
 
@@ -215,6 +245,16 @@ impl Daemon {
         if let Err(error) = self.service.store_only() {
             tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
         }
+    }
+}
+
+async fn next_order(control: &mut Option<Control>) -> Request {
+    match control {
+        Some(control) => match control.requests.recv().await {
+            Some(request) => request,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
     }
 }
 

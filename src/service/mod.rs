@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::config::Config;
 use crate::engine::{Engine, Snapshot};
 use crate::imap::{self, Cursor, Event};
+use crate::orders::Order;
 use crate::outbox::{Message, Sent};
 use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
@@ -157,9 +158,29 @@ impl Service {
         self.engine.sent(id, sent, clock::now());
     }
 
+    fn obey(&mut self, order: &Order) -> Result<String, String> {
+        let outcome = self.engine.obey(order, clock::now());
+        match &outcome {
+            Ok(sentence) => tracing::info!(sentence, "an order was carried out"),
+            Err(sentence) => tracing::warn!(sentence, "an order was refused"),
+        }
+        outcome
+    }
+
     fn start_readers(&self) -> Readers {
         Readers::start(self.engine.config(), &self.cursors)
     }
+}
+
+/// Carries out an order while no daemon runs. What there is to tell is told by the next `run` or `once`.
+///
+/// # Errors
+/// When the state cannot be opened ([`crate::store::InUse`] when a process holds it) or written.
+pub fn obey(config: Config, order: &Order) -> Result<Result<String, String>> {
+    let mut service = Service::open(config)?;
+    let outcome = service.obey(order);
+    service.store_only()?;
+    Ok(outcome)
 }
 
 /// SIGXFSZ ends a process that writes beyond its limit (setrlimit(2)). With a handler the write fails instead, and that

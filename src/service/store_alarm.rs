@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::channel;
 use crate::clock;
 use crate::config::{Channel, Config, Event};
-use crate::outbox::{Address, Message, Notice, Sent};
+use crate::outbox::{Address, Kind, Message, Notice, Sent};
 use crate::store::InUse;
 use crate::time::Time;
 use crate::words::{self, Letter, Signature};
@@ -76,7 +76,7 @@ fn send_all(config: &Config, letter: &Letter, raised: Time, ordinal: u32) -> Joi
         incident: incident(raised),
         ordinal,
         token: words::STORE_TOKEN,
-        recovery: ordinal > 1,
+        kind: if ordinal > 1 { Kind::Recovery } else { Kind::Alarm },
         letter,
     };
     for channel in config.channels_for(Event::Mailbox) {

@@ -10,6 +10,7 @@ use super::{MOVE_AWAY, Place, Store, millis, time_of};
 use crate::engine::Snapshot;
 use crate::imap::Cursor;
 use crate::incident::Incident;
+use crate::incidents::StepLine;
 use crate::intake::Key;
 use crate::ledger::{Facts, Observation, StoredReport};
 use crate::time::Time;
@@ -45,6 +46,48 @@ impl Store {
                  WHERE kind = 'silence' AND opened_ms <= $1 AND (closed_ms IS NULL OR closed_ms > $1)",
             )?;
             let rows = statement.query_map([millis(time)], |row| from_json(&row.get::<_, String>(0)?))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
+    /// The open incidents and, of those closed since `since`, the `closed_max` newest; in the order of their opening.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn incidents(&self, since: Option<Time>, closed_max: u32) -> Result<Vec<Incident>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare(
+                "SELECT content FROM (
+                     SELECT number, content FROM incidents WHERE closed_ms IS NULL
+                     UNION ALL
+                     SELECT * FROM (SELECT number, content FROM incidents
+                                     WHERE closed_ms >= $1 ORDER BY number DESC LIMIT $2)
+                 ) ORDER BY number",
+            )?;
+            let since = since.map_or(i64::MAX, millis);
+            let rows = statement
+                .query_map(params![since, closed_max], |row| from_json(&row.get::<_, String>(0)?))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
+    /// What happened to an incident, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn steps(&self, incident: &str) -> Result<Vec<StepLine>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached(
+                "SELECT at_ms, what, who, detail FROM steps WHERE incident = $1 ORDER BY id",
+            )?;
+            let rows = statement.query_map([incident], |row| {
+                Ok(StepLine {
+                    at: time_of(row.get(0)?),
+                    what: row.get(1)?,
+                    by: row.get(2)?,
+                    detail: row.get(3)?,
+                })
+            })?;
             rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
         })
     }

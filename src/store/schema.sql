@@ -104,6 +104,18 @@ CREATE TABLE incidents (
     content   TEXT NOT NULL
 ) STRICT;
 
+-- What happened to each incident, in order.
+CREATE TABLE steps (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    incident TEXT NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    what     TEXT NOT NULL,
+    -- The person, when one did it.
+    who      TEXT,
+    detail   TEXT
+) STRICT;
+CREATE INDEX steps_by_incident ON steps (incident, id);
+
 -- What is still to be delivered. A row goes only after the far side accepted the message.
 CREATE TABLE outbox (
     id         INTEGER PRIMARY KEY,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Batch, Kept, Place, millis};
 use crate::engine::{Changes, Delivery, Look, MailboxRow, Row};
 use crate::imap::Cursor;
-use crate::incident::Incident;
+use crate::incident::{Incident, Step};
 use crate::outbox::Message;
 use crate::reason::Reason;
 use crate::report::NotHeard;
@@ -37,7 +37,8 @@ fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
     changes.looks.iter().try_for_each(|look| put_look(transaction, look))?;
     changes.incidents.iter().try_for_each(|incident| put_incident(transaction, incident))?;
     changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
-    changes.deliveries.iter().try_for_each(|delivery| put_delivery(transaction, delivery))
+    changes.deliveries.iter().try_for_each(|delivery| put_delivery(transaction, delivery))?;
+    changes.steps.iter().try_for_each(|step| put_step(transaction, step))
 }
 
 fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
@@ -254,6 +255,13 @@ fn put_delivery(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()
             millis(delivery.at),
             delivery.answer,
         ])?;
+    Ok(())
+}
+
+fn put_step(transaction: &Transaction<'_>, step: &Step) -> Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO steps (incident, at_ms, what, who, detail) VALUES ($1, $2, $3, $4, $5)")?
+        .execute(params![step.incident, millis(step.at), step.what.word(), step.by, step.detail])?;
     Ok(())
 }
 

@@ -74,8 +74,9 @@ fn never_heard() -> Facts {
 #[test]
 fn each_state_begins_and_ends_at_its_boundary() {
     let with_grace = |from| with(heard(0), |facts| facts.grace_from = Some(at(from)));
-    let silent =
-        with(heard(0), |facts| facts.silent = Some(Silence { judged: at(400), heard_at: Some(at(0)) }));
+    let silent = with(heard(0), |facts| {
+        facts.silent = Some(Silence { judged: at(400), heard_at: Some(at(0)), resolved: false })
+    });
     let cases: &[(&str, Facts, i64, i64, State)] = &[
         ("heard just now", heard(0), 0, 0, State::Ok),
         ("the last moment of ok", heard(0), 340, 340, State::Ok),
@@ -132,7 +133,9 @@ fn a_changed_cycle_never_judges_the_past_anew() {
     let back = changed(changed(heard(0), &quick), &slow);
     assert_eq!(state(&back, 401), State::Ok);
     let silent = changed(
-        with(heard(0), |facts| facts.silent = Some(Silence { judged: at(299), heard_at: Some(at(0)) })),
+        with(heard(0), |facts| {
+            facts.silent = Some(Silence { judged: at(299), heard_at: Some(at(0)), resolved: false })
+        }),
         &slow,
     );
     assert_eq!(state(&silent, 400), State::Silent, "what was silent stays silent");

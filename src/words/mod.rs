@@ -4,6 +4,7 @@
 //! any letter case. `Letter::recovery` is the one place that makes sure.
 
 pub mod cause;
+mod acknowledgement;
 mod own;
 mod service;
 mod silence;
@@ -16,6 +17,7 @@ use crate::incident::{End, Incident, Member, Subject};
 use crate::ledger::{Deadline, Outcome};
 use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
+pub use acknowledgement::{acknowledged, reminder};
 pub use own::{STORE_TOKEN, channel_test, handed_over, store_alarm, store_recovery};
 pub use silence::deadline_sum;
 
@@ -78,6 +80,11 @@ impl Letter {
     fn recovery(token: &str, words: &str, body: &str) -> Self {
         Self { subject: one_line(&without_nok(&format!("{token}.OK {words}"))), body: without_nok(body) }
     }
+
+    /// Neither alarm nor recovery: no token, and nothing that could be taken for one.
+    fn notice(words: &str, body: &str) -> Self {
+        Self { subject: one_line(&without_nok(words)), body: without_nok(body) }
+    }
 }
 
 impl Signature<'_> {
@@ -116,7 +123,13 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
     };
     body.push_str(&scene.by.lasted(incident.opened));
     body.push_str(&scene.by.footer(&incident.id()));
-    let words = if only_removed(incident) { "closed: no longer in the configuration" } else { &words };
+    let words = if only_removed(incident) {
+        "closed: no longer in the configuration"
+    } else if only_resolved(incident) {
+        "closed by hand"
+    } else {
+        &words
+    };
     Letter::recovery(token, words, &body)
 }
 
@@ -124,6 +137,11 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
 fn only_removed(incident: &Incident) -> bool {
     let removed = |member: &Member| matches!(member.end, Some(End::Removed(_)));
     !incident.members.is_empty() && incident.members.values().all(removed)
+}
+
+/// A person ended it.
+fn only_resolved(incident: &Incident) -> bool {
+    incident.members.values().any(|member| matches!(member.end, Some(End::Resolved(_))))
 }
 
 /// The names, as far as they fit into a sentence.

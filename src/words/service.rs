@@ -107,6 +107,9 @@ pub(super) fn recovery(incident: &Incident, service: &str, scene: &Scene<'_>) ->
             Some(End::Removed(_)) => {
                 writeln!(body, "{name} no longer tests {service}: removed from the configuration.")
             }
+            Some(End::Resolved(_)) => {
+                writeln!(body, "{name} has not reported that {service} works; a person ended this incident.")
+            }
             None => Ok(()),
         };
     }

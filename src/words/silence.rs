@@ -113,6 +113,7 @@ pub(super) fn recovery(incident: &Incident, scene: &Scene<'_>) -> (String, Strin
                 writeln!(body, "{name} is heard again: {}.", scene.by.shown(heard))
             }
             Some(End::Removed(_)) => writeln!(body, "{name} was removed from the configuration."),
+            Some(End::Resolved(_)) => writeln!(body, "{name} is still silent; a person ended this incident."),
             None if incident.closed.is_some() => {
                 writeln!(body, "{name} is still silent; it is an incident of its own now.")
             }

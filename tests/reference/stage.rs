@@ -10,7 +10,7 @@ use bresse_watchdog::engine::History;
 use bresse_watchdog::engine::{Engine, Snapshot};
 use bresse_watchdog::ledger::Observation;
 use bresse_watchdog::mail::Hop;
-use bresse_watchdog::outbox::{Message, Sent};
+use bresse_watchdog::outbox::{self, Message, Sent};
 use bresse_watchdog::report::{NotHeard, Said, Understood};
 use bresse_watchdog::time::Time;
 use chrono::{TimeDelta, TimeZone, Utc};
@@ -315,7 +315,7 @@ impl<'w> Stage<'w> {
     fn said(&mut self, message: &Message) -> Verdict {
         let text = format!("{}\n{}", message.subject, message.body);
         let key = (message.incident.clone(), message.token.clone());
-        if message.recovery {
+        if message.kind == outbox::Kind::Recovery {
             if text.to_lowercase().contains("nok") {
                 return Err(format!("a recovery contains NOK: {text}"));
             }

@@ -183,7 +183,12 @@ fn after_a_common_recovery_begins_the_others_get_one_deadline() {
     world.expect(&[]);
     world.look(1_010 + DEADLINE + 1);
     world.expect(&["MONITOR_MailPath.OK", "MONITOR_Checkers.NOK"]);
-    assert!(world.letters.iter().any(|letter| letter.recovery && letter.body.contains("b3 is still silent")));
+    assert!(
+        world
+            .letters
+            .iter()
+            .any(|letter| letter.kind == Kind::Recovery && letter.body.contains("b3 is still silent"))
+    );
     world.hear("b3", 1_500);
     world.hear("b4", 1_510);
     world.look(1_510);

@@ -1,0 +1,161 @@
+//! What people order: to take an incident, to end it by hand; and what follows when an acknowledgement ends.
+
+use std::collections::BTreeSet;
+
+use super::Engine;
+use crate::incident::{Acknowledgement, End, Incident, Step, Subject, What};
+use crate::ledger::Silence;
+use crate::orders::{ACKNOWLEDGED_MAX, Order};
+use crate::outbox::{Kind, Notice};
+use crate::time::{Time, rfc3339};
+use crate::words;
+
+/// So many open incidents are named when none of them was meant.
+const OPEN_NAMED_MAX: usize = 10;
+
+impl Engine {
+    /// Does what a person ordered, and says in one sentence what was done.
+    ///
+    /// # Errors
+    /// One sentence: there is no such incident, or it cannot be done to this one.
+    pub fn obey(&mut self, order: &Order, now: Time) -> Result<String, String> {
+        match order {
+            Order::Acknowledge { incident, by, until, note } => {
+                let number = self.named(incident)?;
+                if by.is_empty() {
+                    return Err("Say who takes it: an acknowledgement needs a name.".to_owned());
+                }
+                let acknowledgement =
+                    Acknowledgement { by: by.clone(), at: now, until: *until, note: note.clone() };
+                self.acknowledge(number, acknowledgement, now)
+            }
+            Order::Resolve { incident, by, note } => {
+                let number = self.named(incident)?;
+                self.resolve(number, by, note.as_deref(), now)
+            }
+        }
+    }
+
+    /// The open incident of this identifier, number or token.
+    fn named(&self, name: &str) -> Result<u64, String> {
+        let token = name.strip_suffix(".NOK").unwrap_or(name);
+        let is = |incident: &&Incident| {
+            incident.id() == name
+                || incident.number.to_string() == name
+                || incident.owed().any(|announced| announced.token.eq_ignore_ascii_case(token))
+        };
+        if let Some(incident) = self.open_incidents().find(is) {
+            return Ok(incident.number);
+        }
+        let open: Vec<String> = self.open_incidents().map(Incident::id).take(OPEN_NAMED_MAX).collect();
+        Err(match open.as_slice() {
+            [] => format!("There is no open incident {name}; none is open."),
+            open => format!("There is no open incident {name}; open are: {}.", open.join(", ")),
+        })
+    }
+
+    fn acknowledge(&mut self, number: u64, by: Acknowledgement, now: Time) -> Result<String, String> {
+        if by.until.is_some_and(|until| until <= now || until - now > ACKNOWLEDGED_MAX) {
+            return Err(format!(
+                "An acknowledgement ends after now, and {} days from now at the latest.",
+                ACKNOWLEDGED_MAX.num_days()
+            ));
+        }
+        let Some(incident) = self.incidents.get_mut(&number) else { return Err("It is over.".to_owned()) };
+        let until = by.until.map_or("it is over".to_owned(), rfc3339);
+        let done = format!("{} has taken incident {}, until {until}.", by.by, incident.id());
+        incident.acknowledged = Some(by.clone());
+        self.dirty.incidents.insert(number);
+        self.note_step(number, What::Acknowledged, Some(by.by), by.note, now);
+        self.tell_who_knows(number, now);
+        Ok(done)
+    }
+
+    /// Those who had the alarm hear who took it.
+    fn tell_who_knows(&mut self, number: u64, now: Time) {
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        let channels: BTreeSet<String> =
+            incident.owed().flat_map(|announced| announced.channels.iter().cloned()).collect();
+        let Some(token) = incident.token().map(str::to_owned).filter(|_| !channels.is_empty()) else {
+            return;
+        };
+        incident.messages += 1;
+        let Some(incident) = self.incidents.get(&number) else { return };
+        let letter = words::acknowledged(incident, &token, self.signature(now));
+        let notice = Notice::of(incident, &token, Kind::Notice, &letter);
+        self.queue(&notice, self.addresses(&channels), now);
+    }
+
+    /// Ends what a person says is over. The checkers go on being judged: the same trouble alarms again only after it has
+    /// ended once.
+    fn resolve(&mut self, number: u64, by: &str, note: Option<&str>, now: Time) -> Result<String, String> {
+        let Some(incident) = self.incidents.get_mut(&number) else { return Err("It is over.".to_owned()) };
+        if !matches!(incident.subject, Subject::Silence | Subject::Service(_)) {
+            return Err(format!(
+                "Incident {} ends by itself when its cause does; acknowledge it instead.",
+                incident.id()
+            ));
+        }
+        let done = format!("Incident {} is resolved.", incident.id());
+        let members: Vec<String> = incident.present().map(|(name, _)| name.to_owned()).collect();
+        for name in &members {
+            incident.leave(name, End::Resolved(now));
+            let Some(facts) = self.facts.get_mut(name) else { continue };
+            match &incident.subject {
+                Subject::Service(service) => {
+                    facts.resolved.insert(service.clone());
+                }
+                _ => facts.silent = facts.silent.map(|silence| Silence { resolved: true, ..silence }),
+            }
+            self.dirty.facts.insert(name.clone());
+        }
+        self.note_step(number, What::Resolved, Some(by.to_owned()), note.map(str::to_owned), now);
+        self.close(number, now);
+        Ok(done)
+    }
+
+    /// When the acknowledgements end that have an end.
+    pub(super) fn acknowledgement_ends(&self) -> impl Iterator<Item = Time> {
+        self.open_incidents().filter_map(|incident| incident.acknowledged.as_ref()?.until)
+    }
+
+    /// Whoever took it did not end it in time: everybody who had the alarm is reminded.
+    pub(super) fn end_acknowledgements(&mut self, now: Time) {
+        let ended = |incident: &&Incident| {
+            incident.acknowledged.as_ref().and_then(|by| by.until).is_some_and(|until| until <= now)
+        };
+        let numbers: Vec<u64> = self.open_incidents().filter(ended).map(|incident| incident.number).collect();
+        for number in numbers {
+            let Some(incident) = self.incidents.get_mut(&number) else { continue };
+            let by = incident.acknowledged.take().map(|by| by.by);
+            self.dirty.incidents.insert(number);
+            self.note_step(number, What::AcknowledgementEnded, by, None, now);
+            self.remind(number, now);
+        }
+    }
+
+    /// Says an alarm again to those who had it.
+    fn remind(&mut self, number: u64, now: Time) {
+        let Some(incident) = self.incidents.get(&number) else { return };
+        let Some(standing) = incident.owed().last() else { return };
+        let (token, channels) = (standing.token.clone(), standing.channels.clone());
+        let letter = words::reminder(&words::alarm(incident, &token, &self.scene(incident, now)), &token);
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        incident.messages += 1;
+        let notice = Notice::of(incident, &token, Kind::Alarm, &letter);
+        self.dirty.incidents.insert(number);
+        self.queue(&notice, self.addresses(&channels), now);
+    }
+
+    pub(super) fn note_step(
+        &mut self,
+        number: u64,
+        what: What,
+        by: Option<String>,
+        detail: Option<String>,
+        now: Time,
+    ) {
+        let Some(incident) = self.incidents.get(&number) else { return };
+        self.dirty.steps.push(Step { incident: incident.id(), at: now, what, by, detail });
+    }
+}

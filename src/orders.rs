@@ -1,0 +1,43 @@
+//! What a person tells the watchdog about its alarms. Pure: how it arrives is the shell's business.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::time::Time;
+
+/// A name and a note are no longer than this, in characters.
+pub const TEXT_CHARS_MAX: usize = 200;
+/// Nobody takes an alarm for longer.
+pub const ACKNOWLEDGED_MAX: TimeDelta = TimeDelta::days(30);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Order {
+    /// Somebody takes it: no reminder and no escalation until then, or until it is over.
+    Acknowledge { incident: String, by: String, until: Option<Time>, note: Option<String> },
+    /// It is over for people, whatever the checkers say: no more alarm about this trouble, until it ends and comes back.
+    Resolve { incident: String, by: String, note: Option<String> },
+}
+
+impl Order {
+    /// The same with its texts cut to one line of a bounded length.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let cut = |text: String| -> String {
+            crate::text::one_line(&text).trim().chars().take(TEXT_CHARS_MAX).collect()
+        };
+        match self {
+            Self::Acknowledge { incident, by, until, note } => Self::Acknowledge {
+                incident: cut(incident),
+                by: cut(by),
+                until,
+                note: note.map(cut).filter(|note| !note.is_empty()),
+            },
+            Self::Resolve { incident, by, note } => Self::Resolve {
+                incident: cut(incident),
+                by: cut(by),
+                note: note.map(cut).filter(|note| !note.is_empty()),
+            },
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Who has taken an alarm, and that it is still there.
+
+use std::fmt::Write as _;
+
+use super::{Letter, Signature};
+use crate::incident::Incident;
+use crate::text::one_line;
+
+/// To those who had the alarm under `token`: somebody has taken it.
+pub fn acknowledged(incident: &Incident, token: &str, by: Signature<'_>) -> Letter {
+    let Some(taken) = &incident.acknowledged else { return Letter::notice(token, "") };
+    let until =
+        taken.until.map_or("until it is over".to_owned(), |until| format!("until {}", by.shown(until)));
+    let mut body = format!("{} has taken {token}, {until}.\n", taken.by);
+    if let Some(note) = &taken.note {
+        let _ = writeln!(body, "\n{note}");
+    }
+    body.push_str("\nUntil then there is no reminder. The recovery will be told as usual.\n");
+    body.push_str(&by.footer(&incident.id()));
+    Letter::notice(&format!("Taken by {}: {token}", taken.by), &body)
+}
+
+/// The same alarm again.
+pub fn reminder(alarm: &Letter, token: &str) -> Letter {
+    let words = alarm.subject.strip_prefix(token).and_then(|rest| rest.strip_prefix(".NOK"));
+    Letter {
+        subject: one_line(&format!("{token}.NOK still:{}", words.unwrap_or_default())),
+        body: format!("Nobody has ended this yet.\n\n{}", alarm.body),
+    }
+}

@@ -1,0 +1,88 @@
+//! What people order by the command line, with a daemon and without one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::rig::{Watchdog, wait_for};
+use crate::world::{SHORT, SOON, Servers, alarms, checkers, config};
+
+/// What an order may take that reaches the daemon at once.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+fn open_incident(watchdog: &Watchdog) -> Value {
+    let listed = watchdog.run(&["incidents", "--format", "json"]);
+    assert_eq!(listed.status, 0, "{listed:?}");
+    let list: Value = serde_json::from_str(&listed.stdout).unwrap();
+    list["incidents"][0].clone()
+}
+
+#[test]
+fn an_order_reaches_the_running_daemon_at_once_and_is_kept() {
+    let servers = Servers::start();
+    let names = ["bresse1", "bresse2"];
+    let watchdog =
+        Watchdog::new(&config(&[&servers.mailbox(), &checkers(&names, SHORT), &servers.channel()]));
+    let feeder = servers.feed(&["bresse1"]);
+    let daemon = watchdog.spawn_run();
+    servers.expect("bresse2_Checker.NOK", SOON);
+    let socket = watchdog.path("watchdog.db.socket");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let taken =
+        watchdog.run(&["ack", "bresse2_Checker.NOK", "--by", "Anna", "--note", "driving", "--for", "3s"]);
+    assert_eq!(taken.status, 0, "{taken:?}");
+    let incident = open_incident(&watchdog);
+    assert_eq!((&incident["state"], &incident["acknowledged_by"]), (&"acknowledged".into(), &"Anna".into()));
+    assert_eq!(incident["reason"], "never_seen");
+    let told =
+        || alarms(&servers.sink).into_iter().find(|mail| mail.subject() == "Taken by Anna: bresse2_Checker");
+    wait_for(AT_ONCE, told).unwrap().assert_nothing_says_nok();
+    let reminded =
+        || alarms(&servers.sink).into_iter().find(|mail| mail.subject().contains("_Checker.NOK still: "));
+    wait_for(SOON, reminded).expect("the acknowledgement ended");
+
+    let ended = watchdog.run(&["resolve", "bresse2_Checker", "--by", "Anna"]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    servers.expect("bresse2_Checker.OK", AT_ONCE).assert_nothing_says_nok();
+    assert_eq!(open_incident(&watchdog), Value::Null);
+    let closed = watchdog.run(&["incidents", "--since", "-1h", "--format", "json"]);
+    let closed: Value = serde_json::from_str(&closed.stdout).unwrap();
+    let steps: Vec<&str> = closed["incidents"][0]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        ["opened", "announced", "acknowledged", "acknowledgement_ended", "resolved", "closed", "recovered"]
+    );
+
+    let unknown = watchdog.run(&["ack", "bresse1_Checker"]);
+    assert_eq!(unknown.status, 1);
+    assert_eq!(unknown.stderr.trim(), "There is no open incident bresse1_Checker; none is open.");
+    drop(feeder);
+    assert_eq!(daemon.terminate(), 0);
+    assert!(!socket.exists(), "nobody is left who could answer");
+}
+
+#[test]
+fn without_a_daemon_an_order_is_kept_for_the_next_one_also_beside_the_socket_of_a_killed_one() {
+    let servers = Servers::start();
+    let watchdog =
+        Watchdog::new(&config(&[&servers.mailbox(), &checkers(&["bresse1"], SHORT), &servers.channel()]));
+    let daemon = watchdog.spawn_run();
+    servers.expect("bresse1_Checker.NOK", SOON);
+    daemon.kill_9();
+    assert!(watchdog.path("watchdog.db.socket").exists());
+
+    let ended = watchdog.run(&["resolve", "bresse1_Checker"]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(watchdog.run(&["incidents"]).stdout, "No incident is open.\n");
+    let daemon = watchdog.spawn_run();
+    servers.expect("bresse1_Checker.OK", SOON);
+    assert_eq!(daemon.terminate(), 0);
+}
