@@ -38,12 +38,46 @@ impl Subject {
         }
     }
 
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Silence | Self::Service(_) | Self::Mailbox(_) => Severity::Critical,
+        }
+    }
+
+    /// The service it is about.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::Service(service) => Some(service),
+            Self::Silence | Self::Mailbox(_) => None,
+        }
+    }
+
     /// The word in the store.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Silence => "silence",
             Self::Service(_) => "service",
             Self::Mailbox(_) => "mailbox",
+        }
+    }
+}
+
+/// How much it matters, for routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Something will break, or tells less than it should.
+    Warning,
+    /// Something does not work, or nobody can say whether it does.
+    Critical,
+}
+
+impl Severity {
+    /// The word in the configuration and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
         }
     }
 }
@@ -77,7 +111,8 @@ pub struct Announced {
     /// Without `.NOK`.
     pub token: String,
     pub at: Time,
-    pub channels: BTreeSet<String>,
+    /// Who was told, and when the last time.
+    pub channels: BTreeMap<String, Time>,
     pub recovered: Option<Time>,
 }
 
@@ -108,6 +143,10 @@ pub enum What {
     Opened,
     Announced,
     HandedOver,
+    /// Told to more channels, as the policies say.
+    Escalated,
+    Repeated,
+    Silenced,
     Acknowledged,
     AcknowledgementEnded,
     Recovered,
@@ -122,6 +161,9 @@ impl What {
             Self::Opened => "opened",
             Self::Announced => "announced",
             Self::HandedOver => "handed_over",
+            Self::Escalated => "escalated",
+            Self::Repeated => "repeated",
+            Self::Silenced => "silenced",
             Self::Acknowledged => "acknowledged",
             Self::AcknowledgementEnded => "acknowledgement_ended",
             Self::Recovered => "recovered",

@@ -104,7 +104,11 @@ impl IncidentLine {
             acknowledged_by: taken.map(|taken| taken.by.clone()),
             acknowledged_until: taken.and_then(|taken| taken.until),
             note: taken.and_then(|taken| taken.note.clone()),
-            channels: incident.announced.iter().flat_map(|announced| announced.channels.clone()).collect(),
+            channels: incident
+                .announced
+                .iter()
+                .flat_map(|announced| announced.channels.keys().cloned())
+                .collect(),
             steps,
         }
     }

@@ -53,6 +53,7 @@ pub mod ledger;
 pub mod verdict;
 pub mod reason;
 pub mod incident;
+pub mod policy;
 pub mod words;
 pub mod outbox;
 pub mod orders;

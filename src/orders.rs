@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Silenced;
 use crate::time::Time;
 
 /// A name and a note are no longer than this, in characters.
@@ -14,9 +15,30 @@ pub const ACKNOWLEDGED_MAX: TimeDelta = TimeDelta::days(30);
 #[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
     /// Somebody takes it: no reminder and no escalation until then, or until it is over.
-    Acknowledge { incident: String, by: String, until: Option<Time>, note: Option<String> },
+    Acknowledge {
+        incident: String,
+        by: String,
+        until: Option<Time>,
+        note: Option<String>,
+    },
     /// It is over for people, whatever the checkers say: no more alarm about this trouble, until it ends and comes back.
-    Resolve { incident: String, by: String, note: Option<String> },
+    Resolve {
+        incident: String,
+        by: String,
+        note: Option<String>,
+    },
+    /// No alarm goes out about this for a time.
+    Silence {
+        silenced: Silenced,
+        from: Time,
+        until: Time,
+        by: String,
+        note: Option<String>,
+    },
+    EndSilence {
+        id: u64,
+        by: String,
+    },
 }
 
 impl Order {
@@ -26,18 +48,18 @@ impl Order {
         let cut = |text: String| -> String {
             crate::text::one_line(&text).trim().chars().take(TEXT_CHARS_MAX).collect()
         };
+        let note_of = |note: Option<String>| note.map(cut).filter(|note| !note.is_empty());
         match self {
-            Self::Acknowledge { incident, by, until, note } => Self::Acknowledge {
-                incident: cut(incident),
-                by: cut(by),
-                until,
-                note: note.map(cut).filter(|note| !note.is_empty()),
-            },
-            Self::Resolve { incident, by, note } => Self::Resolve {
-                incident: cut(incident),
-                by: cut(by),
-                note: note.map(cut).filter(|note| !note.is_empty()),
-            },
+            Self::Acknowledge { incident, by, until, note } => {
+                Self::Acknowledge { incident: cut(incident), by: cut(by), until, note: note_of(note) }
+            }
+            Self::Resolve { incident, by, note } => {
+                Self::Resolve { incident: cut(incident), by: cut(by), note: note_of(note) }
+            }
+            Self::Silence { silenced, from, until, by, note } => {
+                Self::Silence { silenced, from, until, by: cut(by), note: note_of(note) }
+            }
+            Self::EndSilence { id, by } => Self::EndSilence { id, by: cut(by) },
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What is to be sent, and when to try. Pure: the attempt is counted before it is made, and a message is gone only
 //! after the far side said yes.
 //!
-//! Messages of one incident to one recipient keep their order: a recovery never overtakes its alarm.
+//! Messages of one incident to one recipient keep their order, and so do those under one token: a recovery never overtakes
+//! its alarm, nor the next alarm a recovery.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,7 +133,8 @@ pub enum Sent {
     Refused(String),
 }
 
-type Lane = (String, String, String);
+/// What keeps its order: the address, and the incident or the token.
+type Lane = (Address, String);
 
 /// Every message that is not delivered yet.
 #[derive(Debug, Default)]
@@ -157,12 +159,42 @@ impl Outbox {
     }
 
     pub fn put(&mut self, message: Message) {
-        let lane = self.lanes.entry(lane_of(&message)).or_default();
-        lane.insert(message.id);
-        if lane.first() == Some(&message.id) {
-            self.ready.entry(message.channel.clone()).or_default().insert((message.due, message.id));
+        let id = message.id;
+        for lane in lanes_of(&message) {
+            self.lanes.entry(lane).or_default().insert(id);
         }
-        self.messages.insert(message.id, message);
+        self.hurry(&message);
+        self.messages.insert(id, message);
+        self.make_ready(id);
+    }
+
+    /// A refused message that stands before a new one is tried again at once: the new one may be an alarm.
+    fn hurry(&mut self, new: &Message) {
+        let before: Vec<u64> = lanes_of(new)
+            .iter()
+            .filter_map(|lane| self.lanes.get(lane))
+            .flat_map(|lane| lane.range(..new.id).copied())
+            .collect();
+        for id in before {
+            let Some(message) = self.messages.get_mut(&id).filter(|message| message.refused) else {
+                continue;
+            };
+            let ready = self.ready.entry(message.channel.clone()).or_default();
+            if ready.remove(&(message.due, id)) {
+                message.due = message.due.min(new.due);
+                ready.insert((message.due, id));
+            }
+        }
+    }
+
+    /// Lets a message go when nothing stands before it any more.
+    fn make_ready(&mut self, id: u64) {
+        let Some(message) = self.messages.get(&id).filter(|message| !self.is_flying(message)) else { return };
+        let first = |lane: &Lane| self.lanes.get(lane).and_then(BTreeSet::first) == Some(&id);
+        if lanes_of(message).iter().all(first) {
+            let entry = (message.due, id);
+            self.ready.entry(message.channel.clone()).or_default().insert(entry);
+        }
     }
 
     pub fn get(&self, id: u64) -> Option<&Message> {
@@ -261,22 +293,21 @@ impl Outbox {
         if let Some(ready) = self.ready.get_mut(&message.channel) {
             ready.remove(&(message.due, message.id));
         }
-        let lane = lane_of(message);
-        let Some(waiting) = self.lanes.get_mut(&lane) else { return };
-        waiting.remove(&message.id);
-        match waiting.first().and_then(|next| self.messages.get(next)) {
-            Some(next) => {
-                self.ready.entry(next.channel.clone()).or_default().insert((next.due, next.id));
-            }
-            None => {
-                self.lanes.remove(&lane);
+        for lane in lanes_of(message) {
+            let Some(waiting) = self.lanes.get_mut(&lane) else { continue };
+            waiting.remove(&message.id);
+            match waiting.first().copied() {
+                Some(next) => self.make_ready(next),
+                None => {
+                    self.lanes.remove(&lane);
+                }
             }
         }
     }
 }
 
-fn lane_of(message: &Message) -> Lane {
-    (message.incident.clone(), message.channel.clone(), message.recipient.clone())
+fn lanes_of(message: &Message) -> [Lane; 2] {
+    [(message.address(), message.incident.clone()), (message.address(), message.token.clone())]
 }
 
 /// 5 s, 10 s, 20 s … 5 min.

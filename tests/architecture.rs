@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 20] = [
+const CORE: [&str; 21] = [
     "time.rs",
     "text.rs",
     "mail",
@@ -17,6 +17,7 @@ const CORE: [&str; 20] = [
     "verdict.rs",
     "reason",
     "incident.rs",
+    "policy",
     "words",
     "outbox.rs",
     "orders.rs",

@@ -9,8 +9,10 @@ mod last_seen;
 mod once;
 mod order;
 mod output;
+mod policy;
 mod propose;
 mod run;
+mod silence;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -90,8 +92,12 @@ enum Command {
     Incidents(incidents::Options),
     /// Say that you take an incident: no reminder until then
     Ack(order::Acknowledge),
+    /// For a time let no alarm out about a checker, a provider or a service; or list and end such silences
+    Silence(silence::Options),
     /// End an incident by hand; the same trouble alarms again only after it was well once
     Resolve(order::Resolve),
+    /// Try the policies: who would be told of an alarm, when, and why
+    Policy(policy::Options),
     /// Show the whole thing in under a minute: simulated checkers, an embedded mail server, real alarms; needs no set-up
     Demo,
 }
@@ -137,7 +143,9 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
         Command::Incidents(options) => incidents::incidents(global, &options),
         Command::Ack(options) => runtime.block_on(order::acknowledge(global, options)),
+        Command::Silence(options) => runtime.block_on(silence::silence(global, options)),
         Command::Resolve(options) => runtime.block_on(order::resolve(global, options)),
+        Command::Policy(options) => policy::policy(global, &options),
         Command::Demo => runtime.block_on(demo::demo(global)),
     };
     // A name look-up that hangs in the C library must not keep a command that is done.

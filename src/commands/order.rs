@@ -30,13 +30,13 @@ pub(super) struct Resolve {
 }
 
 #[derive(Debug, Args)]
-struct Who {
+pub(super) struct Who {
     /// Who says so [default: the name you are logged in as]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// What the others should know
     #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
+    pub(super) note: Option<String>,
 }
 
 pub(super) async fn acknowledge(global: &Global, options: Acknowledge) -> Result<u8> {
@@ -51,13 +51,13 @@ pub(super) async fn resolve(global: &Global, options: Resolve) -> Result<u8> {
 }
 
 impl Who {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.by.clone().or_else(environment::person).unwrap_or_else(|| "somebody".to_owned())
     }
 }
 
 /// Gives an order to the daemon, or carries it out when none runs.
-async fn give(global: &Global, order: Order) -> Result<u8> {
+pub(super) async fn give(global: &Global, order: Order) -> Result<u8> {
     let config = global.load()?;
     let order = order.bounded();
     let answer = match control::ask(&config.state, &order).await? {
@@ -81,6 +81,6 @@ fn without_daemon(config: Config, order: &Order) -> Result<control::Answer> {
     }
 }
 
-fn span(text: &str) -> Result<TimeDelta> {
+pub(super) fn span(text: &str) -> Result<TimeDelta> {
     duration::parse(text).map_err(|error| anyhow::anyhow!("{error}"))
 }

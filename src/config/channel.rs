@@ -14,7 +14,7 @@ const MAX_RECIPIENTS: usize = 100;
 
 const SPACING: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::days(1);
 
-const EVENTS: [(&str, Event); 3] =
+pub(super) const EVENTS: [(&str, Event); 3] =
     [("checker", Event::Checker), ("service", Event::Service), ("mailbox", Event::Mailbox)];
 
 pub(super) fn read_all(
@@ -53,10 +53,7 @@ fn read(
     });
     let fallback = section.optional("fallback", |item| item.boolean());
     let events = section.optional("events", |item| item.list(1..=EVENTS.len(), |item| item.choice(&EVENTS)));
-    let repeat = section.optional("repeat", |item| match item.boolean()? {
-        false => Ok(()),
-        true => Err(item.wrong("repeating an alarm is not possible yet; write false or leave it out")),
-    });
+    let repeat = section.optional("repeat", |item| item.boolean());
     let spacing = section.optional("spacing", |item| item.duration(SPACING));
     let kind = match section.optional("type", |item| item.choice(&[("smtp", ())])) {
         // What else such a channel holds nobody can judge.
@@ -70,11 +67,11 @@ fn read(
             }
         }
     };
-    repeat?;
     Ok(Channel {
         name: name?,
         fallback: fallback?.unwrap_or(false),
         events: events?.map_or_else(all_events, BTreeSet::from_iter),
+        repeat: repeat?,
         spacing: spacing?.unwrap_or(TimeDelta::zero()),
         kind: kind?,
     })

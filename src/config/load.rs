@@ -1,13 +1,14 @@
 //! The whole file: its tables in turn, and `[watchdog]`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono_tz::Tz;
 
 use super::report::{Report, Reported, quoted};
-use super::section::{Item, Section, nearest};
-use super::{Checkers, Config, ConfigErrors, Sources, channel, checker, document, mailbox, overlay, value};
+use super::section::{Item, Section};
+use super::{
+    Checkers, Config, ConfigErrors, Sources, channel, checker, document, mailbox, overlay, policy, value,
+};
 
 const DEFAULT_STATE: &str = "watchdog.db";
 
@@ -34,6 +35,9 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     };
     let checkers = checker::read_all(&mut root, user, need);
     let channels = channel::read_all(&mut root, environment);
+    // Names are checked against what could be read; the errors about the rest are reported already.
+    let zone = watchdog.as_ref().map_or(Tz::UTC, |(_, _, zone)| *zone);
+    let policies = policy::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
     root.finish();
 
     let (name, state, timezone) = watchdog?;
@@ -44,6 +48,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         mailboxes: mailboxes?,
         checkers: checkers?,
         channels: channels?,
+        policies: policies?,
         warnings: Vec::new(),
     })
 }
@@ -51,7 +56,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
 fn watchdog(mut section: Section<'_>) -> Result<(String, PathBuf, Tz), Reported> {
     let name = section.required("name", |item| value::name(&item));
     let state = section.optional("state", |item| state(&item));
-    let timezone = section.optional("timezone", |item| timezone(&item));
+    let timezone = section.optional("timezone", |item| value::timezone(&item));
     section.finish();
     Ok((name?, state?.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)), timezone?.unwrap_or(Tz::UTC)))
 }
@@ -66,12 +71,4 @@ fn state(item: &Item<'_>) -> Result<PathBuf, Reported> {
         }
         Some(path) => Ok(PathBuf::from(path)),
     }
-}
-
-fn timezone(item: &Item<'_>) -> Result<Tz, Reported> {
-    let text = item.text()?;
-    Tz::from_str(text).map_err(|_| {
-        let names: Vec<&str> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
-        item.wrong(format!("{} is not a time zone{}", quoted(text), nearest(text, &names)))
-    })
 }

@@ -12,6 +12,7 @@ mod load;
 mod mailbox;
 mod node;
 mod overlay;
+mod policy;
 mod report;
 mod secret;
 mod section;
@@ -25,6 +26,8 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use reqwest::Url;
 use secrecy::SecretString;
+
+use crate::policy::Policies;
 
 pub use report::ConfigErrors;
 pub(crate) use value::{is_loopback, is_mail_address, is_name, is_service};
@@ -44,6 +47,8 @@ pub struct Config {
     pub checkers: Vec<Checker>,
     /// In the file's order; names are unique.
     pub channels: Vec<Channel>,
+    /// Who is told of what, when.
+    pub policies: Policies,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }
@@ -209,6 +214,9 @@ pub struct Channel {
     pub fallback: bool,
     /// The kinds of alarm it wants; all by default.
     pub events: BTreeSet<Event>,
+    /// Whether an alarm is said again while it lasts: never, or every 15 minutes where no route says how often. None: as
+    /// the routes say.
+    pub repeat: Option<bool>,
     /// At least this long between two messages; zero by default.
     pub spacing: TimeDelta,
     pub kind: ChannelKind,

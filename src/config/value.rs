@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use chrono_tz::{TZ_VARIANTS, Tz};
 use lettre::Address;
 
 use super::report::{Reported, quoted};
-use super::section::Item;
+use super::section::{Item, nearest};
 
 const MAX_NAME_CHARS: usize = 100;
 const MAX_HOST_BYTES: usize = 253; // RFC 1035, section 3.1, as text
@@ -153,4 +154,12 @@ fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
     };
     let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
     bytes.try_into().ok()
+}
+
+pub(super) fn timezone(item: &Item<'_>) -> Result<Tz, Reported> {
+    let text = item.text()?;
+    Tz::from_str(text).map_err(|_| {
+        let names: Vec<&str> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+        item.wrong(format!("{} is not a time zone{}", quoted(text), nearest(text, &names)))
+    })
 }

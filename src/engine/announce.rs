@@ -1,6 +1,6 @@
 //! Incidents → messages: who is told what, once, and that every announced token gets its recovery.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -12,7 +12,7 @@ use crate::outbox::{Address, Kind, Message, Notice};
 use crate::time::Time;
 use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene, Signature};
 
-fn listed(channels: &BTreeSet<String>) -> String {
+pub(super) fn listed(channels: &BTreeSet<String>) -> String {
     channels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
@@ -55,11 +55,11 @@ impl Engine {
         self.revise_cause(number, now);
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::alarm(incident, &token, &self.scene(incident, now));
-        let wanting = self.config.channels_for(incident.subject.event());
-        let channels: BTreeSet<String> = wanting.map(|channel| channel.name.clone()).collect();
+        let plan = self.plan(incident, now);
+        let channels: BTreeSet<String> = plan.channels.keys().cloned().collect();
+        let told: BTreeMap<String, Time> = channels.iter().map(|name| (name.clone(), now)).collect();
         let to = self.addresses(&channels);
-        let told = format!("{token} to {}", listed(&channels));
-        self.note_step(number, What::Announced, None, Some(told), now);
+        self.note_announcement(number, &token, &channels, now);
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.alarms += usize::from(incident.has_unnamed());
         incident
@@ -69,11 +69,13 @@ impl Engine {
             .for_each(|member| member.named = true);
         match incident.announced.iter_mut().find(|announced| announced.token == token) {
             Some(before) => {
-                before.channels.extend(channels);
-                before.recovered = None;
+                if before.recovered.take().is_some() {
+                    before.channels.clear();
+                }
+                before.channels.extend(told);
             }
             None => {
-                let announced = Announced { token: token.clone(), at: now, channels, recovered: None };
+                let announced = Announced { token: token.clone(), at: now, channels: told, recovered: None };
                 incident.announced.push(announced);
             }
         }
@@ -81,6 +83,15 @@ impl Engine {
         let notice = Notice::of(incident, &token, Kind::Alarm, &letter);
         self.dirty.incidents.insert(number);
         self.queue(&notice, to, now);
+        self.follow(number, now);
+    }
+
+    fn note_announcement(&mut self, number: u64, token: &str, channels: &BTreeSet<String>, now: Time) {
+        let (what, to) = match channels.is_empty() {
+            true => (What::Silenced, "nobody yet".to_owned()),
+            false => (What::Announced, listed(channels)),
+        };
+        self.note_step(number, what, None, Some(format!("{token} to {to}")), now);
     }
 
     /// Sends the recovery of one announced token to the channels that had its alarm. Does nothing for other tokens.
@@ -89,7 +100,7 @@ impl Engine {
         let owed = |announced: &&mut Announced| announced.token == token && announced.recovered.is_none();
         let Some(announced) = incident.announced.iter_mut().find(owed) else { return };
         announced.recovered = Some(now);
-        let channels = announced.channels.clone();
+        let channels: BTreeSet<String> = announced.channels.keys().cloned().collect();
         incident.messages += 1;
         let id = incident.id();
         let Some(incident) = self.incidents.get(&number) else { return };
@@ -130,8 +141,9 @@ impl Engine {
         else {
             return;
         };
-        let new: BTreeSet<String> = fallbacks.difference(&announced.channels).cloned().collect();
-        announced.channels.extend(new.iter().cloned());
+        let new: BTreeSet<String> =
+            fallbacks.into_iter().filter(|name| !announced.channels.contains_key(name)).collect();
+        announced.channels.extend(new.iter().map(|name| (name.clone(), now)));
         let letter = Letter { subject: message.subject.clone(), body: message.body.clone() };
         let letter = words::handed_over(&letter, &message.channel, error);
         let told = format!("{} from {} to {}", message.token, message.channel, listed(&new));

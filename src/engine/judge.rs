@@ -28,6 +28,9 @@ impl Engine {
         }
         self.settle(heard_until, now);
         self.revise_causes(names, now);
+        // Who is told may depend on what the incident turned out to be.
+        let changed: Vec<u64> = self.dirty.incidents.iter().copied().collect();
+        changed.into_iter().for_each(|number| self.follow(number, now));
     }
 
     /// The next moment at which this checker has to be judged although nothing was read.

@@ -5,10 +5,12 @@
 
 mod announce;
 mod diagnosis;
+mod follow;
 mod judge;
 mod mailbox;
 mod orders;
 mod reconfigure;
+mod silences;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,7 @@ use crate::config::{Checker, Config};
 use crate::incident::{Incident, Step};
 use crate::ledger::{Facts, Observation};
 use crate::outbox::{Message, Outbox, Sent};
+use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
@@ -37,6 +40,9 @@ pub struct Snapshot {
     /// The highest numbers ever used.
     pub last_incident: u64,
     pub last_message: u64,
+    /// Those that are not over.
+    pub silences: Vec<Silencing>,
+    pub last_silence: u64,
 }
 
 /// A complete look, as an auditor will ask for it: nothing was missed from `from` to `until`.
@@ -89,6 +95,8 @@ pub struct Changes {
     pub deliveries: Vec<Delivery>,
     pub looks: Vec<Look>,
     pub steps: Vec<Step>,
+    /// New or ended.
+    pub silences: Vec<Silencing>,
 }
 
 impl Changes {
@@ -102,6 +110,7 @@ impl Changes {
         self.deliveries.extend(later.deliveries);
         self.looks.extend(later.looks);
         self.steps.extend(later.steps);
+        self.silences.extend(later.silences);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -113,6 +122,7 @@ impl Changes {
             && self.deliveries.is_empty()
             && self.looks.is_empty()
             && self.steps.is_empty()
+            && self.silences.is_empty()
     }
 }
 
@@ -127,6 +137,7 @@ struct Dirty {
     deliveries: Vec<Delivery>,
     looks: Vec<Look>,
     steps: Vec<Step>,
+    silences: BTreeMap<u64, Silencing>,
 }
 
 #[derive(Debug)]
@@ -142,6 +153,11 @@ pub struct Engine {
     last_incident: u64,
     last_message: u64,
     timers: Timers,
+    /// When the policies have to be asked again about an incident.
+    follow_ups: BTreeMap<u64, Time>,
+    /// What people silenced.
+    silences: BTreeMap<u64, Silencing>,
+    last_silence: u64,
     /// Checkers something was read about since they were last judged.
     touched: BTreeSet<String>,
     /// Of those who are silent or delayed, as the store was told.
@@ -165,6 +181,9 @@ impl Engine {
             last_incident: snapshot.last_incident,
             last_message: snapshot.last_message,
             timers: Timers::default(),
+            follow_ups: BTreeMap::new(),
+            silences: snapshot.silences.into_iter().map(|silence| (silence.id, silence)).collect(),
+            last_silence: snapshot.last_silence,
             touched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
@@ -215,6 +234,8 @@ impl Engine {
     pub fn tick(&mut self, now: Time) {
         self.notice_blindness(now);
         self.end_acknowledgements(now);
+        self.follow_up(now);
+        self.forget_silences(now);
     }
 
     /// Whether a deadline passed that no look has been asked for yet.
@@ -231,6 +252,7 @@ impl Engine {
             .into_iter()
             .chain(blind)
             .chain(self.acknowledgement_ends())
+            .chain(self.follow_ups.values().copied())
             .chain(self.outbox.next_due(&self.config.channels))
             .min()
     }
@@ -273,6 +295,7 @@ impl Engine {
             deliveries: dirty.deliveries,
             looks: dirty.looks,
             steps: dirty.steps,
+            silences: dirty.silences.into_values().collect(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::incident::{Acknowledgement, End, Incident, Step, Subject, What};
 use crate::ledger::Silence;
 use crate::orders::{ACKNOWLEDGED_MAX, Order};
 use crate::outbox::{Kind, Notice};
+use crate::policy::Silencing;
 use crate::time::{Time, rfc3339};
 use crate::words;
 
@@ -33,6 +34,18 @@ impl Engine {
                 let number = self.named(incident)?;
                 self.resolve(number, by, note.as_deref(), now)
             }
+            Order::Silence { silenced, from, until, by, note } => {
+                let silencing = Silencing {
+                    id: 0,
+                    silenced: silenced.clone(),
+                    from: *from,
+                    until: *until,
+                    by: by.clone(),
+                    note: note.clone(),
+                };
+                self.silence(silencing, now)
+            }
+            Order::EndSilence { id, .. } => self.end_silencing(*id, now),
         }
     }
 
@@ -68,6 +81,7 @@ impl Engine {
         self.dirty.incidents.insert(number);
         self.note_step(number, What::Acknowledged, Some(by.by), by.note, now);
         self.tell_who_knows(number, now);
+        self.follow(number, now);
         Ok(done)
     }
 
@@ -75,7 +89,7 @@ impl Engine {
     fn tell_who_knows(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         let channels: BTreeSet<String> =
-            incident.owed().flat_map(|announced| announced.channels.iter().cloned()).collect();
+            incident.owed().flat_map(|announced| announced.channels.keys().cloned()).collect();
         let Some(token) = incident.token().map(str::to_owned).filter(|_| !channels.is_empty()) else {
             return;
         };
@@ -130,21 +144,12 @@ impl Engine {
             let by = incident.acknowledged.take().map(|by| by.by);
             self.dirty.incidents.insert(number);
             self.note_step(number, What::AcknowledgementEnded, by, None, now);
-            self.remind(number, now);
+            let standing = self.incidents.get(&number).and_then(|incident| incident.owed().last());
+            let Some(standing) = standing else { continue };
+            let (token, told) = (standing.token.clone(), standing.channels.keys().cloned().collect());
+            self.tell(number, &token, &told, What::Repeated, now);
+            self.follow(number, now);
         }
-    }
-
-    /// Says an alarm again to those who had it.
-    fn remind(&mut self, number: u64, now: Time) {
-        let Some(incident) = self.incidents.get(&number) else { return };
-        let Some(standing) = incident.owed().last() else { return };
-        let (token, channels) = (standing.token.clone(), standing.channels.clone());
-        let letter = words::reminder(&words::alarm(incident, &token, &self.scene(incident, now)), &token);
-        let Some(incident) = self.incidents.get_mut(&number) else { return };
-        incident.messages += 1;
-        let notice = Notice::of(incident, &token, Kind::Alarm, &letter);
-        self.dirty.incidents.insert(number);
-        self.queue(&notice, self.addresses(&channels), now);
     }
 
     pub(super) fn note_step(

@@ -29,6 +29,7 @@ impl Engine {
         names.iter().for_each(|name| self.set_timer(name, now));
         self.touched.extend(names);
         self.close_empty(now);
+        self.follow_all(now);
     }
 
     fn take_over_checkers(&mut self, now: Time) {

@@ -14,6 +14,7 @@ mod alarms;
 mod blindness;
 mod causes;
 mod orders;
+mod policies;
 mod restarts;
 mod services;
 mod silences;
@@ -68,6 +69,7 @@ fn channel_config(name: &str, fallback: bool) -> Channel {
         name: name.into(),
         fallback,
         events: [Event::Checker, Event::Service, Event::Mailbox].into(),
+        repeat: None,
         spacing: TimeDelta::zero(),
         kind: ChannelKind::Smtp(smtp),
     }
@@ -83,6 +85,7 @@ fn config() -> Config {
         mailboxes: vec![mailbox_config("MONITOR")],
         checkers: fleet.iter().map(|(name, provider)| checker_config(name, provider)).collect(),
         channels: vec![channel_config("mail", false)],
+        policies: crate::policy::Policies::default(),
         warnings: vec![],
     }
 }
@@ -202,6 +205,11 @@ impl World {
                 self.disk.incidents.push(incident);
             }
         }
+        for silencing in changes.silences {
+            self.disk.last_silence = silencing.id;
+            self.disk.silences.retain(|known| known.id != silencing.id);
+            self.disk.silences.push(silencing);
+        }
         for message in changes.messages {
             self.disk.last_message = self.disk.last_message.max(message.id);
             self.disk.messages.retain(|known| known.id != message.id);
@@ -219,6 +227,7 @@ impl World {
             mailboxes: self.disk.mailboxes.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
+            silences: self.disk.silences.clone(),
             ..self.disk
         };
         self.engine = Engine::restore(config, disk, at(second));

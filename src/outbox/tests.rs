@@ -13,6 +13,7 @@ fn channel(name: &str, spacing: i64) -> Channel {
         name: name.into(),
         fallback: false,
         events: BTreeSet::new(),
+        repeat: None,
         spacing: TimeDelta::seconds(spacing),
         kind: ChannelKind::Smtp(Smtp { server, login: None, from: "a@b.c".into(), to: vec!["d@e.f".into()] }),
     }
@@ -23,7 +24,7 @@ fn message(id: u64, incident: &str, recipient: &str) -> Message {
         id,
         incident: incident.into(),
         ordinal: 1,
-        token: "bresse1_Checker".into(),
+        token: format!("{incident}_Checker"),
         kind: Kind::Alarm,
         channel: "mail".into(),
         recipient: recipient.into(),
@@ -135,4 +136,22 @@ fn what_was_refused_for_good_is_dropped_when_its_incident_is_over() {
     let dropped: Vec<u64> = outbox.drop_refused("i").iter().map(|message| message.id).collect();
     assert_eq!(dropped, [1]);
     assert_eq!(taken(&mut outbox, 5), [3, 2], "in the order in which they are due");
+}
+
+#[test]
+fn under_one_token_a_new_alarm_waits_for_the_recovery_of_the_old_one() {
+    let mut outbox = Outbox::default();
+    let of =
+        |id, incident, kind| Message { kind, token: "bresse1_Checker".into(), ..message(id, incident, "a") };
+    outbox.put(of(1, "a", Kind::Recovery));
+    outbox.put(of(2, "b", Kind::Alarm));
+    assert_eq!(taken(&mut outbox, 0), [1]);
+    outbox.failed(1, "refused", true, at(0));
+    assert_eq!(taken(&mut outbox, 10), [0; 0], "its turn has not come");
+    outbox.put(of(3, "b", Kind::Alarm));
+    assert_eq!(taken(&mut outbox, 10), [1], "what stands in the way is tried again at once");
+    outbox.accepted(1);
+    assert_eq!(taken(&mut outbox, 10), [2]);
+    outbox.accepted(2);
+    assert_eq!(taken(&mut outbox, 10), [3]);
 }

@@ -41,6 +41,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 13] = [
+        Self::WatcherBlind,
+        Self::AuthExpired,
+        Self::Junked,
+        Self::Rejected,
+        Self::MailboxFull,
+        Self::MailDelayed,
+        Self::MailPathDown,
+        Self::ProviderDown,
+        Self::CommonCause,
+        Self::NeverSeen,
+        Self::CheckerDead,
+        Self::ClockSkew,
+        Self::Unknown,
+    ];
+
     /// The word in the store, in JSON and in alarms.
     pub fn word(self) -> &'static str {
         match self {

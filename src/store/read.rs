@@ -13,6 +13,7 @@ use crate::incident::Incident;
 use crate::incidents::StepLine;
 use crate::intake::Key;
 use crate::ledger::{Facts, Observation, StoredReport};
+use crate::policy::Silencing;
 use crate::time::Time;
 
 impl Store {
@@ -27,6 +28,8 @@ impl Store {
                 mailboxes: self.named("SELECT name, state FROM mailboxes")?,
                 incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
                 messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
+                silences: self.contents("SELECT content FROM silences_by_hand")?,
+                last_silence: self.highest("SELECT MAX(id) FROM silences_by_hand")?,
                 last_incident: self.highest("SELECT MAX(number) FROM incidents")?,
                 last_message: self
                     .highest("SELECT MAX(id) FROM outbox")?
@@ -88,6 +91,19 @@ impl Store {
                     detail: row.get(3)?,
                 })
             })?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
+    /// What people silenced that holds at `now` or later.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn silences_after(&self, now: Time) -> Result<Vec<Silencing>> {
+        self.reading(|| {
+            let mut statement =
+                self.db.prepare("SELECT content FROM silences_by_hand WHERE until_ms > $1 ORDER BY id")?;
+            let rows = statement.query_map([millis(now)], |row| from_json(&row.get::<_, String>(0)?))?;
             rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
         })
     }

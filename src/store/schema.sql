@@ -116,6 +116,15 @@ CREATE TABLE steps (
 ) STRICT;
 CREATE INDEX steps_by_incident ON steps (incident, id);
 
+-- What people silenced, until when; one that was ended early ended then.
+CREATE TABLE silences_by_hand (
+    id       INTEGER PRIMARY KEY,
+    from_ms  INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    who      TEXT NOT NULL,
+    content  TEXT NOT NULL
+) STRICT;
+
 -- What is still to be delivered. A row goes only after the far side accepted the message.
 CREATE TABLE outbox (
     id         INTEGER PRIMARY KEY,

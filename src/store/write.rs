@@ -8,6 +8,7 @@ use crate::engine::{Changes, Delivery, Look, MailboxRow, Row};
 use crate::imap::Cursor;
 use crate::incident::{Incident, Step};
 use crate::outbox::Message;
+use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::report::NotHeard;
 
@@ -38,7 +39,8 @@ fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
     changes.incidents.iter().try_for_each(|incident| put_incident(transaction, incident))?;
     changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
     changes.deliveries.iter().try_for_each(|delivery| put_delivery(transaction, delivery))?;
-    changes.steps.iter().try_for_each(|step| put_step(transaction, step))
+    changes.steps.iter().try_for_each(|step| put_step(transaction, step))?;
+    changes.silences.iter().try_for_each(|silencing| put_silencing(transaction, silencing))
 }
 
 fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
@@ -262,6 +264,22 @@ fn put_step(transaction: &Transaction<'_>, step: &Step) -> Result<()> {
     transaction
         .prepare_cached("INSERT INTO steps (incident, at_ms, what, who, detail) VALUES ($1, $2, $3, $4, $5)")?
         .execute(params![step.incident, millis(step.at), step.what.word(), step.by, step.detail])?;
+    Ok(())
+}
+
+fn put_silencing(transaction: &Transaction<'_>, silencing: &Silencing) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO silences_by_hand (id, from_ms, until_ms, who, content) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms, content = excluded.content",
+        )?
+        .execute(params![
+            signed(silencing.id),
+            millis(silencing.from),
+            millis(silencing.until),
+            silencing.by,
+            json(silencing)?,
+        ])?;
     Ok(())
 }
 

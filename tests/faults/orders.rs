@@ -58,7 +58,16 @@ fn an_order_reaches_the_running_daemon_at_once_and_is_kept() {
         .collect();
     assert_eq!(
         steps,
-        ["opened", "announced", "acknowledged", "acknowledgement_ended", "resolved", "closed", "recovered"]
+        [
+            "opened",
+            "announced",
+            "acknowledged",
+            "acknowledgement_ended",
+            "repeated",
+            "resolved",
+            "closed",
+            "recovered"
+        ]
     );
 
     let unknown = watchdog.run(&["ack", "bresse1_Checker"]);
@@ -85,4 +94,36 @@ fn without_a_daemon_an_order_is_kept_for_the_next_one_also_beside_the_socket_of_
     let daemon = watchdog.spawn_run();
     servers.expect("bresse1_Checker.OK", SOON);
     assert_eq!(daemon.terminate(), 0);
+}
+
+#[test]
+fn policies_can_be_tried_and_a_silence_by_hand_is_listed_and_ended() {
+    let servers = Servers::start();
+    let policies = "[[schedule]]\nname = \"office\"\nhours = \"mon-fri 08:00-18:00\"\ntimezone = \"Europe/Paris\"\n\
+                    [[route]]\nevents = [\"checker\"]\nschedule = \"office\"\nchannels = [\"backup-mail\"]\nrepeat = \"15m\"\n";
+    let parts = [&servers.mailbox(), &checkers(&["bresse1"], SHORT), &servers.channel(), policies];
+    let watchdog = Watchdog::new(&config(&parts));
+    let told = |arguments: &[&str]| watchdog.run(&[&["policy", "test"], arguments].concat()).stdout;
+    assert_eq!(
+        told(&["--at", "2026-11-20T16:59:59Z", "--checker", "bresse1"]),
+        "At 2026-11-20 16:59:59 UTC:\n  route 1 is open (office): backup-mail\n\
+         Told by then: backup-mail (again every 15m)\nThat may change: 2026-11-20 17:00:00 UTC\n"
+    );
+    assert_eq!(
+        told(&["--at", "2026-11-20T17:00:00Z"]),
+        "At 2026-11-20 17:00:00 UTC:\n  route 1 is closed now (office)\nTold by then: nobody yet\n\
+         That may change: 2026-11-23 07:00:00 UTC\n"
+    );
+    assert!(told(&["--event", "service", "--service", "ESHOP_Service"]).contains("no [[route]] is about it"));
+    assert_eq!(watchdog.run(&["policy", "test", "--checker", "bresse7"]).status, 1);
+
+    let without_state = watchdog.run(&["silence", "--checker", "bresse1", "--for", "1h"]);
+    assert_eq!(without_state.status, 1, "{without_state:?}");
+    watchdog.run(&["once"]);
+    let silenced = watchdog.run(&["silence", "--checker", "bresse1", "--for", "1h", "--by", "Anna"]);
+    assert_eq!(silenced.status, 0, "{silenced:?}");
+    assert!(watchdog.run(&["silence", "list"]).stdout.contains("checker bresse1"));
+    assert_eq!(watchdog.run(&["silence", "end", "1"]).stdout, "Silence 1 has ended.\n");
+    assert_eq!(watchdog.run(&["silence", "list"]).stdout, "Nothing is silenced by hand.\n");
+    assert_eq!(watchdog.run(&["silence", "--for", "1h"]).status, 1);
 }

@@ -90,9 +90,11 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
             name: "mail".into(),
             fallback: false,
             events: [Kind::Checker, Kind::Service, Kind::Mailbox].into(),
+            repeat: None,
             spacing: TimeDelta::zero(),
             kind: ChannelKind::Smtp(smtp),
         }],
+        policies: Default::default(),
         warnings: vec![],
     }
 }
@@ -261,6 +263,7 @@ impl<'w> Stage<'w> {
             mailboxes: self.disk.mailboxes.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
+            silences: self.disk.silences.clone(),
             ..self.disk
         };
         self.engine = Engine::restore(config(&self.model.fleet, self.world.blind_after), disk, at(now));

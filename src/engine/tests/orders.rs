@@ -63,7 +63,7 @@ fn an_acknowledgement_that_ends_reminds_once_also_across_a_restart() {
     world.tick(700);
     world.expect(&[]);
     let steps: Vec<&str> = world.steps.iter().map(|step| step.what.word()).collect();
-    assert_eq!(steps, ["opened", "announced", "acknowledged", "acknowledgement_ended"]);
+    assert_eq!(steps, ["opened", "announced", "acknowledged", "acknowledgement_ended", "repeated"]);
 }
 
 #[test]
