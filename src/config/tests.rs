@@ -392,3 +392,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_examples_of_policies_in_the_shipped_file_are_right() {
+    let (_, shipped) = include_str!("../../watchdog.toml").split_once("# Who is told of what").unwrap();
+    let example: String = shipped
+        .lines()
+        .filter_map(|line| line.strip_prefix("#     "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let phone = CHANNEL.replace("\"mail\"", "\"phone\"");
+    let backup = CHANNEL.replace("\"mail\"", "\"backup-mail\"");
+    let checkers = CHECKER.replace("Bresse1", "bresse2");
+    let config = load(&[WATCHDOG, MAILBOX, &checkers, &phone, &backup, &example].concat());
+    let policies = config.policies;
+    assert_eq!((policies.schedules.len(), policies.routes.len(), policies.maintenance.len()), (2, 2, 1));
+}
