@@ -1,5 +1,7 @@
 //! Why a checker is in its state, and how one mail is understood, in sentences. Pure.
 
+mod path;
+
 use std::fmt::Write as _;
 
 use chrono::TimeDelta;
@@ -15,6 +17,8 @@ use crate::time::{Time, rfc3339, seconds, span, utc_and_local};
 use crate::verdict::{State, Verdict, Watch};
 use crate::words::{self, Signature};
 
+/// So many of the latest mails are shown.
+const MAILS_SHOWN: usize = 5;
 /// So many addresses of a mail are shown.
 const ADDRESSES_MAX: usize = 5;
 
@@ -27,7 +31,7 @@ pub struct Known<'a> {
     /// Why it is silent or delayed.
     pub cause: Option<Cause>,
     pub by: Signature<'a>,
-    /// Its latest reports, newest first.
+    /// Its latest reports, newest first: the mail path is measured by all of them.
     pub reports: &'a [StoredReport],
 }
 
@@ -57,18 +61,13 @@ impl Known<'_> {
         ] {
             let _ = writeln!(text, "{what:<15}{}", self.shown(time));
         }
-        if let Some(delay) = self.facts.usual_delay_ms() {
-            let _ = writeln!(
-                text,
-                "Usual delay    {} s between its own date and the receipt",
-                seconds(TimeDelta::milliseconds(delay))
-            );
-        }
+        path::clock_and_hold(self.facts, self.by.zone, &mut text);
         if let Some(complaint) = &self.facts.complaint {
             let _ =
                 writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
         }
         self.services(&mut text);
+        path::table(self.reports, self.checker.cycle, &mut text);
         self.mails(&mut text);
         text
     }
@@ -108,7 +107,7 @@ impl Known<'_> {
         if self.reports.is_empty() {
             text.push_str("  none\n");
         }
-        for mail in self.reports {
+        for mail in self.reports.iter().take(MAILS_SHOWN) {
             let seen = &mail.observation;
             let sent =
                 seen.mail.sent.map_or("without a date".to_owned(), |sent| format!("sent {}", rfc3339(sent)));

@@ -72,7 +72,11 @@ fn take_back(incident: &mut Incident, silent: &BTreeSet<&str>, time: Time) {
 /// Only mails that the watchdog had seen by then.
 fn facts_as_of(store: &Store, checker: &Checker, time: Time) -> Result<Facts> {
     let mut facts = Facts::new(checker);
-    facts.watched_since = store.watched_since(&checker.name)?.filter(|since| *since <= time);
+    let known = store.facts_of(&checker.name)?;
+    facts.watched_since = known.as_ref().and_then(|known| known.watched_since).filter(|since| *since <= time);
+    if let Some(known) = &known {
+        facts.recall_margin(known, time);
+    }
     for report in store.reports_of(&checker.name, time, REPORTS_MAX)?.iter().rev() {
         facts.observe(&report.observation);
     }

@@ -20,8 +20,8 @@ use crate::{clock, mail, past};
 
 /// A mail in a file is read up to here, as one in a mailbox is.
 const MAIL_BYTES_MAX: u64 = 1 << 20;
-/// So many of the latest mails are shown.
-const REPORTS_SHOWN: u32 = 5;
+/// The mail path is measured by so many of the latest mails: a week of a checker that writes every five minutes.
+const REPORTS_READ: u32 = 2_000;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
@@ -78,7 +78,7 @@ fn explain_checker(name: &str, config: &Config, as_of: Option<Time>) -> Result<S
     let watch = engine.watch_of(&facts);
     let verdict = judge(&facts, watch, now);
     let cause = engine.cause(&checker.name, &engine.companies(), now);
-    let reports = store.reports_of(&checker.name, now, REPORTS_SHOWN)?;
+    let reports = store.reports_of(&checker.name, now, REPORTS_READ)?;
     let by = Signature { watchdog: &config.name, zone: config.timezone, now };
     Ok(Known { checker, facts: &facts, watch, verdict, cause, by, reports: &reports }.text())
 }

@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 
 use chrono::TimeDelta;
 
+use super::duration::{self, DurationError};
 use super::report::{Place, Reported, quoted};
 use super::section::{Item, Section, Unique};
-use super::{Checker, Checkers, Test, value};
+use super::{Checker, Checkers, Margin, Test, value};
 
 const MAX_CHECKERS: usize = 20_000;
 const MAX_ADDRESSES: usize = 100;
@@ -15,7 +16,10 @@ const MAX_TESTS: usize = 1_000;
 const CYCLE: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::days(7);
 const DEFAULT_CYCLE: TimeDelta = TimeDelta::minutes(5);
 const MARGIN: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::days(1);
-const DEFAULT_MARGIN: TimeDelta = TimeDelta::seconds(60);
+pub(super) const DEFAULT_MARGIN: TimeDelta = TimeDelta::seconds(60);
+/// Of a measured margin. A path of some seconds has slow days, and after ten minutes somebody should look anyway.
+const DEFAULT_FLOOR: TimeDelta = TimeDelta::seconds(30);
+const DEFAULT_CEILING: TimeDelta = TimeDelta::minutes(10);
 const TIMEOUT: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::hours(1);
 const MISSED_CYCLES: RangeInclusive<u32> = 1..=100;
 const RESULTS_IN_A_ROW: RangeInclusive<u32> = 1..=10;
@@ -27,7 +31,7 @@ struct Settings {
     provider: Setting<String>,
     tests: Setting<Vec<Test>>,
     cycle: Setting<TimeDelta>,
-    mail_path_margin: Setting<TimeDelta>,
+    mail_path_margin: Setting<Margin>,
     missed_cycles: Setting<u32>,
     nok_after: Setting<u32>,
     ok_after: Setting<u32>,
@@ -39,7 +43,7 @@ impl Settings {
             provider: section.optional("provider", |item| value::name(&item)),
             tests: section.optional("tests", tests),
             cycle: section.optional("cycle", |item| item.duration(CYCLE)),
-            mail_path_margin: section.optional("mail_path_margin", |item| item.duration(MARGIN)),
+            mail_path_margin: section.optional("mail_path_margin", margin),
             missed_cycles: section.optional("missed_cycles", |item| item.integer(MISSED_CYCLES)),
             nok_after: section.optional("nok_after", |item| item.integer(RESULTS_IN_A_ROW)),
             ok_after: section.optional("ok_after", |item| item.integer(RESULTS_IN_A_ROW)),
@@ -138,7 +142,7 @@ fn read(mut section: Section<'_>, common: &mut Common) -> Result<Checker, Report
         addresses: addresses?,
         tests: settings.tests?.unwrap_or_default(),
         cycle: settings.cycle?.unwrap_or(DEFAULT_CYCLE),
-        mail_path_margin: settings.mail_path_margin?.unwrap_or(DEFAULT_MARGIN),
+        mail_path_margin: settings.mail_path_margin?.unwrap_or(Margin::Fixed(DEFAULT_MARGIN)),
         missed_cycles: settings.missed_cycles?.unwrap_or(1),
         nok_after: settings.nok_after?.unwrap_or(1),
         ok_after: settings.ok_after?.unwrap_or(1),
@@ -183,6 +187,34 @@ fn default_address(
             format!("the default {} is already used by {path} {}", quoted(&address), origin.reference()),
         )),
     }
+}
+
+/// A duration, or "auto", or the bounds of what is measured.
+fn margin(item: Item<'_>) -> Result<Margin, Reported> {
+    if !item.is_table() {
+        return match item.is_text().then(|| item.text()).transpose()? {
+            Some("auto") => Ok(Margin::Measured { floor: DEFAULT_FLOOR, ceiling: DEFAULT_CEILING }),
+            Some(text) if duration::parse(text) == Err(DurationError::Grammar) => {
+                let shown = quoted(text);
+                Err(item.wrong(format!("{shown} is neither a duration such as 90s or 5m nor \"auto\"")))
+            }
+            _ => item.duration(MARGIN).map(Margin::Fixed),
+        };
+    }
+    let mut section = item.section("mail_path_margin")?;
+    let floor = section.optional("floor", |item| item.duration(MARGIN));
+    let ceiling = section.optional("ceiling", |item| item.duration(MARGIN));
+    section.finish();
+    let (floor, ceiling) = (floor?, ceiling?);
+    let (least, most) = (floor.unwrap_or(DEFAULT_FLOOR), ceiling.unwrap_or(DEFAULT_CEILING));
+    if least > most {
+        let (shortest, longest) = (duration::display(least), duration::display(most));
+        return Err(match floor {
+            Some(_) => section.wrong("floor", format!("{shortest} is above the ceiling of {longest}")),
+            None => section.wrong("ceiling", format!("{longest} is below the floor of {shortest}")),
+        });
+    }
+    Ok(Margin::Measured { floor: least, ceiling: most })
 }
 
 fn tests(item: Item<'_>) -> Result<Vec<Test>, Reported> {

@@ -191,13 +191,34 @@ pub struct Checker {
     /// Time between the starts of two runs. Default 5 min.
     pub cycle: TimeDelta,
     /// How long a mail may take. Default 60 s.
-    pub mail_path_margin: TimeDelta,
+    pub mail_path_margin: Margin,
     /// How many cycles may pass without a mail; 1 (default) to 100.
     pub missed_cycles: u32,
     /// This many bad results in a row open an alarm; 1 (default) to 10.
     pub nok_after: u32,
     /// This many good results in a row close it; 1 (default) to 10.
     pub ok_after: u32,
+}
+
+/// How long a mail may take on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Margin {
+    Fixed(TimeDelta),
+    /// It follows what the mails take, between these bounds.
+    Measured {
+        floor: TimeDelta,
+        ceiling: TimeDelta,
+    },
+}
+
+impl Margin {
+    /// Before anything was measured.
+    pub fn at_first(self) -> TimeDelta {
+        match self {
+            Self::Fixed(margin) => margin,
+            Self::Measured { floor, ceiling } => checker::DEFAULT_MARGIN.min(ceiling).max(floor),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

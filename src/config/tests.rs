@@ -68,7 +68,7 @@ fn every_default_is_filled_in() {
         addresses: vec!["bresse1+monitor@domain.com".to_owned()],
         tests: vec![],
         cycle: TimeDelta::minutes(5),
-        mail_path_margin: TimeDelta::seconds(60),
+        mail_path_margin: Margin::Fixed(TimeDelta::seconds(60)),
         missed_cycles: 1,
         nok_after: 1,
         ok_after: 1,
@@ -167,11 +167,34 @@ fn defaults_hold_for_checkers_that_do_not_set_a_key() {
     let own = "[[checker]]\nname = \"two\"\ncycle = \"1m\"\nprovider = \"free\"\ntests = []\naddress = \"X@Y.example\"\n";
     let text = [WATCHDOG, MAILBOX, defaults, "[[checker]]\nname = \"one\"\n", own, CHANNEL].concat();
     let [one, two] = load(&text).checkers.try_into().unwrap();
-    assert_eq!((one.cycle, one.mail_path_margin), (TimeDelta::minutes(10), TimeDelta::milliseconds(500)));
+    assert_eq!(
+        (one.cycle, one.mail_path_margin),
+        (TimeDelta::minutes(10), Margin::Fixed(TimeDelta::milliseconds(500)))
+    );
     assert_eq!((one.missed_cycles, one.nok_after, one.ok_after, one.provider.as_str()), (2, 3, 4, "ovh"));
     assert_eq!(one.tests, [Test { service: "A b.é".to_owned(), timeout: TimeDelta::zero() }]);
     assert_eq!((two.cycle, two.missed_cycles, two.provider.as_str()), (TimeDelta::minutes(1), 2, "free"));
     assert_eq!((two.tests.len(), two.addresses.as_slice()), (0, ["x@y.example".to_owned()].as_slice()));
+}
+
+#[test]
+fn the_mail_paths_margin_is_fixed_or_measured() {
+    let margin = |text: &str| {
+        let checker = format!("{CHECKER}mail_path_margin = {text}\n");
+        load(&[WATCHDOG, MAILBOX, &checker, CHANNEL].concat()).checkers[0].mail_path_margin
+    };
+    let measured = |floor, ceiling| Margin::Measured {
+        floor: TimeDelta::seconds(floor),
+        ceiling: TimeDelta::seconds(ceiling),
+    };
+    assert_eq!(margin("\"90s\""), Margin::Fixed(TimeDelta::seconds(90)));
+    assert_eq!(margin("\"auto\""), measured(30, 600));
+    assert_eq!(margin("{}"), measured(30, 600));
+    assert_eq!(margin("{ floor = \"10s\" }"), measured(10, 600));
+    assert_eq!(margin("{ floor = \"2m\", ceiling = \"2m\" }"), measured(120, 120));
+    assert_eq!(measured(30, 600).at_first(), TimeDelta::seconds(60));
+    assert_eq!(measured(90, 600).at_first(), TimeDelta::seconds(90));
+    assert_eq!(measured(0, 20).at_first(), TimeDelta::seconds(20));
 }
 
 #[test]

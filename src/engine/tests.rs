@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{
-    Channel, ChannelKind, Event, Login, Mailbox as MailboxConfig, Secret, Server, Smtp, Test, Tls,
+    Channel, ChannelKind, Event, Login, Mailbox as MailboxConfig, Margin, Secret, Server, Smtp, Test, Tls,
 };
 use crate::engine::History;
 use crate::outbox::Kind;
@@ -39,7 +39,7 @@ fn checker_config(name: &str, provider: &str) -> Checker {
         addresses: vec![format!("{name}+monitor@domain.com")],
         tests: vec![test("SQL", 10), test("SHOP", 30)],
         cycle: TimeDelta::seconds(300),
-        mail_path_margin: TimeDelta::seconds(60),
+        mail_path_margin: Margin::Fixed(TimeDelta::seconds(60)),
         missed_cycles: 1,
         nok_after: 1,
         ok_after: 1,

@@ -72,6 +72,51 @@ fn a_state_is_told_with_the_sum_and_the_mails_it_rests_on() {
     );
 }
 
+/// A report of the minute, by a clock three hours ahead.
+fn relayed(minute: u32, took: i64) -> Observation {
+    let left = at(minute, 0);
+    let stamp = |second: i64| (left + TimeDelta::seconds(second)).to_rfc2822();
+    let text = format!(
+        "Received: from smtp.free.fr by mx.domain.com with ESMTP; {}\nReceived: from bresse1.lan by smtp.free.fr; {}\n{}",
+        stamp(1 + took),
+        stamp(1),
+        REPORT.replace(
+            "20 Nov 2026 03:00:00",
+            &(left + TimeDelta::hours(3)).format("20 Nov 2026 %H:%M:%S").to_string()
+        ),
+    );
+    let received = left + TimeDelta::seconds(took + 2);
+    Observation { mailbox: "MONITOR".to_owned(), received, seen: received, mail: read(&text).1 }
+}
+
+#[test]
+fn the_path_the_clock_and_a_held_mail_are_told() {
+    let config = config();
+    let checker = &config.checkers[0];
+    let mut facts = Facts::new(checker);
+    let mails: Vec<Observation> =
+        (0..8).map(|run| relayed(run * 5, if run == 7 { 590 } else { 1 })).collect();
+    mails.iter().for_each(|mail| facts.observe(mail));
+    facts.settle(Some(at(46, 0)));
+    let kept = |observation: &Observation| StoredReport {
+        message_id: None,
+        folder: "INBOX".to_owned(),
+        uid: 7,
+        observation: observation.clone(),
+    };
+    let reports: Vec<StoredReport> = mails.iter().rev().map(kept).collect();
+    let watch = Watch {
+        heard_until: Some(at(46, 0)),
+        blind_after: TimeDelta::minutes(3),
+        history_known: true,
+        newest_known: true,
+    };
+    let verdict = judge(&facts, watch, at(46, 0));
+    let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(46, 0) };
+    let known = Known { checker, facts: &facts, watch, verdict, cause: None, by, reports: &reports };
+    insta::assert_snapshot!(known.text());
+}
+
 #[test]
 fn a_mail_is_told_with_what_it_is_taken_for_and_why() {
     let texts = [

@@ -8,6 +8,8 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use super::Observation;
+use super::path::{ClockOffset, first_relay};
 use crate::mail::Hop;
 use crate::time::Time;
 
@@ -17,6 +19,10 @@ const RECENT_MAX: usize = 8;
 const MOMENTS_MAX: usize = 8;
 /// From so many moments on, something is usual.
 const MOMENTS_MIN: usize = 3;
+/// Mails whose clocks agree differ by less than this before the first relay.
+const CLOCK_NEAR: TimeDelta = TimeDelta::seconds(10);
+/// `Date` and stamps are whole seconds.
+const CLOCK_RESOLUTION_MS: i64 = 1_000;
 /// So many mails wait for the end of a look before older ones are let go.
 const WAITING_MAX: usize = 64;
 
@@ -35,9 +41,16 @@ pub struct Arrival {
     pub sent: Option<Time>,
     /// From the oldest hop of the `Received` chain to the newest, by the clocks of the hops.
     pub chain_ms: i64,
+    /// How long before `received` the first relay took it over, by its stamp; zero where there is none that can be right.
+    pub relaying_ms: i64,
 }
 
 impl Arrival {
+    /// The one place that says when a mail was sent.
+    pub fn of(seen: &Observation) -> Self {
+        Self::new(seen.received, seen.mail.sent, &seen.mail.received)
+    }
+
     pub fn new(received: Time, sent: Option<Time>, chain: &[Hop]) -> Self {
         let times = chain.iter().filter_map(|hop| hop.at);
         let ends = times.clone().max().zip(times.min());
@@ -45,7 +58,18 @@ impl Arrival {
             received,
             sent,
             chain_ms: ends.map_or(0, |(newest, oldest)| (newest - oldest).num_milliseconds()),
+            relaying_ms: first_relay(chain, received).map_or(0, |(_, at)| (received - at).num_milliseconds()),
         }
+    }
+
+    /// When the first relay took it over, or else when it was received: by a clock that is not the checker's.
+    pub fn relayed(&self) -> Time {
+        self.received - TimeDelta::milliseconds(self.relaying_ms)
+    }
+
+    /// From `sent` until then.
+    pub fn submitted_ms(&self) -> Option<i64> {
+        self.sent.map(|sent| (self.relayed() - sent).num_milliseconds())
     }
 
     fn delay_ms(&self) -> Option<i64> {
@@ -60,12 +84,15 @@ struct Moment {
     at: Time,
     delay_ms: Option<i64>,
     chain_ms: i64,
+    submitted_ms: Option<i64>,
+    relaying_ms: i64,
 }
 
 /// The mails of one checker as far as they tell when it was heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrivals {
-    recent: Vec<Arrival>,
+    /// Each with the margin in milliseconds that held when it was read: a changed one does not judge it anew.
+    recent: Vec<(Arrival, i64)>,
     /// Ascending.
     moments: Vec<Moment>,
     /// What the mails that have left `recent` proved.
@@ -79,26 +106,21 @@ pub struct Arrivals {
 struct Usual {
     delay_ms: Option<i64>,
     wrong_chain_ms: i64,
-    margin_ms: i64,
 }
 
 impl Usual {
-    fn left_at(self, arrival: Arrival) -> Time {
+    fn left_at(self, arrival: Arrival, margin_ms: i64) -> Time {
         let over_chain = arrival.chain_ms - self.wrong_chain_ms;
         let over_delay = arrival.delay_ms().zip(self.delay_ms).map_or(0, |(delay, usual)| delay - usual);
         let held = over_chain.max(over_delay);
-        if held > self.margin_ms {
-            arrival.received - TimeDelta::milliseconds(held)
-        } else {
-            arrival.received
-        }
+        if held > margin_ms { arrival.received - TimeDelta::milliseconds(held) } else { arrival.received }
     }
 }
 
 impl Arrivals {
     pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
         self.learn(arrival, rhythm);
-        self.recent.push(arrival);
+        self.recent.push((arrival, rhythm.margin.num_milliseconds()));
         if self.recent.len() > RECENT_MAX + WAITING_MAX {
             self.settle(rhythm);
         }
@@ -108,7 +130,7 @@ impl Arrivals {
     pub fn settle(&mut self, rhythm: Rhythm) {
         self.recent.sort_unstable();
         let old = self.recent.len().saturating_sub(RECENT_MAX);
-        let older: Vec<Arrival> = self.recent.drain(..old).collect();
+        let older: Vec<(Arrival, i64)> = self.recent.drain(..old).collect();
         self.proven = self.proven.max(self.newest_left_at(&older, rhythm));
         let usual = self.usual_delay_ms(rhythm);
         let was_set = |before: i64, usual: i64| (usual - before).abs() > rhythm.margin.num_milliseconds();
@@ -125,20 +147,24 @@ impl Arrivals {
 
     /// When this mail left its checker, by the receiving server's clock; earlier than `received` only when it was held.
     pub fn left_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
-        self.usual(rhythm).left_at(arrival)
+        self.usual(rhythm).left_at(arrival, rhythm.margin.num_milliseconds())
     }
 
-    fn newest_left_at(&self, arrivals: &[Arrival], rhythm: Rhythm) -> Option<Time> {
+    /// The newest of the latest mails that was held on the way, and when it left its checker.
+    pub fn newest_held(&self, rhythm: Rhythm) -> Option<(Arrival, Time)> {
         let usual = self.usual(rhythm);
-        arrivals.iter().map(|arrival| usual.left_at(*arrival)).max()
+        let left =
+            self.recent.iter().map(|(arrival, margin_ms)| (*arrival, usual.left_at(*arrival, *margin_ms)));
+        left.filter(|(arrival, left_at)| *left_at < arrival.received).max()
+    }
+
+    fn newest_left_at(&self, arrivals: &[(Arrival, i64)], rhythm: Rhythm) -> Option<Time> {
+        let usual = self.usual(rhythm);
+        arrivals.iter().map(|(arrival, margin_ms)| usual.left_at(*arrival, *margin_ms)).max()
     }
 
     fn usual(&self, rhythm: Rhythm) -> Usual {
-        Usual {
-            delay_ms: self.usual_delay_ms(rhythm),
-            wrong_chain_ms: self.wrong_chain_ms(rhythm),
-            margin_ms: rhythm.margin.num_milliseconds(),
-        }
+        Usual { delay_ms: self.usual_delay_ms(rhythm), wrong_chain_ms: self.wrong_chain_ms(rhythm) }
     }
 
     /// The place of this mail's run among the runs of its checker: by `Date:` where there is one, because the mails of
@@ -158,6 +184,36 @@ impl Arrivals {
         usual(self.moments.iter().filter_map(|moment| moment.delay_ms), rhythm.margin)
     }
 
+    /// From a mail's own date to the first relay's stamp, as it usually is: the clock's offset, turned round.
+    pub fn usual_submission_ms(&self) -> Option<i64> {
+        usual(self.submissions(), CLOCK_NEAR)
+    }
+
+    /// The path's delay is never negative, so the quickest mails are nearest to the truth: the clock is ahead by what their
+    /// stamps are too early, or by as much more as even they needed. They needed no longer than others exceed them, and
+    /// the part after the first stamp may hide that this clock is wrong too.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        let least = self.usual_submission_ms()?;
+        let near = |value: &i64| (*value - least).abs() <= CLOCK_NEAR.num_milliseconds();
+        let mut above: Vec<i64> = self.submissions().filter(near).map(|value| value - least).collect();
+        above.sort_unstable();
+        let typical = above.get(above.len() / 2).copied().unwrap_or_default();
+        let uncertainty_ms = CLOCK_RESOLUTION_MS + typical + self.shortest_relaying_ms();
+        Some(ClockOffset {
+            offset: TimeDelta::milliseconds(-least),
+            uncertainty: TimeDelta::milliseconds(uncertainty_ms),
+        })
+    }
+
+    /// From the first relay to the mailbox, at least.
+    fn shortest_relaying_ms(&self) -> i64 {
+        self.moments.iter().map(|moment| moment.relaying_ms).min().unwrap_or_default()
+    }
+
+    fn submissions(&self) -> impl Iterator<Item = i64> + Clone {
+        self.moments.iter().filter_map(|moment| moment.submitted_ms)
+    }
+
     /// A chain that is always longer than the margin shows a wrong clock on the way.
     fn wrong_chain_ms(&self, rhythm: Rhythm) -> i64 {
         let shortest = self.moments.iter().map(|moment| moment.chain_ms).min();
@@ -171,16 +227,20 @@ impl Arrivals {
         // Counted with the present cycle: it may have been another one when the moments were learnt.
         let half_cycle = (rhythm.cycle.num_milliseconds() / 2).max(1);
         let slot = |at: Time| at.timestamp_millis().div_euclid(half_cycle);
-        let Arrival { received, chain_ms, .. } = arrival;
+        let Arrival { received, chain_ms, relaying_ms, .. } = arrival;
+        let least = |one: Option<i64>, other| [one, other].into_iter().flatten().min();
         match self.moments.iter_mut().find(|known| slot(known.at) == slot(received)) {
             Some(known) => {
                 // The path's delay is never negative: the smallest is nearest to the truth.
-                known.delay_ms = [known.delay_ms, arrival.delay_ms()].into_iter().flatten().min();
+                known.delay_ms = least(known.delay_ms, arrival.delay_ms());
                 known.chain_ms = known.chain_ms.min(chain_ms);
+                known.submitted_ms = least(known.submitted_ms, arrival.submitted_ms());
+                known.relaying_ms = known.relaying_ms.min(relaying_ms);
             }
             None => {
                 let place = self.moments.partition_point(|known| known.at < received);
-                let moment = Moment { at: received, delay_ms: arrival.delay_ms(), chain_ms };
+                let (delay_ms, submitted_ms) = (arrival.delay_ms(), arrival.submitted_ms());
+                let moment = Moment { at: received, delay_ms, chain_ms, submitted_ms, relaying_ms };
                 self.moments.insert(place, moment);
             }
         }
@@ -190,16 +250,16 @@ impl Arrivals {
     }
 }
 
-/// The smallest of those near (within the margin) to the value that most others lie near to; of equals the smallest.
+/// The smallest of those near (within `near_by`) to the value that most others lie near to; of equals the smallest.
 ///
 /// Not the median: while a held queue trickles in, every value is different and the few straight ones must win; after
 /// a clock was set, the values are equal again and the new ones win as soon as they are more.
-fn usual(values: impl Iterator<Item = i64> + Clone, margin: TimeDelta) -> Option<i64> {
+fn usual(values: impl Iterator<Item = i64> + Clone, near_by: TimeDelta) -> Option<i64> {
     if values.clone().count() < MOMENTS_MIN {
         return None;
     }
     let near =
-        |value: i64| values.clone().filter(move |other| (other - value).abs() <= margin.num_milliseconds());
+        |value: i64| values.clone().filter(move |other| (other - value).abs() <= near_by.num_milliseconds());
     let most = values.clone().max_by_key(|value| (near(*value).count(), -value))?;
     near(most).min()
 }
@@ -218,7 +278,7 @@ mod tests {
     /// A mail received in `minute`, `delay_s` after it was sent by a clock that is `clock_s` ahead.
     fn mail(minute: i64, delay_s: i64, clock_s: i64) -> Arrival {
         let sent = at(minute) - TimeDelta::seconds(delay_s) + TimeDelta::seconds(clock_s);
-        Arrival { received: at(minute), sent: Some(sent), chain_ms: 0 }
+        Arrival { received: at(minute), sent: Some(sent), chain_ms: 0, relaying_ms: 0 }
     }
 
     fn after(mails: &[Arrival]) -> Arrivals {

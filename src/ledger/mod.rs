@@ -2,6 +2,7 @@
 //! true now, and does not depend on the order of reading: history is read newest first.
 
 pub mod arrivals;
+pub mod path;
 pub mod runs;
 pub mod services;
 
@@ -10,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Checker;
+use crate::config::{Checker, Margin};
 use crate::mail::Hop;
 use crate::report::{NotHeard, Understood};
 use crate::time::Time;
 use arrivals::{Arrival, Arrivals, Rhythm};
+use path::Path;
+pub use path::{ClockOffset, Held, SlowHop};
 use runs::Piece;
 pub use runs::Runs;
 pub use services::{Outcome, Service};
@@ -49,20 +52,40 @@ pub struct Deadline {
     pub missed_cycles: u32,
     pub timeouts_ms: i64,
     pub margin_ms: i64,
+    pub margin_by: MarginBy,
+}
+
+/// Where the margin of a deadline comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MarginBy {
+    Configuration,
+    /// It is to be measured, and not enough mails are known yet.
+    Default,
+    Measurement,
 }
 
 impl Deadline {
+    /// As it is before anything was measured.
     pub fn of(checker: &Checker) -> Self {
+        let (margin, margin_by) = match checker.mail_path_margin {
+            Margin::Fixed(margin) => (margin, MarginBy::Configuration),
+            measured @ Margin::Measured { .. } => (measured.at_first(), MarginBy::Default),
+        };
         Self {
             cycle_ms: checker.cycle.num_milliseconds(),
             missed_cycles: checker.missed_cycles,
             timeouts_ms: checker.tests.iter().map(|test| test.timeout.num_milliseconds()).sum(),
-            margin_ms: checker.mail_path_margin.num_milliseconds(),
+            margin_ms: margin.num_milliseconds(),
+            margin_by,
         }
     }
 
     pub fn cycle(self) -> TimeDelta {
         TimeDelta::milliseconds(self.cycle_ms)
+    }
+
+    fn with_measured(self, margin_ms: i64) -> Self {
+        Self { margin_ms, margin_by: MarginBy::Measurement, ..self }
     }
 
     /// An older checker is silent.
@@ -128,6 +151,7 @@ pub struct Facts {
     /// Services whose present trouble a person said is over.
     pub resolved: BTreeSet<String>,
     arrivals: Arrivals,
+    path: Path,
     runs: Runs,
 }
 
@@ -147,6 +171,7 @@ impl Facts {
             relays: Vec::new(),
             resolved: BTreeSet::new(),
             arrivals: Arrivals::default(),
+            path: Path::new(checker.mail_path_margin),
             runs: Runs::new(&services_of(checker)),
         }
     }
@@ -162,9 +187,18 @@ impl Facts {
         Some(self.grace_from.map_or(from, |grace| grace.max(from)))
     }
 
-    /// Received − sent as it usually is, once that is known: its clock's offset and the path's delay together.
-    pub fn usual_delay_ms(&self) -> Option<i64> {
-        self.arrivals.usual_delay_ms(self.rhythm())
+    /// The newest of its latest mails that was held on the way; None when all of them came straight through.
+    pub fn held(&self) -> Option<Held> {
+        let (arrival, left_at) = self.arrivals.newest_held(self.rhythm())?;
+        let held = arrival.received - left_at;
+        let relay = self.relays.first().map(String::as_str);
+        let hop = self.path.slow_hop(arrival, self.arrivals.usual_submission_ms(), relay, held);
+        Some(Held { received: arrival.received, held, hop })
+    }
+
+    /// How wrong its clock is, from three mails with a date on. That of a good clock is within its uncertainty.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        self.arrivals.clock_offset()
     }
 
     /// The first relays of the mail received last, in the order of its way; at most two.
@@ -183,7 +217,7 @@ impl Facts {
 
     /// Notes that a mailbox receives this checker. Returns whether that is news.
     pub fn heard_through_too(&mut self, seen: &Observation) -> bool {
-        let arrival = Arrival::new(seen.received, seen.mail.sent, &seen.mail.received);
+        let arrival = Arrival::of(seen);
         let left_at = self.arrivals.left_at(arrival, self.rhythm());
         let before = self.heard_through.get(&seen.mailbox).copied();
         if before >= Some(left_at) {
@@ -203,8 +237,11 @@ impl Facts {
     /// Works out what all mails taken in so far amount to, when everything up to `heard_until` was read. The order in
     /// which they were taken in does not matter.
     pub fn settle(&mut self, heard_until: Option<Time>) {
+        self.arrivals.settle(self.rhythm());
+        if let Some(heard_until) = heard_until {
+            self.follow_path(heard_until);
+        }
         let rhythm = self.rhythm();
-        self.arrivals.settle(rhythm);
         self.services = self.runs.settle(heard_until, |arrival| self.arrivals.order_at(arrival, rhythm));
     }
 
@@ -217,17 +254,46 @@ impl Facts {
     /// Takes over a changed configuration at `now`. The past is not judged anew: until the checker is heard again, it
     /// keeps the longer of the two deadlines.
     pub fn reconfigure(&mut self, checker: &Checker, now: Time) {
-        let deadline = Deadline::of(checker);
-        if deadline != self.deadline {
-            let standing = self.former.map_or(self.deadline, |former| former.deadline);
-            let longer = if standing.total() > self.deadline.total() { standing } else { self.deadline };
-            self.former = Some(Former { deadline: longer, until_heard_after: now });
-            self.deadline = deadline;
-        }
+        self.path.configure(checker.mail_path_margin);
+        let measured = self.deadline.margin_by == MarginBy::Measurement;
+        let margin_ms = self.path.bounded_ms(self.deadline.margin_ms).filter(|_| measured);
+        let configured = Deadline::of(checker);
+        self.change_deadline(
+            margin_ms.map_or(configured, |margin_ms| configured.with_measured(margin_ms)),
+            now,
+        );
         let configured = services_of(checker);
         self.services.retain(|name, _| configured.contains(&name.as_str()));
         self.resolved.retain(|name| configured.contains(&name.as_str()));
         self.runs.expect(&configured, now);
+    }
+
+    /// Takes over the margin that follows from the path as it was measured, when everything up to `heard_until` was read.
+    fn follow_path(&mut self, heard_until: Time) {
+        let measured = self.deadline.margin_by == MarginBy::Measurement;
+        let present = Some(self.deadline.margin_ms).filter(|_| measured);
+        let Some(margin_ms) = self.path.margin_ms(present) else { return };
+        if present != Some(margin_ms) {
+            self.path.note_margin(heard_until, margin_ms);
+            self.change_deadline(self.deadline.with_measured(margin_ms), self.base().unwrap_or(heard_until));
+        }
+    }
+
+    /// Takes over the measured margin that was in force at `time`, as `known` remembers it, and keeps it: what is read again
+    /// of that time may be less than what was known.
+    pub fn recall_margin(&mut self, known: &Self, time: Time) {
+        if let Some(margin_ms) = known.path.margin_at(time).and_then(|ms| self.path.bounded_ms(ms)) {
+            self.deadline = self.deadline.with_measured(margin_ms);
+            self.path.configure(Margin::Fixed(TimeDelta::milliseconds(margin_ms)));
+        }
+    }
+
+    /// Age that counts from `until_heard_after` at the latest keeps the longer of the two deadlines.
+    fn change_deadline(&mut self, deadline: Deadline, until_heard_after: Time) {
+        if deadline != self.deadline {
+            self.former = Some(Former { deadline: self.deadline_in_force(), until_heard_after });
+            self.deadline = deadline;
+        }
     }
 
     /// The deadline in force: the former one as long as it is the longer and age counts from before the change.
@@ -246,8 +312,9 @@ impl Facts {
 
     fn hear(&mut self, seen: &Observation) {
         let mail = &seen.mail;
-        let arrival = Arrival::new(seen.received, mail.sent, &mail.received);
+        let arrival = Arrival::of(seen);
         self.arrivals.add(arrival, self.rhythm());
+        self.path.add(arrival, &mail.received, self.rhythm());
         if (Some(seen.received), mail.sent) > (self.last_received, self.last_sent) {
             self.last_received = Some(seen.received);
             self.last_sent = mail.sent;

@@ -258,7 +258,7 @@ mod tests {
         let dryrun = text.contains("DRYRUN");
         let sent = text.split_once("sent=").map_or(second, |(_, sent)| sent.parse().unwrap());
         Piece {
-            arrival: Arrival { received: at(second), sent: Some(at(sent)), chain_ms: 0 },
+            arrival: Arrival { received: at(second), sent: Some(at(sent)), chain_ms: 0, relaying_ms: 0 },
             allowed_ms: 100_000,
             dryrun,
             whole: dryrun && !results.is_empty(),

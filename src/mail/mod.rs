@@ -47,7 +47,7 @@ pub struct Mail {
 }
 
 /// One `Received` header (RFC 5321, section 4.4).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hop {
     /// The name after `from`.
     pub from: Option<String>,

@@ -195,16 +195,15 @@ impl Store {
         })
     }
 
-    /// The first complete look with this checker in the configuration.
+    /// What the core knew of this checker when it last wrote; None when it has not written of it.
     ///
     /// # Errors
     /// When the file cannot be read, or does not hold what this version wrote.
-    pub fn watched_since(&self, checker: &str) -> Result<Option<Time>> {
+    pub fn facts_of(&self, checker: &str) -> Result<Option<Facts>> {
         self.reading(|| {
             let mut statement = self.db.prepare_cached("SELECT facts FROM checkers WHERE name = $1")?;
             let text = statement.query_row([checker], |row| row.get::<_, String>(0)).optional()?;
-            let facts: Option<Facts> = text.map(|text| from_json(&text)).transpose()?;
-            Ok(facts.and_then(|facts| facts.watched_since))
+            Ok(text.map(|text| from_json(&text)).transpose()?)
         })
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::BTreeMap;
 
-use crate::config::{Checker, Test};
+use crate::config::{Checker, Margin, Test};
 use crate::ledger::{Observation, Silence};
 use crate::report::{Said, Understood};
 use chrono::{TimeZone, Utc};
@@ -16,7 +16,7 @@ fn checker() -> Checker {
         addresses: vec!["bresse1+monitor@domain.com".into()],
         tests: vec![test("MSSQL1_Service", 10), test("ESHOP_Service", 30)],
         cycle: TimeDelta::minutes(5),
-        mail_path_margin: TimeDelta::seconds(60),
+        mail_path_margin: Margin::Fixed(TimeDelta::seconds(60)),
         missed_cycles: 1,
         nok_after: 1,
         ok_after: 1,

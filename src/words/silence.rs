@@ -9,19 +9,24 @@ use chrono_tz::Tz;
 use super::{CheckerCard, DESCRIBED_MAX, Scene, and_more, cause, listed};
 use crate::config::duration;
 use crate::incident::{End, Incident};
-use crate::ledger::Deadline;
+use crate::ledger::{Deadline, MarginBy};
 use crate::reason::Reason;
 use crate::time::{Time, seconds, span, utc_and_local};
 
-/// `5m cycle + 40s tests + 60s mail path = 6m40s (400 s)`.
+/// `5m cycle + 40s tests + 60s mail path = 6m40s (400 s)`, and whether the mail path was measured.
 pub fn deadline_sum(deadline: Deadline) -> String {
     let text = |ms: i64| duration::display(TimeDelta::milliseconds(ms));
     let cycles = match deadline.missed_cycles {
         1 => format!("{} cycle", text(deadline.cycle_ms)),
         more => format!("{more} × {} cycle", text(deadline.cycle_ms)),
     };
+    let measured = match deadline.margin_by {
+        MarginBy::Configuration => "",
+        MarginBy::Default => " (not measured yet)",
+        MarginBy::Measurement => " (measured)",
+    };
     format!(
-        "{cycles} + {} tests + {} mail path = {} ({} s)",
+        "{cycles} + {} tests + {} mail path{measured} = {} ({} s)",
         text(deadline.timeouts_ms),
         text(deadline.margin_ms),
         duration::display(deadline.total()),

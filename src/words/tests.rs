@@ -1,5 +1,6 @@
 use super::*;
 use crate::incident::Member;
+use crate::ledger::MarginBy;
 use crate::reason::{Cause, Clue, Confidence, Reason};
 use chrono::{TimeDelta, TimeZone, Utc};
 use std::collections::BTreeMap;
@@ -9,8 +10,13 @@ fn at(hour: u32, minute: u32, second: u32) -> Time {
     Utc.with_ymd_and_hms(2026, 11, 20, hour, minute, second).unwrap()
 }
 
-const DEADLINE: Deadline =
-    Deadline { cycle_ms: 300_000, missed_cycles: 1, timeouts_ms: 40_000, margin_ms: 60_000 };
+const DEADLINE: Deadline = Deadline {
+    cycle_ms: 300_000,
+    missed_cycles: 1,
+    timeouts_ms: 40_000,
+    margin_ms: 60_000,
+    margin_by: MarginBy::Configuration,
+};
 
 fn card(name: &'static str, provider: &'static str, heard: Option<Time>) -> CheckerCard<'static> {
     CheckerCard {
@@ -250,6 +256,9 @@ fn a_fallback_says_why_it_is_used() {
 fn the_sum_is_shown_with_its_numbers() {
     assert_eq!(deadline_sum(DEADLINE), "5m cycle + 40s tests + 1m mail path = 6m40s (400 s)");
     let patient = Deadline { missed_cycles: 3, timeouts_ms: 500, ..DEADLINE };
+    let sum = |margin_by| deadline_sum(Deadline { margin_by, ..DEADLINE });
+    assert_eq!(sum(MarginBy::Measurement), "5m cycle + 40s tests + 1m mail path (measured) = 6m40s (400 s)");
+    assert!(sum(MarginBy::Default).contains("1m mail path (not measured yet)"));
     assert_eq!(deadline_sum(patient), "3 × 5m cycle + 500ms tests + 1m mail path = 16m500ms (960.5 s)");
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bresse_watchdog::config::{
-    Channel, ChannelKind, Checker as CheckerConfig, Config, Event as Kind, Login, Mailbox, Secret, Server,
-    Smtp, Test, Tls,
+    Channel, ChannelKind, Checker as CheckerConfig, Config, Event as Kind, Login, Mailbox, Margin, Secret,
+    Server, Smtp, Test, Tls,
 };
 use bresse_watchdog::engine::History;
 use bresse_watchdog::engine::{Engine, Snapshot};
@@ -61,7 +61,7 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
             })
             .collect(),
         cycle: TimeDelta::seconds(checker.cycle),
-        mail_path_margin: TimeDelta::seconds(checker.margin),
+        mail_path_margin: Margin::Fixed(TimeDelta::seconds(checker.margin)),
         missed_cycles: checker.missed_cycles,
         nok_after: checker.nok_after,
         ok_after: 1,
