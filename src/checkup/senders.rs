@@ -5,15 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::{Facts, Finding, Level, Reading};
-use crate::config::Checker;
+use crate::config::{Checker, Margin, duration};
 use crate::ledger::Deadline;
+use crate::ledger::path::slower_than;
 use crate::mail;
 use crate::mail::RawMail;
+use crate::proposal::Survey;
 use crate::report::{Roster, understand};
 use crate::time::{Time, rfc3339, span};
 
 /// An older report outside of the folders that are read was filed there by somebody.
 const FRESH: TimeDelta = TimeDelta::days(1);
+
+/// A single slow moment is an event, not the path.
+const SLOW_MOMENTS_MIN: usize = 2;
 
 /// Fresh reports of configured checkers, by folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +55,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let mut found = checkers(facts);
+    found.extend(facts.config.checkers.iter().filter_map(|checker| margin(checker, &facts.survey)));
     let strangers = facts.survey.strangers().map(|(address, writer)| {
         let text = format!(
             "somebody reports to this address ({} of the newest mails) and is not configured; see `propose`",
@@ -101,6 +107,29 @@ fn checkers(facts: &Facts<'_>) -> Vec<Finding> {
         format!("{fresh} of {} have reported in time, by the newest {mails} mails", config.checkers.len());
     found.insert(0, Finding::new(Level::Ok, "checkers", text));
     found
+}
+
+/// Whether the mail path's margin, or the ceiling of a measured one, is shorter than what mails take now and then. A queue
+/// that was held once is no usual path.
+fn margin(checker: &Checker, survey: &Survey) -> Option<Finding> {
+    let (allowed, key) = match checker.mail_path_margin {
+        Margin::Fixed(margin) => (margin, "mail_path_margin"),
+        Margin::Measured { ceiling, .. } => (ceiling, "ceiling of mail_path_margin"),
+    };
+    let seen = slower_than(allowed, survey.arrivals(&checker.name).to_vec(), checker.cycle);
+    if seen.slow < SLOW_MOMENTS_MIN || seen.slow * 100 <= seen.moments {
+        return None;
+    }
+    let text = format!(
+        "in {} of its newest {} runs the mail took longer than its {key} of {}, up to {}: each of those can be a false \
+         alarm; write a longer one{}",
+        seen.slow,
+        seen.moments,
+        duration::display(allowed),
+        span(seen.slowest),
+        if matches!(checker.mail_path_margin, Margin::Fixed(_)) { ", or \"auto\"" } else { "" }
+    );
+    Some(Finding::new(Level::Warn, &format!("checker {}", checker.name), text))
 }
 
 fn not_found(checker: &Checker) -> String {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::{TimeDelta, TimeZone, Utc};
 
 use super::*;
-use crate::config::Sources;
+use crate::config::{Margin, Sources};
 use crate::imap::Folder;
 use crate::mail::RawMail;
 use crate::report::Roster;
@@ -93,6 +93,45 @@ fn when_all_is_well_each_part_has_one_line() {
             "channel mail: connected to smtp.elsewhere.example without signing in; nothing was sent",
         ]
     );
+}
+
+/// A hundred reports of `bresse1`, five minutes apart; every tenth took so long.
+fn with_slow_mails(facts: &mut Facts<'_>, took: TimeDelta) {
+    for run in 1..=100 {
+        let took = if run % 10 == 0 { took } else { TimeDelta::seconds(1) };
+        let age = TimeDelta::minutes(5 * run);
+        let mut mail = report(age, "bresse1+monitor@domain.com");
+        let date = format!("Date: {}\r\n", (now() - age - took).to_rfc2822());
+        mail.bytes.splice(0..0, date.into_bytes());
+        facts.survey.take(&mail);
+    }
+}
+
+#[test]
+fn a_margin_that_the_mails_contradict_is_warned_about() {
+    let fixed = |seconds| Margin::Fixed(TimeDelta::seconds(seconds));
+    let up_to = |seconds| Margin::Measured { floor: TimeDelta::zero(), ceiling: TimeDelta::seconds(seconds) };
+    for (margin, took, expected) in [
+        (fixed(60), 59, None),
+        (
+            fixed(60),
+            95,
+            Some("took longer than its mail_path_margin of 1m, up to 1 min 34 s: each of those can"),
+        ),
+        (fixed(60), 95, Some("write a longer one, or \"auto\"")),
+        (fixed(120), 95, None),
+        (up_to(600), 95, None),
+        (up_to(60), 95, Some("took longer than its ceiling of mail_path_margin of 1m, up")),
+    ] {
+        let mut config = config(MAILBOX, CHANNEL);
+        config.checkers[0].mail_path_margin = margin;
+        let mut facts = facts(&config);
+        with_slow_mails(&mut facts, TimeDelta::seconds(took));
+        match expected {
+            Some(expected) => assert!(warning(&facts).contains(expected), "{}", warning(&facts)),
+            None => assert_eq!(lines(&facts, Level::Warn), Vec::<String>::new()),
+        }
+    }
 }
 
 #[test]

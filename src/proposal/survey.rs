@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::measure::Writer;
 use crate::config::Config;
 use crate::intake::{Key, key};
+use crate::ledger::arrivals::Arrival;
 use crate::mail::RawMail;
 use crate::mail::{self, Hop, Mail};
 use crate::report::tokens::Scanner;
@@ -35,6 +36,8 @@ pub struct Survey {
     span: Option<(Time, Time)>,
     /// By name.
     configured: BTreeMap<String, Writer>,
+    /// Of the configured checkers' reports.
+    arrivals: BTreeMap<String, Vec<Arrival>>,
     /// By address.
     strangers: BTreeMap<String, Writer>,
     /// How many reports were addressed to these several addresses at once.
@@ -51,6 +54,7 @@ impl Survey {
             keys: BTreeSet::new(),
             span: None,
             configured: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
             strangers: BTreeMap::new(),
             ambiguous: BTreeMap::new(),
             unaddressed: 0,
@@ -71,6 +75,10 @@ impl Survey {
         mail.texts.iter().for_each(|text| self.strange.scan(text, &mut strange));
         let (recipients, route, forward) = (mail.recipients.clone(), route(&mail), mail.marks.forward);
         let understood = understand(mail, &self.roster);
+        if let Some(checker) = understood.checker.as_ref().filter(|_| understood.heard()) {
+            let arrival = Arrival::new(received, understood.sent, &understood.received);
+            self.arrivals.entry(checker.clone()).or_default().push(arrival);
+        }
         match (understood.not_heard, understood.checker) {
             (None | Some(NotHeard::NoToken), Some(checker)) => {
                 let names: Vec<&str> =
@@ -143,6 +151,11 @@ impl Survey {
     /// What this configured checker wrote.
     pub fn configured(&self, name: &str) -> Option<&Writer> {
         self.configured.get(name)
+    }
+
+    /// When this configured checker's reports arrived, in no order.
+    pub fn arrivals(&self, name: &str) -> &[Arrival] {
+        self.arrivals.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Who reports without being configured, by address.
