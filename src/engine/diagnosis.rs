@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use crate::incident::{Incident, Subject};
 use crate::ledger::Facts;
-use crate::reason::{Cause, Evidence, Reason, Together, diagnose};
+use crate::reason::{Cause, Evidence, Held, Reason, Together, diagnose};
 use crate::time::Time;
 use crate::verdict::judge;
 
@@ -54,6 +54,11 @@ impl Engine {
         let facts = self.facts.get(name)?;
         let watch = self.watch_of(facts);
         let verdict = judge(facts, watch, now);
+        let held = facts.held().map(|held| Held {
+            received: held.received,
+            held_ms: held.held.num_milliseconds(),
+            hop: held.hop.map(|hop| hop.to_string()),
+        });
         diagnose(&Evidence {
             state: verdict.state,
             heard_at: verdict.heard_at,
@@ -68,8 +73,8 @@ impl Engine {
             junked: None,
             bounced: None,
             full: None,
-            held: None,
-            clock: None,
+            held: held.as_ref(),
+            clock: facts.clock_offset().map(|clock| (clock.offset, clock.uncertainty)),
         })
     }
 

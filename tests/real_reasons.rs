@@ -1,0 +1,8 @@
+//! Why a checker is silent or late, on a real Postfix → Dovecot path.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod rig;
+
+#[path = "real_reasons/held.rs"]
+mod held;
