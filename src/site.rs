@@ -8,27 +8,22 @@ const SECOND_LEVEL: [&str; 8] = ["ac", "co", "com", "edu", "gov", "net", "org", 
 /// The registered domain of a host, in lower case: `free.fr` of `smtp1-g21.free.fr`. None for addresses and for names
 /// without a dot. A guess: the list of all public suffixes is not consulted.
 pub(crate) fn of(host: &str) -> Option<String> {
-    let host = host.trim_matches(['[', ']', '.']).to_lowercase();
+    registered(host).map(str::to_lowercase)
+}
+
+/// As [`of`], in the letters of the host.
+pub(crate) fn registered(host: &str) -> Option<&str> {
+    let host = host.trim_matches(['[', ']', '.']);
     if host.parse::<IpAddr>().is_ok() {
         return None;
     }
-    let labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
-    let below_country = match labels.as_slice() {
-        [.., second, top] => top.len() == 2 && SECOND_LEVEL.contains(second) && labels.len() > 2,
-        _ => return None,
-    };
-    let kept = if below_country { 3 } else { 2 };
-    Some(
-        labels
-            .into_iter()
-            .rev()
-            .take(kept)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect::<Vec<_>>()
-            .join("."),
-    )
+    let mut dots = host.rmatch_indices('.').map(|(place, _)| place);
+    let (last, before) = (dots.next()?, dots.next());
+    let after = |dot: Option<usize>| dot.map_or(0, |dot| dot + 1);
+    let (second, top) = (host.get(after(before)..last)?, host.get(last + 1..)?);
+    let below_country = top.len() == 2 && SECOND_LEVEL.iter().any(|known| known.eq_ignore_ascii_case(second));
+    let from = if below_country && before.is_some() { dots.next() } else { before };
+    host.get(after(from)..)
 }
 
 /// The domain of a mail address, in lower case.

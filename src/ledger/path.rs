@@ -250,10 +250,13 @@ impl Usual {
 
 /// The domains at its ends, hashed (FNV-1a). The hosts of large providers are other ones for each mail.
 fn part_of(segment: &Segment<'_>) -> u32 {
-    let site = |host: Option<&str>| host.map(|host| site::of(host).unwrap_or_else(|| host.to_lowercase()));
-    let (from, by) = (site(segment.from).unwrap_or_default(), site(segment.by).unwrap_or_default());
-    let bytes = from.bytes().chain([0]).chain(by.bytes());
-    bytes.fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    fn site(host: Option<&str>) -> &[u8] {
+        host.map_or(&[], |host| site::registered(host).unwrap_or(host).as_bytes())
+    }
+    let bytes = site(segment.from).iter().chain(&[0]).chain(site(segment.by));
+    bytes.fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// As much of a chain as is kept.
