@@ -184,6 +184,7 @@ fn sentence(why: NotHeard) -> &'static str {
         NotHeard::SeveralCheckers => "it is addressed to several checkers, so nobody can say who speaks",
         NotHeard::Forward => "it is a person's forward or answer",
         NotHeard::NoToken => "it holds no DRYRUN.OK and no result of a service that its checker tests",
+        NotHeard::Junked => "it lies in the Junk folder",
     }
 }
 

@@ -264,6 +264,7 @@ fn report(mailbox: &str, name: &str, second: i64, text: &str) -> Observation {
         unknown: BTreeSet::new(),
         truncated: false,
         problems: vec![],
+        undelivered: None,
         received: vec![],
     };
     Observation { mailbox: mailbox.into(), received: at(second), seen: at(second), mail }

@@ -10,9 +10,10 @@ use memchr::memmem;
 
 use super::comments::without_comments;
 use super::decode;
+use super::dsn;
 use super::headers::{self, Block, Name};
 use super::html;
-use super::limits::{MAX_CONTENT_TYPE, MAX_DEPTH, MAX_PARTS, MAX_TEXT, MAX_TEXTS, Notes};
+use super::limits::{MAX_CONTENT_TYPE, MAX_DEPTH, MAX_PARTS, MAX_STATUS, MAX_TEXT, MAX_TEXTS, Notes};
 
 /// What the body of a mail holds.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(super) struct Content {
     pub(super) holds_message: bool,
     /// There is a `multipart/report` (RFC 6522).
     pub(super) holds_report: bool,
+    pub(super) report: dsn::Parts,
 }
 
 pub(super) fn read(mail: &Block<'_>, notes: &mut Notes) -> Content {
@@ -35,8 +37,15 @@ pub(super) fn read(mail: &Block<'_>, notes: &mut Notes) -> Content {
 enum Kind {
     Plain,
     Html,
-    Multipart { subtype: String, boundary: Option<String> },
+    Multipart {
+        subtype: String,
+        boundary: Option<String>,
+        report_type: Option<String>,
+    },
     Message,
+    /// Of a mail that a report is about.
+    HeadersOnly,
+    DeliveryStatus,
     Other,
 }
 
@@ -58,13 +67,43 @@ impl Walk<'_> {
         };
         match kind {
             Kind::Plain | Kind::Html => self.text(part, &kind, charset.as_deref()),
-            Kind::Multipart { subtype, boundary } => {
-                self.content.holds_report |= subtype == "report";
+            Kind::Multipart { subtype, boundary, report_type } => {
+                if subtype == "report" {
+                    self.content.holds_report = true;
+                    self.content.report.other |= report_type.is_some_and(|of| !is_delivery_status(&of));
+                }
                 self.multipart(part, &subtype, boundary.as_deref(), depth);
             }
-            Kind::Message => self.content.holds_message = true,
+            Kind::Message => {
+                self.content.holds_message = true;
+                self.returned(part);
+            }
+            Kind::HeadersOnly => self.returned(part),
+            Kind::DeliveryStatus => self.delivery_status(part),
             Kind::Other => {}
         }
+    }
+
+    /// The mail that a report is about: of it only the recipients in its headers are read.
+    fn returned(&mut self, part: &Block<'_>) {
+        let report = &mut self.content.report;
+        if self.content.holds_report && report.returned_to.is_empty() {
+            // What is wrong with that mail is no problem of this one.
+            let mut notes = Notes::default();
+            let headers = headers::scan(part.body, false, &mut notes);
+            report.returned_to = super::recipients(&headers, &mut notes);
+        }
+    }
+
+    fn delivery_status(&mut self, part: &Block<'_>) {
+        if !self.content.holds_report || self.content.report.status.is_some() {
+            return;
+        }
+        let encoding =
+            part.first(Name::ContentTransferEncoding).map(headers::Field::value).unwrap_or_default();
+        let mut text = decode::text(part.body, &encoding, None, self.notes);
+        text.truncate(text.floor_char_boundary(MAX_STATUS));
+        self.content.report.status = Some(text);
     }
 
     /// The kind and the charset that a `Content-Type` value names.
@@ -88,8 +127,12 @@ impl Walk<'_> {
             Some(("multipart", subtype)) => Kind::Multipart {
                 subtype: subtype.to_owned(),
                 boundary: parsed.params.get("boundary").map(|boundary| boundary.trim_end().to_owned()),
+                report_type: parsed.params.get("report-type").cloned(),
             },
             Some(("message", "rfc822" | "global")) => Kind::Message,
+            // RFC 6522, section 4, and RFC 6533, sections 3 and 5.
+            Some(("text", "rfc822-headers") | ("message", "global-headers")) => Kind::HeadersOnly,
+            Some(("message", "delivery-status" | "global-delivery-status")) => Kind::DeliveryStatus,
             Some(_) => Kind::Other,
             // RFC 2045, section 5.2: what is no type at all is plain text.
             None => Kind::Plain,
@@ -171,6 +214,10 @@ fn is_plain_utf8(value: &str) -> bool {
             }
             Some((name, _)) => ["format", "delsp"].iter().any(|known| known.eq_ignore_ascii_case(name)),
         })
+}
+
+fn is_delivery_status(report_type: &str) -> bool {
+    ["delivery-status", "global-delivery-status"].iter().any(|of| of.eq_ignore_ascii_case(report_type.trim()))
 }
 
 /// RFC 2183, section 2: `inline` is shown with the mail, everything else is not.

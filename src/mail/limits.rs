@@ -28,6 +28,10 @@ pub(super) const MAX_DEPTH: usize = 10;
 pub(super) const MAX_TEXT: usize = 128 * 1024;
 /// Text kept of all parts together.
 pub(super) const MAX_TEXTS: usize = 512 * 1024;
+/// The machine-readable part of a delivery report.
+pub(super) const MAX_STATUS: usize = 16 * 1024;
+/// Recipients that a delivery report tells of.
+pub(super) const MAX_FAILED: usize = 16;
 /// Sentences in `Mail::problems`.
 pub(super) const MAX_PROBLEMS: usize = 20;
 

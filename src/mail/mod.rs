@@ -5,12 +5,14 @@ mod body;
 mod comments;
 mod date;
 mod decode;
+mod dsn;
 mod headers;
 mod html;
 mod limits;
 mod marks;
 mod raw;
 mod received;
+mod status;
 
 use std::borrow::Cow;
 
@@ -19,9 +21,11 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 pub use self::date::parse_mail_date;
+pub use self::dsn::{DeliveryReport, Failed, Undelivered};
 use self::headers::{Block, Name};
 use self::limits::{MAX_HOPS, MAX_MESSAGE_ID, MAX_RECIPIENTS, Notes};
 pub use self::raw::RawMail;
+pub use self::status::Status;
 
 /// One mail, decoded. Parsing never fails: what could not be understood is absent or named in `problems`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Mail {
     /// The `Received` chain, newest hop first, as it stands in the mail.
     pub received: Vec<Hop>,
     pub marks: Marks,
+    /// Of a delivery report: who did not get which mail.
+    pub delivery: Option<DeliveryReport>,
     /// What was cut off, refused or could not be decoded, one sentence each.
     pub problems: Vec<String>,
     /// The bytes did not hold the whole mail, or a limit cut a part off: what is absent here may still be in the mail.
@@ -75,7 +81,8 @@ pub struct Marks {
 /// Reads a mail as the server gave it: with LF or CRLF, whole or, when `truncated`, only its beginning.
 ///
 /// Time and memory are linear in the size of `bytes`, whatever they hold. Nothing is entered that a mail may carry
-/// inside: an attached mail only sets [`Marks::forward`].
+/// inside: an attached mail only sets [`Marks::forward`], and of one that a delivery report returns the recipients are
+/// read.
 pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
     let mut notes = Notes { truncated, ..Notes::default() };
     let bytes = with_line_feeds(bytes);
@@ -93,6 +100,7 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
             || marks::is_forward_subject(&subject)
             || content.texts.iter().any(|text| marks::holds_forward(text)),
     };
+    let delivery = if marks.delivery_report { dsn::read(content.report, &content.texts) } else { None };
     Mail {
         message_id: message_id(&block, &mut notes),
         sent: sent(&block, &mut notes),
@@ -102,6 +110,7 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
         texts: content.texts,
         received: hops(&block, &mut notes),
         marks,
+        delivery,
         problems: notes.problems,
         truncated: notes.truncated,
     }

@@ -4,7 +4,7 @@ use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
 
 use super::limits::{
-    MAX_ADDRESS, MAX_HEADER_LINE, MAX_HOPS, MAX_HOST, MAX_MESSAGE_ID, MAX_PARTS, MAX_PROBLEMS,
+    MAX_ADDRESS, MAX_FAILED, MAX_HEADER_LINE, MAX_HOPS, MAX_HOST, MAX_MESSAGE_ID, MAX_PARTS, MAX_PROBLEMS,
     MAX_RECIPIENTS, MAX_TEXT, MAX_TEXTS,
 };
 use super::{Hop, Mail, Marks, parse};
@@ -117,6 +117,7 @@ fn a_report_by_postfix_is_understood() {
                 Hop { from: None, by: host("bresse1.example.net"), at: at(55) },
             ],
             marks: Marks::default(),
+            delivery: None,
             problems: Vec::new(),
             truncated: false,
         }
@@ -245,8 +246,11 @@ fn no_hostile_mail_costs_more_than_its_size() {
     const QP: &str = "Content-Transfer-Encoding: quoted-printable\n\n";
     const BASE64: &str = "Content-Transfer-Encoding: base64\n\n";
     const MULTIPART: &str = "Content-Type: multipart/mixed; boundary=a\n\n";
+    const STATUS: &str =
+        "Content-Type: multipart/report; boundary=a\n\n--a\nContent-Type: message/delivery-status\n\n";
+    const BOUNCE: &str = "Return-Path: <>\n\n";
     const UTF7: &str = "Content-Type: text/plain; charset=utf-7\n\n";
-    let rows: [(&str, &str); 31] = [
+    let rows: [(&str, &str); 36] = [
         ("Subject: ", "=?"),
         ("Subject: ", "=?utf-8?Q?a?= "),
         ("Subject: ", "=?utf-8?Q?a?=\n "),
@@ -278,6 +282,11 @@ fn no_hostile_mail_costs_more_than_its_size() {
         (UTF7, "+AOk-"),
         ("\n", "---\n"),
         ("\n", "\r"),
+        (STATUS, "Final-Recipient: rfc822; a@b\nStatus: 5.1.1\n\n"),
+        (STATUS, "Diagnostic-Code: a;\n "),
+        (BOUNCE, "a@b\n550 no\n"),
+        (BOUNCE, "a@b 5.1.1 "),
+        (BOUNCE, "@"),
     ];
     let read = |mail: &Vec<u8>| drop(parse(mail, false));
     for (head, unit) in rows {
@@ -304,6 +313,12 @@ fn assert_bounded(mail: &Mail) {
     assert!(mail.texts.iter().map(String::len).sum::<usize>() <= MAX_TEXTS);
     assert!(mail.texts.iter().all(|text| !text.contains(['\r', '\0'])));
     assert!(mail.problems.len() <= MAX_PROBLEMS);
+    let failed = mail.delivery.iter().flat_map(|report| &report.failed);
+    assert!(failed.clone().count() <= MAX_FAILED);
+    for one in failed {
+        assert!((1..=MAX_FAILED).contains(&one.addresses.len()) && one.why.said.chars().count() <= 201);
+        assert!(!one.why.said.contains(char::is_control));
+    }
 }
 
 proptest! {

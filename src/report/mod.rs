@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Checker;
-use crate::mail::{Hop, Mail};
+use crate::mail::{DeliveryReport, Failed, Hop, Mail, Undelivered};
 use crate::time::{Time, as_optional_rfc3339};
 use tokens::Scanner;
 pub use tokens::{DRYRUN, Said, Tokens};
@@ -36,6 +36,34 @@ impl Roster {
         }
     }
 
+    /// The one known checker among `recipients`.
+    fn only(&self, recipients: &[String]) -> Option<&(String, Scanner)> {
+        let addressed = self.addressed(recipients);
+        if let [only] = addressed.as_slice() { Some(*only) } else { None }
+    }
+
+    /// The one known checker of which `report` says that a mail did not arrive, and why.
+    fn undelivered(&self, report: &DeliveryReport) -> Option<(&(String, Scanner), Undelivered)> {
+        let known = report
+            .failed
+            .iter()
+            .filter_map(|failed| self.only(&failed.addresses).map(|checker| (checker, &failed.why)));
+        let mut known: Vec<_> = known.collect();
+        if known.is_empty() {
+            // Exchange reports of the mailbox that an alias belongs to. Whoever is among the recipients of the returned
+            // mail is reported as itself.
+            let listed = |address: &String| report.returned_to.contains(address);
+            let strange = |failed: &&Failed| !failed.addresses.iter().any(listed);
+            let failed = report.failed.iter().find(strange);
+            known.extend(self.only(&report.returned_to).zip(failed.map(|failed| &failed.why)));
+        }
+        let (checker, _) = known.first()?;
+        let about_it = known.iter().all(|(other, _)| other.0 == checker.0);
+        // The same recipient may be told of twice, once for people; what is final and exact says more.
+        let said = known.iter().map(|(_, why)| *why).min_by_key(|why| (why.delayed, why.status.is_none()))?;
+        about_it.then(|| (*checker, said.clone()))
+    }
+
     /// The known checkers among `recipients`, each once.
     fn addressed(&self, recipients: &[String]) -> Vec<&(String, Scanner)> {
         let found: BTreeSet<usize> =
@@ -47,7 +75,7 @@ impl Roster {
 /// One mail, as the rules of the domain see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Understood {
-    /// The one known checker it is addressed to.
+    /// The one known checker it is addressed to; of a delivery report the one it is about.
     pub checker: Option<String>,
     /// Why it is no sign of life; None when the checker was heard.
     pub not_heard: Option<NotHeard>,
@@ -60,6 +88,9 @@ pub struct Understood {
     /// The mail was larger than what was read of it: a service it does not name is unknown, not missing.
     pub truncated: bool,
     pub problems: Vec<String>,
+    /// It is a delivery report: a mail of the checker did not arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelivered: Option<Undelivered>,
     /// The `Received` chain, newest hop first.
     #[serde(skip)]
     pub received: Vec<Hop>,
@@ -92,6 +123,8 @@ pub enum NotHeard {
     Forward,
     /// From a known checker, but without one token it may use.
     NoToken,
+    /// It would count, but lies in the Junk folder.
+    Junked,
 }
 
 impl NotHeard {
@@ -105,6 +138,7 @@ impl NotHeard {
             Self::SeveralCheckers => "several_checkers",
             Self::Forward => "forward",
             Self::NoToken => "no_token",
+            Self::Junked => "junked",
         }
     }
 }
@@ -112,7 +146,9 @@ impl NotHeard {
 /// Reads one mail by the rules of the domain.
 pub fn understand(mail: Mail, roster: &Roster) -> Understood {
     let addressed = roster.addressed(&mail.recipients);
-    let only = if let [only] = addressed.as_slice() { Some(*only) } else { None };
+    let undelivered = mail.delivery.as_ref().and_then(|report| roster.undelivered(report));
+    let about = undelivered.as_ref().map(|(checker, _)| *checker);
+    let only = about.or(if let [only] = addressed.as_slice() { Some(*only) } else { None });
     let mut tokens = Tokens::default();
     if let Some((_, scanner)) = only {
         scanner.scan(&mail.subject, &mut tokens);
@@ -128,6 +164,7 @@ pub fn understand(mail: Mail, roster: &Roster) -> Understood {
         unknown: tokens.unknown,
         truncated: mail.truncated,
         problems: mail.problems,
+        undelivered: undelivered.map(|(_, why)| why),
         received: mail.received,
     }
 }

@@ -39,6 +39,7 @@ fn report(second: i64) -> Observation {
         unknown: Default::default(),
         truncated: false,
         problems: vec![],
+        undelivered: None,
         received: vec![],
     };
     Observation { mailbox: "MONITOR".into(), received: at(second), seen: at(second), mail }

@@ -120,6 +120,7 @@ fn observation(mail: &Mail, known: bool, seen: i64) -> Observation {
             unknown: BTreeSet::new(),
             truncated: false,
             problems: vec![],
+            undelivered: None,
             received: if mail.chain { vec![hop(mail.received), hop(mail.left)] } else { vec![] },
         },
     }
