@@ -128,7 +128,7 @@ fn store(folder: &Path, taken: Vec<Taken>, mut engine: Engine) {
     let mut store = Store::open(&folder.join("watchdog.db"), "bench").unwrap();
     let keys: Vec<Key> = taken.iter().map(|taken| taken.key).collect();
     assert!(store.known(&keys).unwrap().is_empty(), "the store is new");
-    let place = Place { mailbox: MAILBOX.to_owned(), folder: "INBOX".to_owned() };
+    let place = Place { mailbox: MAILBOX.to_owned(), folder: "INBOX".to_owned(), junk: false };
     let high = u32::try_from(taken.len()).unwrap();
     let cursors = vec![(place.clone(), Cursor { uidvalidity: 1, high, low: 1 })];
     let mails = taken.into_iter().map(|taken| Kept { place: place.clone(), taken }).collect();

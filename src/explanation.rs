@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 
 use crate::config::Checker;
-use crate::ledger::StoredReport;
-use crate::ledger::{Facts, Outcome};
-use crate::mail::Mail;
+use crate::ledger::{Bounce, Facts, Outcome, StoredReport, Trail};
+use crate::mail::{Mail, Status};
 use crate::reason::Cause;
 use crate::report::{NotHeard, Understood};
 use crate::text::one_line;
@@ -66,6 +65,7 @@ impl Known<'_> {
             let _ =
                 writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
         }
+        self.trail(&mut text);
         self.services(&mut text);
         path::table(self.reports, self.checker.cycle, &mut text);
         self.mails(&mut text);
@@ -84,6 +84,23 @@ impl Known<'_> {
             }
             State::Silent => format!("{silence} without a mail, and {total} are allowed."),
             State::Blind => "The mailbox was not read for too long: nobody can say how it is.".to_owned(),
+        }
+    }
+
+    fn trail(&self, text: &mut String) {
+        let Trail { junked, bounced, delayed } = &self.facts.trail;
+        if let Some(received) = junked {
+            let _ = writeln!(
+                text,
+                "In Junk        {}: its newest mail there, which does not count as heard",
+                self.shown(Some(*received))
+            );
+        }
+        for (what, bounce) in [("Bounced", bounced), ("Delayed", delayed)] {
+            if let Some(Bounce { received, status, said }) = bounce {
+                let why = undelivered(*status, said);
+                let _ = writeln!(text, "{what:<15}{}: {why}", self.shown(Some(*received)));
+            }
         }
     }
 
@@ -158,10 +175,25 @@ pub fn of_mail(mail: &Mail, understood: &Understood) -> String {
     ] {
         let _ = writeln!(text, "{what:<15}{shown}");
     }
+    if let Some(why) = &understood.undelivered {
+        let what = if why.delayed { "Delayed" } else { "Bounced" };
+        let _ = writeln!(text, "{what:<15}{}", undelivered(why.status, &why.said));
+    }
     for problem in &understood.problems {
         let _ = writeln!(text, "Problem        {problem}");
     }
     text
+}
+
+/// What the mail system says of a mail that did not arrive.
+fn undelivered(status: Option<Status>, said: &str) -> String {
+    match status {
+        Some(status) if said.is_empty() => format!("status {status}"),
+        // Most servers repeat the status in their words.
+        Some(status) if !said.contains(&status.to_string()) => format!("status {status}, said: {said}"),
+        _ if said.is_empty() => "without a reason".to_owned(),
+        _ => format!("said: {said}"),
+    }
 }
 
 fn said(mail: &Understood) -> String {

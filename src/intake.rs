@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::ledger::Observation;
 use crate::mail::RawMail;
 use crate::mail::{self, Mail};
-use crate::report::{Roster, understand};
+use crate::report::{NotHeard, Roster, understand};
 use crate::time::Time;
 
 /// What is kept of texts that strangers wrote.
@@ -49,6 +49,21 @@ pub fn take_in(raw: &RawMail, mailbox: &str, roster: &Roster) -> Taken {
     }
 }
 
+/// Reads one mail of the Junk folder of `mailbox`. None when it is no evidence about a checker: other people's spam is
+/// nobody's business.
+pub fn take_in_junk(raw: &RawMail, mailbox: &str, roster: &Roster) -> Option<Taken> {
+    let mut taken = take_in(raw, mailbox, roster);
+    let mail = &mut taken.observation.mail;
+    if !mail.heard() && mail.undelivered.is_none() {
+        return None;
+    }
+    mail.not_heard = Some(NotHeard::Junked);
+    // Once somebody moves it to where it is heard, it must not pass for a copy of what was read here.
+    let (_, hash) = taken.key.split_at_mut(8);
+    hash.iter_mut().for_each(|byte| *byte = !*byte);
+    Some(taken)
+}
+
 /// Message-ID alone is not enough: a sender that repeats one must not look like a dead one.
 pub(crate) fn key(mail: &Mail, received: Time) -> Key {
     let mut hash = Sha256::new();
@@ -74,4 +89,61 @@ pub(crate) fn key(mail: &Mail, received: Time) -> Key {
 
 fn cut(text: &str, chars: usize) -> String {
     text.chars().take(chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Checker;
+    use chrono::{TimeDelta, TimeZone, Utc};
+
+    fn roster() -> Roster {
+        Roster::new(&[Checker {
+            name: "bresse1".into(),
+            provider: "free".into(),
+            addresses: vec!["bresse1+monitor@d.example".into()],
+            tests: vec![],
+            cycle: TimeDelta::minutes(5),
+            mail_path_margin: TimeDelta::seconds(60),
+            missed_cycles: 1,
+            nok_after: 1,
+            ok_after: 1,
+        }])
+    }
+
+    fn raw(text: &str) -> RawMail {
+        let seen = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
+        let bytes = text.as_bytes().to_vec();
+        RawMail { uid: 7, internal_date: Some(seen - TimeDelta::seconds(1)), seen, bytes, truncated: false }
+    }
+
+    const REPORT: &str = "Message-ID: <a@b>\nTo: bresse1+monitor@d.example\nSubject: DRYRUN.OK\nDate: Fri, 20 Nov 2026 02:00:00 +0000\n\n";
+
+    #[test]
+    fn a_report_in_junk_is_not_heard_and_is_another_mail_than_the_same_one_elsewhere() {
+        let (roster, raw) = (roster(), raw(REPORT));
+        let heard = take_in(&raw, "M", &roster);
+        let junked = take_in_junk(&raw, "M", &roster).unwrap();
+        assert_eq!(junked.observation.mail.not_heard, Some(NotHeard::Junked));
+        assert_eq!(junked.observation.mail.dryrun, heard.observation.mail.dryrun);
+        assert_eq!(junked.key[..8], heard.key[..8], "neighbours in time stay neighbours");
+        assert_ne!(junked.key, heard.key);
+        assert_eq!(junked.key, take_in_junk(&raw, "M", &roster).unwrap().key);
+    }
+
+    #[test]
+    fn of_what_lies_in_junk_only_evidence_about_a_checker_is_kept() {
+        let bounce = "Return-Path: <>\nTo: a@b\n\n<bresse1+monitor@d.example>:\n550 5.7.1 no\n";
+        let kept = take_in_junk(&raw(bounce), "M", &roster()).unwrap().observation.mail;
+        assert_eq!((kept.checker.as_deref(), kept.not_heard), (Some("bresse1"), Some(NotHeard::Junked)));
+        assert!(kept.undelivered.is_some());
+        for spam in [
+            "To: bresse1+monitor@d.example\nSubject: You have won\n\n",
+            "To: a@b\nSubject: DRYRUN.OK\n\n",
+            "Return-Path: <>\nTo: bresse1+monitor@d.example\n\n<c@d>:\n550 5.7.1 no\n",
+            "",
+        ] {
+            assert_eq!(take_in_junk(&raw(spam), "M", &roster()), None, "{spam}");
+        }
+    }
 }

@@ -17,6 +17,8 @@ use crate::view::LastSeen;
 
 /// So many of a checker's reports decide its state: more than any run has mails, and enough to know what is usual.
 const REPORTS_MAX: u32 = 200;
+/// And so many of its mails that were not heard: the newest of each kind is among them, unless one came in floods.
+const TRAIL_MAX: u32 = 50;
 
 /// The last-seen table as of `time`.
 ///
@@ -79,6 +81,9 @@ fn facts_as_of(store: &Store, checker: &Checker, time: Time) -> Result<Facts> {
     }
     for report in store.reports_of(&checker.name, time, REPORTS_MAX)?.iter().rev() {
         facts.observe(&report.observation);
+    }
+    for mail in store.trail_of(&checker.name, time, TRAIL_MAX)? {
+        facts.observe(&mail);
     }
     Ok(facts)
 }

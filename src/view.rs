@@ -28,6 +28,8 @@ pub struct LastSeen {
     pub provisional: bool,
     /// How many mails were nobody's report, by the reason.
     pub other_mails: BTreeMap<String, u64>,
+    /// Mailboxes of which the Junk folder cannot be read, and why.
+    pub junk_unread: BTreeMap<String, String>,
     /// An alarm stands that a mailbox cannot be read. Whoever will not try again is blind at once, however lately it was
     /// read.
     #[serde(skip)]
@@ -104,6 +106,11 @@ impl LastSeen {
             checkers: engine.config().checkers.iter().filter_map(line).collect(),
             undelivered: engine.outbox().iter().count(),
             other_mails: BTreeMap::new(),
+            junk_unread: engine
+                .mailboxes()
+                .iter()
+                .filter_map(|(name, state)| Some((name.clone(), state.junk_failure.clone()?)))
+                .collect(),
             provisional: engine.mailboxes().values().any(|mailbox| !mailbox.history_known),
             unreadable: engine
                 .open_incidents()
@@ -208,6 +215,7 @@ mod tests {
             undelivered: 0,
             provisional: false,
             other_mails: BTreeMap::new(),
+            junk_unread: BTreeMap::new(),
             unreadable: false,
         }
     }

@@ -202,7 +202,8 @@ async fn check_finds_strangers_strays_and_the_missing_and_changes_nothing() {
     assert_eq!((check.status, check.stderr.as_str()), (0, ""), "{check:?}");
     let warnings = own_warnings(&check);
     let expected = [
-        "warn mailbox MONITOR: its folder \"Junk\" is not read, but holds 1 fresh report of bresse2",
+        "warn mailbox MONITOR: spam goes to its folder \"Junk\", which is not read",
+        "warn mailbox MONITOR: its Junk folder \"Junk\" holds 1 fresh report of bresse2, not counted as heard",
         "warn checker bresse2: none of the newest mails is its report",
         "warn address bresse9+monitor@domain.com: somebody reports to this address (12 of the newest mails)",
     ];

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Finding, Level, MailboxFacts, Reading};
+use super::{Finding, Level, MailboxFacts, Reading, Stray};
 use crate::config::{Login, Mailbox, duration};
 use crate::imap::{Folder, Probe};
 use crate::proposal::counted;
@@ -24,25 +24,44 @@ pub(super) fn findings(mailbox: &Mailbox, seen: &MailboxFacts, now: Time) -> Vec
         found.push(say(Level::Warn, text));
     }
     for (folder, stray) in &seen.strays.folders {
-        let reports = counted(stray.reports, "fresh report");
-        let names: Vec<&str> = stray.checkers.iter().map(String::as_str).collect();
-        let text = format!(
-            "its folder {folder:?} is not read, but holds {} of {}: add it to folders, or have them \
-             delivered to a folder that is read",
-            reports,
-            names.join(", ")
-        );
-        found.push(say(Level::Warn, text));
+        let marked = |probe: &Probe| probe.folders.iter().any(|one| one.junk && one.name == *folder);
+        let spam = mailbox.junk.as_ref() == Some(folder) || seen.probe.as_ref().is_ok_and(marked);
+        found.push(say(Level::Warn, stray_line(folder, stray, spam)));
     }
     found
+}
+
+fn stray_line(folder: &str, stray: &Stray, spam: bool) -> String {
+    let reports = counted(stray.reports, "fresh report");
+    let names: Vec<&str> = stray.checkers.iter().map(String::as_str).collect();
+    let names = names.join(", ");
+    if spam {
+        return format!(
+            "its Junk folder {folder:?} holds {reports} of {names}, not counted as heard: have the server let \
+             these senders through"
+        );
+    }
+    format!(
+        "its folder {folder:?} is not read, but holds {reports} of {names}: add it to folders, or have them delivered to \
+         a folder that is read"
+    )
 }
 
 fn reached(mailbox: &Mailbox, probe: &Probe, say: impl Fn(Level, String) -> Finding) -> Vec<Finding> {
     let folders: Vec<String> =
         probe.folders.iter().filter(|folder| folder.configured).map(folder_line).collect();
-    let text =
-        format!("signed in to {} as {}; folders {}", mailbox.server.host, mailbox.user, folders.join(", "));
+    let junk_line = match (&mailbox.junk, &probe.junk) {
+        (Some(name), Some(Ok(messages))) => format!("; Junk folder {}", with_count(name, Some(*messages))),
+        _ => String::new(),
+    };
+    let text = format!(
+        "signed in to {} as {}; folders {}{junk_line}",
+        mailbox.server.host,
+        mailbox.user,
+        folders.join(", ")
+    );
     let mut found = vec![say(Level::Ok, text)];
+    found.extend(junk(mailbox, probe).map(|text| say(Level::Warn, text)));
     if !probe.capabilities.iter().any(|capability| capability == "IDLE") {
         let text = format!(
             "the server cannot announce new mail (no IDLE), so a mail is seen only at the next look, every {}",
@@ -53,11 +72,28 @@ fn reached(mailbox: &Mailbox, probe: &Probe, say: impl Fn(Level, String) -> Find
     found
 }
 
+fn junk(mailbox: &Mailbox, probe: &Probe) -> Option<String> {
+    if let Some(Err(why)) = &probe.junk {
+        return Some(format!("its Junk folder cannot be read, all else works without it: {why}"));
+    }
+    let unread = probe.folders.iter().find(|folder| folder.junk && !folder.configured);
+    let folder = unread.filter(|_| mailbox.junk.is_none())?;
+    Some(format!(
+        "spam goes to its folder {name:?}, which is not read: a checker whose mails end there looks dead; junk = {name:?} \
+         tells the difference",
+        name = folder.name
+    ))
+}
+
 fn folder_line(folder: &Folder) -> String {
-    match folder.messages {
-        Some(1) => format!("{} (1 mail)", folder.name),
-        Some(messages) => format!("{} ({messages} mails)", folder.name),
-        None => folder.name.clone(),
+    with_count(&folder.name, folder.messages)
+}
+
+fn with_count(name: &str, messages: Option<u32>) -> String {
+    match messages {
+        Some(1) => format!("{name} (1 mail)"),
+        Some(messages) => format!("{name} ({messages} mails)"),
+        None => name.to_owned(),
     }
 }
 

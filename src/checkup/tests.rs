@@ -27,10 +27,14 @@ const MAILBOX: &str = "host = \"outlook.office365.com\"\npassword = { env = \"P\
 const CHANNEL: &str = "host = \"smtp.elsewhere.example\"\nto = \"oncall@elsewhere.example\"";
 
 fn probe(capabilities: &[&str], messages: u32) -> Probe {
-    let folder = |name: &str, configured, messages| Folder { name: name.to_owned(), configured, messages };
+    let folder = |name: &str, configured, messages| {
+        let name = name.to_owned();
+        Folder { name, configured, messages, junk: false }
+    };
     Probe {
         capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect(),
-        folders: vec![folder("INBOX", true, Some(messages)), folder("Junk", false, None)],
+        folders: vec![folder("INBOX", true, Some(messages)), folder("Old", false, None)],
+        junk: None,
     }
 }
 
@@ -230,10 +234,10 @@ fn only_fresh_reports_of_known_checkers_make_a_folder_worth_a_warning() {
     let strays = &mut facts.mailboxes[0].strays;
     strays.take("Archive", &report(TimeDelta::hours(25), "bresse1+monitor@domain.com"), &roster, now());
     strays.take("Sent", &report(TimeDelta::minutes(1), "somebody@domain.com"), &roster, now());
-    strays.take("Junk", &report(TimeDelta::hours(23), "bresse2+monitor@domain.com"), &roster, now());
+    strays.take("Old", &report(TimeDelta::hours(23), "bresse2+monitor@domain.com"), &roster, now());
     let warning = warning(&facts);
     assert!(
-        warning.contains("its folder \"Junk\" is not read, but holds 1 fresh report of bresse2"),
+        warning.contains("its folder \"Old\" is not read, but holds 1 fresh report of bresse2"),
         "{warning}"
     );
 }
@@ -276,4 +280,47 @@ fn an_alarm_into_the_watched_mailbox_or_its_mail_system_is_unsafe() {
 fn what_the_configuration_warns_about_is_repeated() {
     let config = config("host = \"outlook.office365.com\"\npassword = \"here\"", CHANNEL);
     assert!(warning(&facts(&config)).contains("the secret stands in plain text"));
+}
+
+#[test]
+fn a_junk_folder_is_proposed_counted_or_told_to_be_unreadable() {
+    let spam = Folder { name: "Junk Email".to_owned(), configured: false, messages: None, junk: true };
+    let seen = |config: &Config, junk: Option<Result<u32, String>>| {
+        let mut facts = facts(config);
+        let mut probe = probe(&["IDLE"], 2);
+        probe.folders.push(spam.clone());
+        facts.mailboxes[0].probe = Ok(Probe { junk, ..probe });
+        (lines(&facts, Level::Ok)[2].clone(), lines(&facts, Level::Warn))
+    };
+    let (_, warnings) = seen(&config(MAILBOX, CHANNEL), None);
+    assert_eq!(
+        warnings,
+        [
+            "mailbox MONITOR: spam goes to its folder \"Junk Email\", which is not read: a checker whose mails end there \
+             looks dead; junk = \"Junk Email\" tells the difference"
+        ]
+    );
+    let with_junk = config(&format!("{MAILBOX}\njunk = \"Junk Email\""), CHANNEL);
+    let (read, warnings) = seen(&with_junk, Some(Ok(1)));
+    assert!(read.ends_with("folders INBOX (2 mails); Junk folder Junk Email (1 mail)"), "{read}");
+    assert_eq!(warnings, Vec::<String>::new());
+    let (_, warnings) = seen(&with_junk, Some(Err("no such folder".to_owned())));
+    assert_eq!(
+        warnings,
+        ["mailbox MONITOR: its Junk folder cannot be read, all else works without it: no such folder"]
+    );
+}
+
+#[test]
+fn reports_in_junk_are_no_reason_to_read_it_as_an_ordinary_folder() {
+    let config = config(&format!("{MAILBOX}\njunk = \"Spam\""), CHANNEL);
+    let roster = Roster::new(&config.checkers);
+    let mut facts = facts(&config);
+    let strays = &mut facts.mailboxes[0].strays;
+    strays.take("Spam", &report(TimeDelta::hours(1), "bresse2+monitor@domain.com"), &roster, now());
+    assert_eq!(
+        warning(&facts),
+        "mailbox MONITOR: its Junk folder \"Spam\" holds 1 fresh report of bresse2, not counted as heard: have the \
+         server let these senders through"
+    );
 }

@@ -125,6 +125,10 @@ fn for_people(seen: &LastSeen) -> String {
             counts.join(", ")
         ));
     }
+    for (mailbox, why) in &seen.junk_unread {
+        let why = plain(why);
+        text.push_str(&format!("The Junk folder of {mailbox} cannot be read, so nothing is known of mails taken for spam: {why}\n"));
+    }
     match seen.undelivered {
         0 => {}
         1 => text.push_str("One message is not delivered yet.\n"),

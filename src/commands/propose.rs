@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Global, output};
-use crate::config::{Config, environment};
+use crate::config::{Config, Mailbox, environment};
 use crate::engine::History;
 use crate::imap::{self, Event};
 use crate::proposal::{Extent, Survey, propose as write};
@@ -40,7 +40,9 @@ async fn read(config: &Config, survey: &mut Survey) -> Result<Extent> {
     let (sender, mut events) = mpsc::channel(EVENTS_WAITING_MAX);
     // They end when nobody receives any more.
     for mailbox in &config.mailboxes {
-        imap::spawn(mailbox.clone(), BTreeMap::new(), sender.clone(), Arc::new(Notify::new()));
+        // What the server takes for spam is no ground for a proposal.
+        let mailbox = Mailbox { junk: None, ..mailbox.clone() };
+        imap::spawn(mailbox, BTreeMap::new(), sender.clone(), Arc::new(Notify::new()));
     }
     drop(sender);
     let end = Instant::now() + TOTAL_MAX;
@@ -71,7 +73,7 @@ async fn read(config: &Config, survey: &mut Survey) -> Result<Extent> {
                 trouble = error;
                 until = until.min(Instant::now() + RECOVERY_MAX);
             }
-            Ok(Some(Event::Failed { .. })) => {}
+            Ok(Some(Event::Failed { .. } | Event::Junk { .. })) => {}
             Ok(None) | Err(_) => break,
         }
         if taken >= MAILS_MAX {

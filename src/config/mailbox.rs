@@ -65,16 +65,18 @@ fn read(
     let server = server::read(&mut section, &server::IMAP);
     let user = section.required("user", |item| value::line(&item));
     let login = login(&mut section, environment);
-    let folders = section.optional("folders", folders);
+    let folders = folders_and_junk(&mut section);
     let poll = section.optional("poll", |item| item.duration(POLL));
     let blind_after = section.optional("blind_after", |item| item.duration(BLIND_AFTER));
     section.finish();
+    let (folders, junk) = folders?;
     Ok(Mailbox {
         name: name?,
         server: server?,
         user: user?,
         login: login?,
-        folders: folders?.unwrap_or_else(|| vec!["INBOX".to_owned()]),
+        folders,
+        junk,
         poll: poll?.unwrap_or(DEFAULT_POLL),
         blind_after: blind_after?.unwrap_or(DEFAULT_BLIND_AFTER),
     })
@@ -140,20 +142,41 @@ fn moment(item: &Item<'_>) -> Result<DateTime<Utc>, Reported> {
     }
 }
 
+fn folders_and_junk(section: &mut Section<'_>) -> Result<(Vec<String>, Option<String>), Reported> {
+    let folders = section.optional("folders", folders);
+    let junk = section.optional("junk", |item| folder(&item));
+    let folders = folders?.unwrap_or_else(|| vec!["INBOX".to_owned()]);
+    match junk? {
+        Some(junk) if folders.contains(&junk) => {
+            let what = format!(
+                "{} is among folders too; what lies in Junk is never heard: leave one of the two out",
+                quoted(&junk)
+            );
+            Err(section.wrong("junk", what))
+        }
+        junk => Ok((folders, junk)),
+    }
+}
+
 fn folders(item: Item<'_>) -> Result<Vec<String>, Reported> {
     let mut seen: Vec<String> = Vec::new();
     item.list(1..=MAX_FOLDERS, |item| {
-        let mut folder = value::line(&item)?;
-        // The one mailbox name without regard to case (RFC 3501, section 5.1).
-        if folder.eq_ignore_ascii_case("INBOX") {
-            folder.make_ascii_uppercase();
-        }
+        let folder = folder(&item)?;
         if seen.contains(&folder) {
             return Err(item.wrong(format!("{} is listed twice", quoted(&folder))));
         }
         seen.push(folder.clone());
         Ok(folder)
     })
+}
+
+fn folder(item: &Item<'_>) -> Result<String, Reported> {
+    let mut folder = value::line(item)?;
+    // The one mailbox name without regard to case (RFC 3501, section 5.1).
+    if folder.eq_ignore_ascii_case("INBOX") {
+        folder.make_ascii_uppercase();
+    }
+    Ok(folder)
 }
 
 /// The first mailbox's user before anything is validated, so that an error elsewhere in the mailbox does not hide those

@@ -115,6 +115,8 @@ pub struct Mailbox {
     pub login: Login,
     /// Folders that are read, in UTF-8 (not modified UTF-7); at least one.
     pub folders: Vec<String>,
+    /// The folder into which the server sorts what it takes for spam; not among `folders`. Read for evidence only.
+    pub junk: Option<String>,
     /// A full look is taken at least this often. Default 60 s; 1 s to 1 h.
     pub poll: TimeDelta,
     /// Without a good look for this long the watchdog is blind. Default 3 min.

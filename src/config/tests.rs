@@ -60,6 +60,7 @@ fn every_default_is_filled_in() {
     );
     assert_eq!((mailbox.server.port, mailbox.server.tls), (993, Tls::Implicit));
     assert_eq!((mailbox.poll, mailbox.blind_after), (TimeDelta::seconds(60), TimeDelta::minutes(3)));
+    assert_eq!(mailbox.junk, None);
     assert_eq!(secret(&mailbox.login), "imap-secret");
 
     let checker = Checker {
@@ -117,6 +118,7 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
     // Those that are examples, and the alternative that is not the default.
     assert_eq!(mailbox.server.ca_file, Some(PathBuf::from("/etc/ssl/private-ca.pem")));
     assert_eq!(mailbox.server.pin_sha256.map(|pin| pin[0]), Some(0x0f));
+    assert_eq!(mailbox.junk.as_deref(), Some("Junk Email"));
     let Login::OAuth2(oauth2) = &mailbox.login else { panic!("{:?}", mailbox.login) };
     assert_eq!(oauth2.client_secret_expires.unwrap().to_rfc3339(), "2027-11-30T00:00:00+00:00");
 }
@@ -136,6 +138,7 @@ fn the_shipped_example_shows_every_known_key() {
         "password",
         "oauth2",
         "folders",
+        "junk",
         "poll",
         "blind_after",
         "cycle",

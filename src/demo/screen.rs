@@ -303,6 +303,7 @@ mod tests {
             undelivered: 0,
             provisional: false,
             other_mails: Default::default(),
+            junk_unread: Default::default(),
             unreadable: false,
         }
     }

@@ -35,6 +35,8 @@ pub struct Mailbox {
     pub last_failure: Option<(Time, String)>,
     /// The first and the last failed try since the last complete look, of this process or one before it.
     failing: Option<(Time, Time)>,
+    /// Why its Junk folder cannot be read. Then nothing is said of what lies there, and all else is as it was.
+    pub junk_failure: Option<String>,
     /// All mails were read, down to the oldest.
     pub history_known: bool,
     /// The receipt of the newest mail.
@@ -155,6 +157,14 @@ impl Engine {
     pub fn look_failed(&mut self, mailbox: &str, error: &str, at: Time) {
         if let Some(state) = self.mailboxes.get_mut(mailbox) {
             state.failed(error, at);
+            self.dirty.mailboxes.insert(mailbox.to_owned());
+        }
+    }
+
+    /// Whether the Junk folder of `mailbox` can be read, which is no matter of blindness.
+    pub fn junk_looked(&mut self, mailbox: &str, error: Option<&str>) {
+        if let Some(state) = self.mailboxes.get_mut(mailbox) {
+            state.junk_failure = error.map(str::to_owned);
             self.dirty.mailboxes.insert(mailbox.to_owned());
         }
     }

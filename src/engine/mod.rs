@@ -23,6 +23,7 @@ use crate::ledger::{Facts, Observation};
 use crate::outbox::{Message, Outbox, Sent};
 use crate::policy::Silencing;
 use crate::reason::Reason;
+use crate::report::NotHeard;
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
 pub use diagnosis::Companies;
@@ -204,8 +205,7 @@ impl Engine {
 
     /// Takes in one mail. What it means is judged when the look that found it is complete.
     pub fn observe(&mut self, observation: &Observation) {
-        if let Some(mailbox) = self.mailboxes.get_mut(&observation.mailbox) {
-            mailbox.received(observation.received);
+        if self.note_receipt(observation) {
             self.dirty.mailboxes.insert(observation.mailbox.clone());
         }
         let Some(name) = &observation.mail.checker else { return };
@@ -217,9 +217,7 @@ impl Engine {
 
     /// Takes in another copy of a mail that is known: it only tells that this mailbox receives the checker.
     pub fn observe_copy(&mut self, observation: &Observation) {
-        if let Some(mailbox) = self.mailboxes.get_mut(&observation.mailbox) {
-            mailbox.received(observation.received);
-        }
+        self.note_receipt(observation);
         let Some(name) = observation.mail.checker.as_ref().filter(|_| observation.mail.heard()) else {
             return;
         };
@@ -323,6 +321,13 @@ impl Engine {
     /// What is known of the mailboxes that receive this checker: of those that did lately, the one read last.
     pub fn watch_of(&self, facts: &Facts) -> Watch {
         watch_of(facts, &self.mailboxes, &self.config)
+    }
+
+    /// What lies in Junk may have been put there by hand: it does not prove that the mailbox received anything.
+    fn note_receipt(&mut self, observation: &Observation) -> bool {
+        let junked = observation.mail.not_heard == Some(NotHeard::Junked);
+        let mailbox = self.mailboxes.get_mut(&observation.mailbox).filter(|_| !junked);
+        mailbox.map(|mailbox| mailbox.received(observation.received)).is_some()
     }
 
     fn row(&self, name: &str) -> Option<Row> {

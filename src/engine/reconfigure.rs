@@ -66,7 +66,10 @@ impl Engine {
             self.mailboxes.keys().filter(|name| !configured.contains(name.as_str())).cloned().collect();
         gone.iter().for_each(|name| self.forget_mailbox(name, now));
         for mailbox in &self.config.mailboxes {
-            self.mailboxes.entry(mailbox.name.clone()).or_insert_with(|| Mailbox::watched_from(now));
+            let state = self.mailboxes.entry(mailbox.name.clone());
+            let state = state.or_insert_with(|| Mailbox::watched_from(now));
+            // The next look tells how it is now, if there still is such a folder.
+            state.junk_failure = None;
         }
     }
 

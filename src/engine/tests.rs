@@ -18,6 +18,7 @@ mod policies;
 mod restarts;
 mod services;
 mod silences;
+mod trail;
 
 /// cycle 300 s + timeouts 10 s + 30 s + margin 60 s.
 const DEADLINE: i64 = 400;
@@ -53,6 +54,7 @@ fn mailbox_config(name: &str) -> MailboxConfig {
         user: "monitor@domain.com".into(),
         login: Login::Password(Secret::Value("x".to_owned().into())),
         folders: vec!["INBOX".into()],
+        junk: None,
         poll: TimeDelta::seconds(60),
         blind_after: TimeDelta::seconds(180),
     }

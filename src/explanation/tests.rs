@@ -134,3 +134,41 @@ fn a_mail_is_told_with_what_it_is_taken_for_and_why() {
         .collect();
     insta::assert_snapshot!(told.join("———\n"));
 }
+
+#[test]
+fn mails_that_were_not_heard_are_told_with_what_became_of_them() {
+    let config = config();
+    let checker = &config.checkers[0];
+    let mut facts = Facts::new(checker);
+    let mut observe = |minute, text: &str, junked: bool| {
+        let mut mail = read(text).1;
+        if junked {
+            mail.not_heard = Some(NotHeard::Junked);
+        }
+        let received = at(minute, 0);
+        facts.observe(&Observation { mailbox: "MONITOR".to_owned(), received, seen: received, mail });
+    };
+    let bounce =
+        "Return-Path: <>\n\n<bresse1+monitor@domain.com>:\nRemote host said: 552 5.2.2 Mailbox full\n";
+    let delay = "Return-Path: <>\nContent-Type: multipart/report; boundary=a\n\n--a\nContent-Type: message/delivery-status\n\n\
+        Final-Recipient: rfc822; bresse1+monitor@domain.com\nAction: delayed\nStatus: 4.4.1\n--a--\n";
+    observe(1, REPORT, true);
+    observe(2, bounce, false);
+    observe(3, delay, false);
+    let watch = Watch {
+        heard_until: Some(at(4, 0)),
+        blind_after: TimeDelta::minutes(3),
+        history_known: true,
+        newest_known: true,
+    };
+    let verdict = judge(&facts, watch, at(4, 0));
+    let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(4, 0) };
+    let known = Known { checker, facts: &facts, watch, verdict, cause: None, by, reports: &[] };
+    let shown = known.text();
+    let trail: Vec<&str> = shown.lines().filter(|line| line.contains("03:0")).collect();
+    insta::assert_snapshot!(trail.join("\n"));
+    let (mail, understood) = read(bounce);
+    let told = of_mail(&mail, &understood);
+    assert!(told.contains("Checker        bresse1\n"), "{told}");
+    assert!(told.contains("Bounced        said: Remote host said: 552 5.2.2 Mailbox full\n"), "{told}");
+}

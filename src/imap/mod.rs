@@ -2,7 +2,7 @@
 //!
 //! From the network upwards: `guard` bounds what a server may send, `wire` runs commands, `connect` and `auth` open
 //! a session, `session`, `fetch` and `idle` are its commands, `plan` decides which UIDs come next, `reader` does it
-//! all for ever.
+//! all for ever. `junk` is the folder that is read beside the others.
 
 mod auth;
 mod backoff;
@@ -11,6 +11,7 @@ mod error;
 mod fetch;
 mod guard;
 mod idle;
+mod junk;
 #[cfg(test)]
 mod peer;
 mod plan;
@@ -44,8 +45,10 @@ pub struct Cursor {
 /// What a mailbox's reader tells the main loop.
 #[derive(Debug)]
 pub enum Event {
-    /// Mails of one folder and the cursor that is true once they are stored.
-    Mails { mailbox: String, folder: String, mails: Vec<RawMail>, cursor: Cursor },
+    /// Mails of one folder and the cursor that is true once they are stored. `junk`: it is the Junk folder.
+    Mails { mailbox: String, folder: String, junk: bool, mails: Vec<RawMail>, cursor: Cursor },
+    /// From now on the Junk folder can be read, or cannot for this reason.
+    Junk { mailbox: String, error: Option<String> },
     /// Every configured folder was read up to its end by a look that began at `started`; all its mails came before
     /// this event. Silence counts up to `started`.
     Looked { mailbox: String, started: DateTime<Utc>, history: History },

@@ -218,6 +218,10 @@ impl Serving {
                 let exists = folder.mails.len();
                 format!("* {exists} EXISTS\r\n* OK [UIDVALIDITY {}] valid\r\n{shown}", folder.uidvalidity)
             }
+            "FETCH" => {
+                let folder = world.folders.get(&self.selected)?;
+                return Some(list_uids(folder, rest.split(' ').next()?));
+            }
             "UID" => {
                 return Some(fetch(world.folders.get(&self.selected)?, rest.split(' ').nth(1)?, command));
             }
@@ -225,6 +229,14 @@ impl Serving {
         };
         Some(answer.into_bytes())
     }
+}
+
+/// The UIDs of mails given by their numbers.
+fn list_uids(folder: &Contents, range: &str) -> Vec<u8> {
+    let (first, last) = range.split_once(':').unwrap_or((range, range));
+    let numbers = first.parse::<usize>().unwrap()..=last.parse().unwrap();
+    let numbered = (1..).zip(folder.mails.keys()).filter(|(number, _)| numbers.contains(number));
+    numbered.flat_map(|(number, uid)| format!("* {number} FETCH (UID {uid})\r\n").into_bytes()).collect()
 }
 
 /// As a server does: `*` is the last mail, and a range is meant in either order.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::auth::Credential;
 use super::connect;
 use super::error::Error;
+use super::session::{Listed, Session};
 use crate::config::Mailbox;
 
 /// `check` has 60 s for everything, and looks at mails afterwards.
@@ -21,6 +22,8 @@ pub struct Probe {
     pub capabilities: Vec<String>,
     /// Every folder of the mailbox that can hold mails.
     pub folders: Vec<Folder>,
+    /// Of the configured Junk folder: how many mails it holds, or why it cannot be opened.
+    pub junk: Option<Result<u32, String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,27 @@ pub struct Folder {
     /// The configuration names it. Only such folders are counted.
     pub configured: bool,
     pub messages: Option<u32>,
+    /// The server sorts spam into it, by its own word (RFC 6154) or by the usual names: Exchange Online says no word.
+    pub junk: bool,
+}
+
+/// In lower case: of Dovecot and others, then of Exchange in some languages.
+const JUNK_NAMES: [&str; 10] = [
+    "junk",
+    "spam",
+    "junk email",
+    "junk e-mail",
+    "junk-e-mail",
+    "courrier indésirable",
+    "correo no deseado",
+    "posta indesiderata",
+    "ongewenste e-mail",
+    "lixo eletrônico",
+];
+
+fn is_junk(folder: &Listed) -> bool {
+    let last = folder.name.rsplit(['/', '.']).next().unwrap_or_default().to_lowercase();
+    folder.junk || JUNK_NAMES.contains(&last.as_str())
 }
 
 /// Signs in, opens every configured folder and lists the others. The error is one sentence that names the host.
@@ -47,13 +71,26 @@ async fn connect_and_look(mailbox: &Mailbox) -> Result<Probe, Error> {
     for folder in &mailbox.folders {
         messages.insert(folder.as_str(), session.examine(folder).await?.exists);
     }
-    let folder = |name: String| {
-        let configured = mailbox.folder(&name);
+    let junk = match &mailbox.junk {
+        Some(folder) => Some(count(&mut session, folder).await?),
+        None => None,
+    };
+    let folder = |listed: Listed| {
+        let configured = mailbox.folder(&listed.name);
         let messages = configured.and_then(|folder| messages.get(folder).copied());
-        Folder { configured: configured.is_some(), messages, name }
+        Folder { configured: configured.is_some(), messages, junk: is_junk(&listed), name: listed.name }
     };
     let folders = session.list().await?.into_iter().map(folder).collect();
     let capabilities = session.capabilities.names().map(str::to_owned).collect();
     session.logout().await;
-    Ok(Probe { capabilities, folders })
+    Ok(Probe { capabilities, folders, junk })
+}
+
+/// How many mails a folder holds, or why it cannot be opened.
+async fn count(session: &mut Session, folder: &str) -> Result<Result<u32, String>, Error> {
+    match session.examine(folder).await {
+        Ok(examined) => Ok(Ok(examined.exists)),
+        Err(error @ (Error::Setup(_) | Error::Refused { .. })) => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
 }

@@ -17,6 +17,7 @@ use super::connect;
 use super::error::Error;
 use super::fetch::Window;
 use super::idle::Woken;
+use super::junk::JunkWatch;
 use super::plan::{self, Direction, Pace};
 use super::session::Session;
 use super::{Cursor, Event};
@@ -47,7 +48,8 @@ pub fn spawn(
         Login::Password(_) => None,
     };
     let cursors = Mutex::new(cursors);
-    let shared = Shared { mailbox, tokens, cursors, events, requests, looked: AtomicBool::new(false) };
+    let (looked, junk) = (AtomicBool::new(false), JunkWatch::default());
+    let shared = Shared { mailbox, tokens, cursors, events, requests, looked, junk };
     tokio::spawn(supervise(Arc::new(shared)))
 }
 
@@ -60,6 +62,7 @@ struct Shared {
     requests: Arc<Notify>,
     /// The current connection has completed a look.
     looked: AtomicBool,
+    junk: JunkWatch,
 }
 
 impl Shared {
@@ -73,9 +76,18 @@ impl Shared {
             return Ok(());
         }
         let (mailbox, folder) = (self.mailbox.name.clone(), folder.to_owned());
-        self.send(Event::Mails { mailbox, folder: folder.clone(), mails, cursor }).await?;
+        let junk = self.mailbox.junk.as_ref() == Some(&folder);
+        self.send(Event::Mails { mailbox, folder: folder.clone(), junk, mails, cursor }).await?;
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner).insert(folder, cursor);
         Ok(())
+    }
+
+    /// Tells how the reading of the Junk folder ended, if that is news.
+    async fn tell_junk(&self, error: Option<String>) -> Result<(), Error> {
+        if !self.junk.end(error.as_deref()) {
+            return Ok(());
+        }
+        self.send(Event::Junk { mailbox: self.mailbox.name.clone(), error }).await
     }
 
     async fn send(&self, event: Event) -> Result<(), Error> {
@@ -112,8 +124,14 @@ async fn supervise(shared: Arc<Shared>) {
             Some(Err(_)) => Error::Protocol("an answer on which the parser fails".to_owned()),
         };
         let told = error.at(&shared.mailbox.server.host);
-        let failed = Event::Failed { mailbox: shared.mailbox.name.clone(), at: clock::now(), error: told };
-        if shared.send(failed).await.is_err() {
+        let sent = if shared.junk.was_busy() {
+            // The next connection leaves that folder alone, and may read the others.
+            shared.tell_junk(Some(told)).await
+        } else {
+            let mailbox = shared.mailbox.name.clone();
+            shared.send(Event::Failed { mailbox, at: clock::now(), error: told }).await
+        };
+        if sent.is_err() {
             return;
         }
         backoff.worked(shared.looked.swap(false, Ordering::Relaxed), opened.elapsed());
@@ -170,6 +188,7 @@ impl<'a> Reader<'a> {
         let started = clock::now();
         self.looked_at = Instant::now();
         let shared = self.shared;
+        self.look_at_junk().await?;
         // The first folder comes last, so that it stays selected for IDLE.
         for folder in shared.mailbox.folders.iter().rev() {
             let (mut cursor, uidnext) = self.select(folder).await?;
@@ -188,6 +207,25 @@ impl<'a> Reader<'a> {
             shared.tell(folder, Vec::new(), cursor).await?;
         }
         self.announce(started).await
+    }
+
+    /// Before the other folders: what a look finds there is known when the silent checkers are judged.
+    async fn look_at_junk(&mut self) -> Result<(), Error> {
+        let shared = self.shared;
+        let Some(folder) = shared.mailbox.junk.as_deref().filter(|_| shared.junk.begin()) else {
+            return Ok(());
+        };
+        self.selected = Some(folder);
+        match self.session.read_junk(folder, shared.cursor(folder)).await {
+            Ok((mails, cursor)) => {
+                shared.tell_junk(None).await?;
+                shared.tell(folder, mails, cursor).await
+            }
+            Err(error @ (Error::Setup(_) | Error::Refused { .. })) => {
+                shared.tell_junk(Some(error.at(&shared.mailbox.server.host))).await
+            }
+            Err(fatal) => Err(fatal),
+        }
     }
 
     fn pace(&mut self, folder: &'a str) -> &mut Pace {

@@ -54,6 +54,15 @@ pub(super) struct Examined {
     pub(super) exists: u32,
 }
 
+/// A folder as LIST shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// In UTF-8.
+    pub(super) name: String,
+    /// The server sorts spam into it, by its own word (RFC 6154).
+    pub(super) junk: bool,
+}
+
 /// A signed-in connection.
 pub(super) struct Session {
     pub(super) wire: Wire,
@@ -114,7 +123,8 @@ impl Session {
 
     async fn unopened(&mut self, folder: &str, text: &str) -> Error {
         // The refusal is what matters; without a list it is told alone.
-        let names = self.list().await.unwrap_or_default();
+        let listed = self.list().await.unwrap_or_default();
+        let names: Vec<String> = listed.into_iter().map(|folder| folder.name).collect();
         if names.is_empty() || names.iter().any(|name| name == folder) {
             return Error::Setup(format!(
                 "the folder {folder:?} cannot be opened ({text}); ask the server's administrator"
@@ -126,24 +136,25 @@ impl Session {
             shown = format!("{shown} and {more} more");
         }
         Error::Setup(format!(
-            "the folder {folder:?} cannot be opened ({text}); the folders there are: {shown}; correct folders"
+            "the folder {folder:?} cannot be opened ({text}); the folders there are: {shown}; name one of them"
         ))
     }
 
-    /// The names of all folders that can hold mails, in UTF-8.
-    pub(super) async fn list(&mut self) -> Result<Vec<String>, Error> {
-        let mut names = Vec::new();
+    /// All folders that can hold mails.
+    pub(super) async fn list(&mut self) -> Result<Vec<Listed>, Error> {
+        let mut found = Vec::new();
         self.wire
             .command("LIST", "LIST \"\" \"*\"", COMMAND_LIMIT, |response| {
                 if let Response::MailboxData(MailboxDatum::List(list)) = response
                     && !list.name_attributes.contains(&NameAttribute::NoSelect)
-                    && names.len() < FOLDERS_MAX
+                    && found.len() < FOLDERS_MAX
                 {
-                    names.push(unescaped(&utf7::decode(&list.name)));
+                    let junk = list.name_attributes.contains(&NameAttribute::Junk);
+                    found.push(Listed { name: unescaped(&utf7::decode(&list.name)), junk });
                 }
             })
             .await?;
-        Ok(names)
+        Ok(found)
     }
 
     /// Lets the server tell what is new in the selected folder; see [`Wire::take_news`].

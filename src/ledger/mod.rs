@@ -5,6 +5,7 @@ pub mod arrivals;
 pub mod path;
 pub mod runs;
 pub mod services;
+mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ pub use path::{ClockOffset, Held, SlowHop};
 use runs::Piece;
 pub use runs::Runs;
 pub use services::{Outcome, Service};
+pub use trail::{Bounce, Trail};
 
 /// So many relays of a mail are remembered.
 const RELAYS_MAX: usize = 2;
@@ -146,6 +148,8 @@ pub struct Facts {
     pub grace_from: Option<Time>,
     /// It was judged silent, and stays so until a newer mail proves that it lives.
     pub silent: Option<Silence>,
+    /// What became of its mails that were not heard.
+    pub trail: Trail,
     /// The first relays of the mail received last, in the order of its way.
     relays: Vec<String>,
     /// Services whose present trouble a person said is over.
@@ -168,6 +172,7 @@ impl Facts {
             former: None,
             grace_from: None,
             silent: None,
+            trail: Trail::default(),
             relays: Vec::new(),
             resolved: BTreeSet::new(),
             arrivals: Arrivals::default(),
@@ -206,8 +211,10 @@ impl Facts {
         &self.relays
     }
 
-    /// Takes in a mail that is addressed to this checker alone. What it means is known after [`Self::settle`].
+    /// Takes in a mail that is addressed to this checker alone, or a delivery report about it. What it means is known
+    /// after [`Self::settle`].
     pub fn observe(&mut self, seen: &Observation) {
+        self.trail.observe(seen);
         match seen.mail.not_heard {
             None => self.hear(seen),
             Some(NotHeard::NoToken) => self.complain(seen),

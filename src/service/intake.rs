@@ -4,13 +4,18 @@ use anyhow::Result;
 
 use super::Service;
 use crate::imap::Cursor;
-use crate::intake::{Taken, take_in};
+use crate::intake::{Taken, take_in, take_in_junk};
 use crate::mail::RawMail;
 use crate::store::{Kept, Place};
 
 impl Service {
     pub(super) fn take_mails(&mut self, place: &Place, mails: &[RawMail], cursor: Cursor) -> Result<()> {
-        let taken: Vec<Taken> = mails.iter().map(|raw| take_in(raw, &place.mailbox, &self.roster)).collect();
+        let (mailbox, roster) = (&place.mailbox, &self.roster);
+        let taken: Vec<Taken> = if place.junk {
+            mails.iter().filter_map(|raw| take_in_junk(raw, mailbox, roster)).collect()
+        } else {
+            mails.iter().map(|raw| take_in(raw, mailbox, roster)).collect()
+        };
         let mut known = self.store.known(taken.iter().map(|taken| &taken.key))?;
         for taken in taken {
             // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.

@@ -72,13 +72,20 @@ impl Service {
     /// When the store cannot be read. The event may be given again: what was taken in of it is not taken in twice.
     fn take(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Mails { mailbox, folder, mails, cursor } => {
-                let place = Place { mailbox: mailbox.clone(), folder: folder.clone() };
+            Event::Mails { mailbox, folder, junk, mails, cursor } => {
+                let place = Place { mailbox: mailbox.clone(), folder: folder.clone(), junk: *junk };
                 self.take_mails(&place, mails, *cursor)?;
             }
             Event::Looked { mailbox, started, history } => {
                 tracing::debug!(mailbox, %started, ?history, "complete look");
                 self.engine.looked(mailbox, *started, *history, clock::now());
+            }
+            Event::Junk { mailbox, error } => {
+                match error {
+                    Some(error) => tracing::warn!(mailbox, error, "the Junk folder cannot be read"),
+                    None => tracing::debug!(mailbox, "the Junk folder is read"),
+                }
+                self.engine.junk_looked(mailbox, error.as_deref());
             }
             Event::Failed { mailbox, at, error } => {
                 tracing::warn!(mailbox, error, "the mailbox cannot be read");
@@ -203,9 +210,13 @@ impl Readers {
         let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let mut readers = Self { events, requests: Vec::new(), tasks: Vec::new() };
         for mailbox in &config.mailboxes {
+            let read = |place: &Place| match place.junk {
+                true => mailbox.junk.as_ref() == Some(&place.folder),
+                false => mailbox.folders.contains(&place.folder),
+            };
             let known = cursors
                 .iter()
-                .filter(|(place, _)| place.mailbox == mailbox.name && mailbox.folders.contains(&place.folder))
+                .filter(|(place, _)| place.mailbox == mailbox.name && read(place))
                 .map(|(place, cursor)| (place.folder.clone(), *cursor))
                 .collect();
             let request = Arc::new(Notify::new());

@@ -46,6 +46,8 @@ impl Batch {
 pub struct Place {
     pub mailbox: String,
     pub folder: String,
+    /// It is read as the Junk folder. A folder that becomes an ordinary one by a change of the configuration is read anew.
+    pub junk: bool,
 }
 
 /// A mail and where it was read.

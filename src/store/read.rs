@@ -115,10 +115,10 @@ impl Store {
     pub fn cursors(&self) -> Result<BTreeMap<Place, Cursor>> {
         self.reading(|| {
             let mut statement =
-                self.db.prepare("SELECT mailbox, folder, uidvalidity, high, low FROM cursors")?;
+                self.db.prepare("SELECT mailbox, folder, junk, uidvalidity, high, low FROM cursors")?;
             let rows = statement.query_map([], |row| {
-                let place = Place { mailbox: row.get(0)?, folder: row.get(1)? };
-                Ok((place, Cursor { uidvalidity: row.get(2)?, high: row.get(3)?, low: row.get(4)? }))
+                let place = Place { mailbox: row.get(0)?, folder: row.get(1)?, junk: row.get(2)? };
+                Ok((place, Cursor { uidvalidity: row.get(3)?, high: row.get(4)?, low: row.get(5)? }))
             })?;
             rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
         })
@@ -176,6 +176,30 @@ impl Store {
                 Ok(report)
             };
             rows.map(whole).collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
+    /// What became of the latest mails of a checker that were not heard, as the watchdog knew it at `until`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn trail_of(&self, checker: &str, until: Time, limit: u32) -> Result<Vec<Observation>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached(
+                "SELECT mailbox, received_ms, seen_ms, content FROM other_mails
+                 WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2
+                   AND reason IN ('junked', 'delivery_report')
+                 ORDER BY received_ms DESC LIMIT $3",
+            )?;
+            let rows = statement.query_map(params![checker, millis(until), limit], |row| {
+                Ok(Observation {
+                    mailbox: row.get(0)?,
+                    received: time_of(row.get(1)?),
+                    seen: time_of(row.get(2)?),
+                    mail: from_json(&row.get::<_, String>(3)?)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 

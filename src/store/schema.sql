@@ -10,10 +10,12 @@ CREATE TABLE meta (
 CREATE TABLE cursors (
     mailbox     TEXT NOT NULL,
     folder      TEXT NOT NULL,
+    -- 1: read as the Junk folder, of which only the newest mails matter.
+    junk        INTEGER NOT NULL,
     uidvalidity INTEGER NOT NULL,
     high        INTEGER NOT NULL,
     low         INTEGER NOT NULL,
-    PRIMARY KEY (mailbox, folder)
+    PRIMARY KEY (mailbox, folder, junk)
 ) STRICT;
 
 -- One row per report kept: a mail from one known checker that counts as heard.
@@ -50,6 +52,7 @@ CREATE TABLE other_mails (
     seen_ms     INTEGER NOT NULL,
     content     TEXT NOT NULL
 ) STRICT;
+CREATE INDEX other_mails_by_checker ON other_mails (checker, received_ms) WHERE checker IS NOT NULL;
 
 -- One row per configured checker; `facts` is what the core knows, JSON.
 CREATE TABLE checkers (

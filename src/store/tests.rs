@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::*;
 use crate::clock;
 use crate::config::{Config, Sources};
 use crate::engine::{Engine, History, Look};
-use crate::intake::take_in;
+use crate::intake::{take_in, take_in_junk};
 use crate::mail::RawMail;
 use crate::outbox::Sent;
 use crate::past;
@@ -153,7 +153,7 @@ impl World {
 }
 
 fn place(mailbox: &str) -> Place {
-    Place { mailbox: mailbox.to_owned(), folder: "INBOX".to_owned() }
+    Place { mailbox: mailbox.to_owned(), folder: "INBOX".to_owned(), junk: false }
 }
 
 fn count(store: &Store, table: &str) -> i64 {
@@ -425,4 +425,46 @@ fn a_run_that_was_over_at_a_moment_of_the_past_lacked_what_it_lacked_then() {
     };
     assert_eq!(results(-280), ["OK", "UNKNOWN"], "the run may still name it");
     assert_eq!(results(-150), ["OK", "MISSING"], "Σ timeouts + margin = 100 s are over");
+}
+
+#[test]
+fn what_became_of_a_mail_that_was_not_heard_is_known_afterwards_as_of_any_moment() {
+    let mut world = World::new();
+    let mail = "To: bresse1+monitor@domain.com\r\nSubject: DRYRUN.OK MSSQL1_Service.OK\r\n\r\n";
+    let raw = RawMail {
+        uid: 1,
+        internal_date: Some(world.at(100)),
+        seen: world.at(160),
+        bytes: mail.as_bytes().to_vec(),
+        truncated: false,
+    };
+    let junk = Place { mailbox: "left".to_owned(), folder: "Junk".to_owned(), junk: true };
+    let taken = take_in_junk(&raw, "left", &world.roster).unwrap();
+    world.engine.observe(&taken.observation);
+    world.batch.mails.push(Kept { place: junk, taken });
+    world.take("left", "bresse2", "nothing to say", 100);
+    world.look("left", 170);
+    world.commit();
+
+    let junked = |time| {
+        let engine = past::engine(&world.store, &config(CONFIG), time).unwrap();
+        assert_eq!(engine.facts()["bresse2"].trail.junked, None);
+        assert_eq!(engine.facts()["bresse1"].last_received, None);
+        engine.facts()["bresse1"].trail.junked
+    };
+    assert_eq!(junked(world.at(159)), None, "not seen yet");
+    assert_eq!(junked(world.at(160)), Some(world.at(100)));
+    assert_eq!(world.store.other_mails(world.at(160)).unwrap()["junked"], 1);
+    assert_eq!(count(&world.store, "reports"), 0);
+}
+
+#[test]
+fn a_folder_that_is_no_longer_junk_is_read_anew() {
+    let mut world = World::new();
+    let of = |junk| Place { junk, ..place("left") };
+    let cursor = |high| Cursor { uidvalidity: 7, high, low: 1 };
+    world.batch.cursors = vec![(of(true), cursor(90)), (of(false), cursor(3)), (of(true), cursor(91))];
+    world.commit();
+    let stored = world.store.cursors().unwrap();
+    assert_eq!(stored, BTreeMap::from([(of(false), cursor(3)), (of(true), cursor(91))]));
 }

@@ -104,11 +104,18 @@ fn prune_other_mails(transaction: &Transaction<'_>) -> Result<()> {
 fn put_cursor(transaction: &Transaction<'_>, place: &Place, cursor: Cursor) -> Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO cursors (mailbox, folder, uidvalidity, high, low) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (mailbox, folder) DO UPDATE
+            "INSERT INTO cursors (mailbox, folder, junk, uidvalidity, high, low) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (mailbox, folder, junk) DO UPDATE
              SET uidvalidity = excluded.uidvalidity, high = excluded.high, low = excluded.low",
         )?
-        .execute(params![place.mailbox, place.folder, cursor.uidvalidity, cursor.high, cursor.low])?;
+        .execute(params![
+            place.mailbox,
+            place.folder,
+            place.junk,
+            cursor.uidvalidity,
+            cursor.high,
+            cursor.low
+        ])?;
     Ok(())
 }
 

@@ -82,6 +82,7 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
             user: "monitor@domain.example".into(),
             login: Login::Password(Secret::Value("x".to_owned().into())),
             folders: vec!["INBOX".into()],
+            junk: None,
             poll: TimeDelta::seconds(60),
             blind_after: TimeDelta::seconds(blind_after),
         }],

@@ -13,6 +13,7 @@ fn mailbox(port: u16, tls: Tls) -> Mailbox {
         user: "me@x".to_owned(),
         login: Login::Password(Secret::Value(SecretString::from("secret"))),
         folders: vec!["INBOX".to_owned()],
+        junk: None,
         poll: TimeDelta::seconds(60),
         blind_after: TimeDelta::seconds(180),
     }

@@ -8,6 +8,8 @@ use super::super::peer::{Contents, Fault, Peer};
 use super::*;
 use crate::config::{Secret, Server, Tls};
 
+mod junk;
+
 fn mailbox(port: u16, folders: &[&str], poll: TimeDelta) -> Mailbox {
     Mailbox {
         name: "MONITOR".to_owned(),
@@ -21,6 +23,7 @@ fn mailbox(port: u16, folders: &[&str], poll: TimeDelta) -> Mailbox {
         user: "me@x".to_owned(),
         login: Login::Password(Secret::Value(SecretString::from("hunter2"))),
         folders: folders.iter().map(|folder| (*folder).to_owned()).collect(),
+        junk: None,
         poll,
         blind_after: TimeDelta::seconds(180),
     }
@@ -35,14 +38,20 @@ struct Watch {
     uids: Vec<(String, u32)>,
     cursors: BTreeMap<String, Cursor>,
     failures: Vec<String>,
+    /// What was told of the Junk folder.
+    junk: Vec<Option<String>>,
 }
 
 impl Watch {
     fn start(peer: &Peer, folders: &[&str], poll: TimeDelta, cursors: BTreeMap<String, Cursor>) -> Self {
+        Self::of(mailbox(peer.port, folders, poll), cursors)
+    }
+
+    fn of(mailbox: Mailbox, cursors: BTreeMap<String, Cursor>) -> Self {
         let (sender, events) = mpsc::channel(4);
         let requests = Arc::new(Notify::new());
-        let task = spawn(mailbox(peer.port, folders, poll), cursors.clone(), sender, Arc::clone(&requests));
-        Self { events, requests, task, uids: Vec::new(), cursors, failures: Vec::new() }
+        let task = spawn(mailbox, cursors.clone(), sender, Arc::clone(&requests));
+        Self { events, requests, task, uids: Vec::new(), cursors, failures: Vec::new(), junk: Vec::new() }
     }
 
     fn inbox(peer: &Peer) -> Self {
@@ -75,6 +84,7 @@ impl Watch {
                 }
                 Event::Looked { history, .. } => return history,
                 Event::Failed { error, .. } => self.failures.push(error),
+                Event::Junk { error, .. } => self.junk.push(error),
             }
         }
     }
@@ -388,11 +398,7 @@ async fn a_refused_token_is_not_used_again() {
         scope: "s".to_owned(),
         client_secret_expires: None,
     });
-    let (sender, events) = mpsc::channel(4);
-    let requests = Arc::new(Notify::new());
-    let task = spawn(mailbox, BTreeMap::new(), sender, Arc::clone(&requests));
-    let mut watch =
-        Watch { events, requests, task, uids: Vec::new(), cursors: BTreeMap::new(), failures: Vec::new() };
+    let mut watch = Watch::of(mailbox, BTreeMap::new());
     watch.complete().await;
     assert_eq!(watch.failures.len(), 2, "{:?}", watch.failures);
     assert!(!watch.failures.iter().any(|told| told.contains("hunter2") || told.contains("old")));
