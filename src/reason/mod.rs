@@ -8,6 +8,7 @@ mod rules;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+pub use crate::ledger::Bounce;
 use crate::time::Time;
 use crate::verdict::State;
 
@@ -114,6 +115,8 @@ pub enum Clue {
         received: Time,
     },
     Bounced(Bounce),
+    /// A mail server still tries.
+    StillTried(Bounce),
     Full {
         mailbox: String,
         used: String,
@@ -146,15 +149,6 @@ pub enum Clue {
         ahead_ms: i64,
         uncertainty_ms: i64,
     },
-}
-
-/// A delivery report about a mail of a checker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounce {
-    pub received: Time,
-    /// RFC 3463: `5.2.2`, say.
-    pub status: Option<String>,
-    pub said: String,
 }
 
 /// A mail that took longer than the margin.
@@ -204,6 +198,8 @@ pub struct Evidence<'a> {
     pub login_refused: Option<&'a str>,
     pub junked: Option<Time>,
     pub bounced: Option<&'a Bounce>,
+    /// A warning that a mail of it still waits.
+    pub delayed: Option<&'a Bounce>,
     /// The mailbox that receives it, and how full it is, when it takes no more.
     pub full: Option<(&'a str, &'a str)>,
     pub held: Option<&'a Held>,

@@ -6,7 +6,7 @@ use super::Reason::{
     AuthExpired, CheckerDead, ClockSkew, CommonCause, Junked, MailDelayed, MailPathDown, MailboxFull,
     NeverSeen, ProviderDown, Rejected, WatcherBlind,
 };
-use super::{Clue, Confidence, Evidence, Reason, Together};
+use super::{Bounce, Clue, Confidence, Evidence, Reason, Together};
 use crate::time::Time;
 use crate::verdict::State;
 use Confidence::{Certain, Likely, Possible};
@@ -16,11 +16,11 @@ pub(super) type Rule = fn(&Evidence<'_>) -> Option<Finding>;
 
 /// A clock that is less wrong is nobody's trouble: mail needs as long.
 const SKEW_MIN: TimeDelta = TimeDelta::seconds(60);
-/// Statuses of RFC 3463 that mean a full mailbox: over quota, and no room in the system.
-const FULL: [&str; 4] = ["5.2.2", "4.2.2", "5.3.1", "4.3.1"];
+/// Subject and detail of the statuses of RFC 3463 that mean a full mailbox: over quota, and no room in the system.
+const FULL: [(u16, u16); 2] = [(2, 2), (3, 1)];
 
 /// In the order of their precedence.
-pub(super) const RULES: [Rule; 13] = [
+pub(super) const RULES: [Rule; 14] = [
     login_refused,
     unread,
     in_junk,
@@ -28,6 +28,7 @@ pub(super) const RULES: [Rule; 13] = [
     bounced,
     full,
     held,
+    still_tried,
     never_heard,
     all_together,
     provider_together,
@@ -52,14 +53,16 @@ fn in_junk(of: &Evidence<'_>) -> Option<Finding> {
 
 fn bounced_as_full(of: &Evidence<'_>) -> Option<Finding> {
     let bounce = of.bounced.filter(|bounce| of.is_newer(bounce.received))?;
-    let full = bounce.status.as_deref().is_some_and(|status| FULL.contains(&status));
-    full.then(|| (MailboxFull, Certain, Clue::Bounced(bounce.clone())))
+    is_full(bounce).then(|| (MailboxFull, Certain, Clue::Bounced(bounce.clone())))
 }
 
 fn bounced(of: &Evidence<'_>) -> Option<Finding> {
     let bounce = of.bounced.filter(|bounce| of.is_newer(bounce.received))?;
-    let full = bounce.status.as_deref().is_some_and(|status| FULL.contains(&status));
-    (!full).then(|| (Rejected, Certain, Clue::Bounced(bounce.clone())))
+    (!is_full(bounce)).then(|| (Rejected, Certain, Clue::Bounced(bounce.clone())))
+}
+
+fn is_full(bounce: &Bounce) -> bool {
+    bounce.status.is_some_and(|status| FULL.contains(&(status.subject, status.detail)))
 }
 
 /// A mailbox at its limit takes small mails now and then: when others are heard, it is not that.
@@ -78,6 +81,12 @@ fn held(of: &Evidence<'_>) -> Option<Finding> {
         State::Silent | State::Waiting | State::Blind => return None,
     };
     Some((MailDelayed, confidence, Clue::Held(held.clone())))
+}
+
+/// It spoke, and the queue that holds its mail says so itself.
+fn still_tried(of: &Evidence<'_>) -> Option<Finding> {
+    let warning = of.delayed.filter(|warning| of.is_newer(warning.received))?;
+    Some((MailDelayed, Certain, Clue::StillTried(warning.clone())))
 }
 
 fn all_together(of: &Evidence<'_>) -> Option<Finding> {

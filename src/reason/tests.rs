@@ -1,4 +1,5 @@
 use super::*;
+use crate::mail::Status;
 use chrono::{TimeZone, Utc};
 
 fn at(second: i64) -> Time {
@@ -20,6 +21,7 @@ fn silent() -> Evidence<'static> {
         login_refused: None,
         junked: None,
         bounced: None,
+        delayed: None,
         full: None,
         held: None,
         clock: None,
@@ -31,7 +33,7 @@ fn reason(evidence: &Evidence<'_>) -> Option<(Reason, Confidence)> {
 }
 
 fn bounce(second: i64, status: &str) -> Bounce {
-    Bounce { received: at(second), status: Some(status.to_owned()), said: "no".to_owned() }
+    Bounce { received: at(second), status: Status::parse(status), said: "no".to_owned() }
 }
 
 fn held(second: i64) -> Held {
@@ -63,6 +65,9 @@ fn each_row_of_the_table_and_its_near_miss() {
     assert_eq!(reason(&Evidence { together: some(&shared), ..silent() }), Some((CommonCause, Likely)));
     assert_eq!(reason(&Evidence { bounced: Some(&rejected), ..silent() }), Some((Rejected, Certain)));
     assert_eq!(reason(&Evidence { bounced: Some(&over_quota), ..silent() }), Some((MailboxFull, Certain)));
+    assert_eq!(reason(&Evidence { delayed: Some(&rejected), ..silent() }), Some((MailDelayed, Certain)));
+    let old = bounce(0, "4.4.1");
+    assert_eq!(reason(&Evidence { delayed: Some(&old), ..silent() }), Some((CheckerDead, Likely)));
     let full = Some(("MONITOR", "100 %"));
     assert_eq!(reason(&Evidence { full, ..silent() }), Some((CheckerDead, Likely)), "others get in");
     let nobody = Evidence { newest_heard: Some(at(5)), ..silent() };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 
 use super::{Signature, listed};
-use crate::reason::{Cause, Clue, Reason};
+use crate::reason::{Bounce, Cause, Clue, Reason};
 use crate::time::{seconds, span};
 
 /// So many characters of somebody else's words are quoted.
@@ -47,11 +47,8 @@ fn sentence(clue: &Clue, by: Signature<'_>) -> String {
         Clue::InJunk { received } => {
             format!("A mail of it came into the Junk folder: {}.", by.shown(*received))
         }
-        Clue::Bounced(bounce) => {
-            let status = bounce.status.as_deref().map(|status| format!(" {status}")).unwrap_or_default();
-            let said = crate::text::quoted(&bounce.said, QUOTED_CHARS_MAX);
-            format!("A mail about it could not be delivered ({}{status}): {said}.", by.shown(bounce.received))
-        }
+        Clue::Bounced(bounce) => format!("A mail of it was refused: {}.", reported(bounce, by)),
+        Clue::StillTried(bounce) => format!("A mail of it still waits on its way: {}.", reported(bounce, by)),
         Clue::Full { mailbox, used } => format!("The mailbox {mailbox} is full: {used}."),
         Clue::Held(held) => {
             let (received, length) = (by.shown(held.received), span(TimeDelta::milliseconds(held.held_ms)));
@@ -86,6 +83,18 @@ fn sentence(clue: &Clue, by: Signature<'_>) -> String {
             format!("Its clock is {} {side} (± {} s).", span(off), seconds(give))
         }
     }
+}
+
+/// When a mail server said so, and what else it said.
+fn reported(bounce: &Bounce, by: Signature<'_>) -> String {
+    let mut text = by.shown(bounce.received);
+    if let Some(status) = bounce.status {
+        let _ = write!(text, ", status {status}");
+    }
+    if !bounce.said.is_empty() {
+        let _ = write!(text, ", in its words: {}", crate::text::quoted(&bounce.said, QUOTED_CHARS_MAX));
+    }
+    text
 }
 
 /// What to look at first, after `names` (`providers`) fell silent.

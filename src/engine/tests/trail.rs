@@ -1,5 +1,6 @@
 use super::*;
 use crate::mail::{Status, Undelivered};
+use crate::reason::Reason;
 use crate::report::NotHeard;
 use crate::view::LastSeen;
 
@@ -29,6 +30,16 @@ fn mails_in_junk_and_bounces_are_evidence_and_put_no_alarm_off() {
     assert_eq!(world.state("b1", DEADLINE), State::Late);
     world.look(DEADLINE + 1);
     world.expect(&["b1_Checker.NOK"]);
+    let told = &world.letters[0].body;
+    for clue in [
+        "Reason: junked (certain)",
+        "A mail of it came into the Junk folder: 2026-11-20 03:05:00",
+        "A mail of it was refused: 2026-11-20 03:05:10",
+        ", status 5.2.2, in its words: 552 5.2.2 full.",
+        "A mail of it still waits on its way: 2026-11-20 03:05:20",
+    ] {
+        assert!(told.contains(clue), "{clue} is not in:\n{told}");
+    }
     let trail = |world: &World| world.engine.facts()["b1"].trail.clone();
     let seen = trail(&world);
     assert_eq!(seen.junked, Some(at(300)));
@@ -72,4 +83,23 @@ fn a_junk_folder_that_cannot_be_read_is_shown_and_makes_nobody_blind() {
     world.engine.junk_looked("MONITOR", Some("there is none"));
     world.engine.reconfigure(config(), at(61));
     assert!(shown(&world).is_empty(), "the next look tells");
+}
+
+#[test]
+fn a_silence_is_revised_when_the_mail_is_found_afterwards() {
+    let reason = |evidence: Observation| {
+        let mut world = World::all_heard(0);
+        ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 300));
+        world.look(DEADLINE + 1);
+        world.expect(&["b1_Checker.NOK"]);
+        assert_eq!(world.reasons["b1"], Reason::CheckerDead);
+        world.engine.observe(&evidence);
+        world.look(DEADLINE + 60);
+        world.expect(&[]);
+        world.reasons["b1"]
+    };
+    assert_eq!(reason(in_junk("b1", 300)), Reason::Junked);
+    assert_eq!(reason(bounce("b1", 300, false)), Reason::MailboxFull);
+    assert_eq!(reason(bounce("b1", 300, true)), Reason::MailDelayed);
+    assert_eq!(reason(in_junk("b1", 0)), Reason::CheckerDead, "it was heard since");
 }
