@@ -6,3 +6,5 @@ mod rig;
 
 #[path = "real_reasons/held.rs"]
 mod held;
+#[path = "real_reasons/junked.rs"]
+mod junked;

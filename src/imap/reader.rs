@@ -352,7 +352,7 @@ impl<'a> Reader<'a> {
                             return Ok(());
                         }
                     }
-                    News::TooMany => return Ok(()),
+                    News::NeedsLook => return Ok(()),
                 },
             }
         }
@@ -362,19 +362,23 @@ impl<'a> Reader<'a> {
     /// Reads what is new in the first folder, which is selected, without the price of a full look.
     async fn read_news(&mut self) -> Result<News, Error> {
         let started = clock::now();
-        let Some(folder) = self.shared.mailbox.folders.first() else { return Ok(News::TooMany) };
+        let Some(folder) = self.shared.mailbox.folders.first() else { return Ok(News::NeedsLook) };
         // A FETCH alone answers from what the server has told so far; only after this it knows all that came before.
         self.session.noop().await?;
         self.session.wire.take_news();
-        let Some(cursor) = self.shared.cursor(folder) else { return Ok(News::TooMany) };
-        let Some(first) = cursor.high.checked_add(1) else { return Ok(News::TooMany) };
+        let Some(cursor) = self.shared.cursor(folder) else { return Ok(News::NeedsLook) };
+        let Some(first) = cursor.high.checked_add(1) else { return Ok(News::NeedsLook) };
         let window = self.session.fetch(first, None).await?;
         if window.overflow {
-            return Ok(News::TooMany);
+            return Ok(News::NeedsLook);
         }
         let newest = window.mails.last().map(|mail| mail.uid);
         let last = newest.unwrap_or(cursor.high);
         self.deliver(folder, window, Direction::Newer, cursor, last).await?;
+        // Who asks for a look is about to judge, and must know what lies in Junk.
+        if self.requested() {
+            return Ok(News::NeedsLook);
+        }
         if self.shared.mailbox.folders.len() == 1 {
             self.announce(started).await?;
         }
@@ -386,8 +390,8 @@ enum News {
     Mails,
     /// A mail was deleted, or the server cried wolf.
     Nothing,
-    /// More than one window holds; a full look reads it in several.
-    TooMany,
+    /// More than one window holds, which a full look reads in several; or a full look was asked for.
+    NeedsLook,
 }
 
 async fn pause(until: Instant, requests: &Notify) -> Woken {

@@ -120,6 +120,25 @@ impl Dovecot {
         client.append("INBOX", &date, mail).expect("APPEND");
     }
 
+    pub(crate) fn make_folder(&self, name: &str) {
+        self.connect().command(&format!("CREATE {name}")).expect("CREATE");
+    }
+
+    /// Puts mails, received now, into a folder, as the server's own filter does.
+    pub(crate) fn appender(&self, folder: &str) -> impl Fn(&[u8]) + Send + 'static {
+        let (port, ca_file, folder) = (self.imaps_port, self.ca_file.clone(), folder.to_owned());
+        move |mail| {
+            let mut client = ImapClient::connect(port, &ca_file).expect("IMAP over TLS");
+            client.login(USER, PASSWORD).expect("LOGIN");
+            let date = Utc::now().format("%d-%b-%Y %H:%M:%S +0000").to_string();
+            client.append(&folder, &date, mail).expect("APPEND");
+        }
+    }
+
+    pub(crate) fn move_all(&self, from: &str, to: &str) {
+        self.doveadm(&["move", "-u", USER, to, "mailbox", from, "all"]);
+    }
+
     /// A logged-in connection over TLS.
     pub(crate) fn connect(&self) -> ImapClient {
         let mut client = ImapClient::connect(self.imaps_port, &self.ca_file).expect("IMAP over TLS");
@@ -201,6 +220,12 @@ userdb {{
   # Every recipient is an alias of the one mailbox.
   driver = static
   args = uid={MAIL_OWNER} gid={MAIL_OWNER} home={dir}/home allow_all_users=yes
+}}
+namespace inbox {{
+  inbox = yes
+  mailbox Junk {{
+    special_use = \Junk
+  }}
 }}
 service imap-login {{
   inet_listener imap {{

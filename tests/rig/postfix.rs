@@ -44,6 +44,17 @@ impl Postfix {
         Self::start(&transport)
     }
 
+    /// As [`Postfix::relaying_to`], but mail for `address` is taken and then bounced with `reply`, which begins with an
+    /// enhanced status.
+    pub(crate) fn refusing(dovecot: &Dovecot, address: &str, reply: &str) -> Self {
+        let transport = format!(
+            "relay_domains = domain.com\nrelay_recipient_maps =\nrelay_transport = lmtp:inet:127.0.0.1:{}\n\
+             transport_maps = inline:{{ {{ {address} = error:{reply} }} }}\nsmtpd_reject_unlisted_recipient = no\n",
+            dovecot.lmtp_port
+        );
+        Self::start(&transport)
+    }
+
     /// Takes mail for elsewhere.example and keeps it in a Maildir, read by [`Inbox::mails`].
     pub(crate) fn into_maildir() -> Self {
         Self::start("virtual_mailbox_domains = elsewhere.example\nvirtual_mailbox_maps = static:maildir/\n")

@@ -123,3 +123,22 @@ async fn what_ends_the_connection_in_junk_does_not_make_the_mailbox_unreadable()
         assert!(error.contains(told), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_look_that_was_asked_for_is_not_answered_by_the_reading_of_a_pushed_mail() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(3)), ("Junk", Contents::dense(60))]).await;
+    let mut watch = hourly(&peer);
+    watch.complete().await;
+    while peer.asked("IDLE") == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Changes made before the server idles are not pushed.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    peer.change(|world| world.folders.get_mut("INBOX").unwrap().add());
+    while peer.asked("NOOP") == 0 {
+        tokio::task::yield_now().await;
+    }
+    watch.requests.notify_one();
+    watch.look().await;
+    assert_eq!((watch.cursor().2, peer.asked("EXAMINE \"Junk\"")), (4, 2));
+}
