@@ -27,6 +27,8 @@
 //!   only with the server's tagged OK. Blind is not silent.
 //! - A verdict is computed from facts and never stored, except that a silence lasts until the checker is heard again.
 //! - Facts do not depend on the order of reading: history is read newest first.
+//! - What lies in Junk is never heard, and no receipt of the mailbox. It and delivery reports are evidence of a reason,
+//!   and neither put off nor end an alarm.
 //! - The mailbox is never changed: EXAMINE and PEEK only.
 //! - The cursor, the mails it covers and what follows from them are one transaction. A message's attempt is counted
 //!   before it is made, and the message is gone only after the far side's yes.
