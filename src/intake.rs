@@ -104,7 +104,7 @@ mod tests {
             addresses: vec!["bresse1+monitor@d.example".into()],
             tests: vec![],
             cycle: TimeDelta::minutes(5),
-            mail_path_margin: TimeDelta::seconds(60),
+            mail_path_margin: crate::config::Margin::Fixed(TimeDelta::seconds(60)),
             missed_cycles: 1,
             nok_after: 1,
             ok_after: 1,

@@ -47,17 +47,17 @@ fn unread(of: &Evidence<'_>) -> Option<Finding> {
 }
 
 fn in_junk(of: &Evidence<'_>) -> Option<Finding> {
-    let received = of.junked.filter(|received| of.is_newer(*received))?;
+    let received = of.junked.filter(|received| of.is_fresh(*received))?;
     Some((Junked, Certain, Clue::InJunk { received }))
 }
 
 fn bounced_as_full(of: &Evidence<'_>) -> Option<Finding> {
-    let bounce = of.bounced.filter(|bounce| of.is_newer(bounce.received))?;
+    let bounce = of.bounced.filter(|bounce| of.is_fresh(bounce.received))?;
     is_full(bounce).then(|| (MailboxFull, Certain, Clue::Bounced(bounce.clone())))
 }
 
 fn bounced(of: &Evidence<'_>) -> Option<Finding> {
-    let bounce = of.bounced.filter(|bounce| of.is_newer(bounce.received))?;
+    let bounce = of.bounced.filter(|bounce| of.is_fresh(bounce.received))?;
     (!is_full(bounce)).then(|| (Rejected, Certain, Clue::Bounced(bounce.clone())))
 }
 
@@ -137,6 +137,13 @@ impl Evidence<'_> {
     fn is_newer(&self, received: Time) -> bool {
         matches!(self.state, State::Silent | State::Late)
             && self.heard_at.or(self.watched_since).is_none_or(|heard| received > heard)
+    }
+
+    /// Whether it is newer, and not so old that the mails after it must have met the same: who has been silent since then
+    /// sends no more.
+    fn is_fresh(&self, received: Time) -> bool {
+        let recent = self.heard_until.is_none_or(|until| until - received <= self.deadline);
+        self.is_newer(received) && recent
     }
 
     /// The latest mail of anybody, when it came after the next one of this checker was due: the mail path worked then. A

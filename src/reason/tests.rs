@@ -57,6 +57,10 @@ fn each_row_of_the_table_and_its_near_miss() {
     assert_eq!(of(|it| it.heard_at = None), Some((NeverSeen, Certain)));
     assert_eq!(of(|it| it.junked = Some(at(1))), Some((Junked, Certain)));
     assert_eq!(of(|it| it.junked = Some(at(0))), Some((CheckerDead, Likely)), "older than what was heard");
+    let stale = Evidence { junked: Some(at(1)), heard_until: Some(at(402)), ..silent() };
+    assert_eq!(reason(&stale), Some((CheckerDead, Likely)), "nothing came into Junk for a deadline either");
+    let stale = Evidence { bounced: Some(&rejected), junked: None, ..stale };
+    assert_eq!(reason(&stale), Some((CheckerDead, Likely)), "nothing is refused any more either");
     assert_eq!(of(|it| it.together = Together::All { count: 7 }), Some((MailPathDown, Likely)));
     let provider = Together::Provider { provider: "free", count: 2 };
     assert_eq!(reason(&Evidence { together: provider, ..silent() }), Some((ProviderDown, Likely)));

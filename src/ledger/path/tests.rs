@@ -90,6 +90,7 @@ impl Mail {
                 dryrun: Some(Said::Ok),
                 results: [("SQL".to_owned(), Said::Ok)].into(),
                 unknown: [].into(),
+                undelivered: None,
                 truncated: false,
                 problems: vec![],
                 received,
