@@ -108,6 +108,8 @@ mod tests {
             missed_cycles: 1,
             nok_after: 1,
             ok_after: 1,
+            findings: crate::config::Findings::default(),
+            flap: None,
         }])
     }
 

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::duration::{self, DurationError};
 use super::report::{Place, Reported, quoted};
 use super::section::{Item, Section, Unique};
-use super::{Checker, Checkers, Margin, Test, value};
+use super::{Checker, Checkers, FLAP_CHANGES_MAX, FLAP_WITHIN_MAX, Flap, Margin, Test, findings, value};
 
 const MAX_CHECKERS: usize = 20_000;
 const MAX_ADDRESSES: usize = 100;
@@ -22,7 +22,9 @@ const DEFAULT_FLOOR: TimeDelta = TimeDelta::seconds(30);
 const DEFAULT_CEILING: TimeDelta = TimeDelta::minutes(10);
 const TIMEOUT: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::hours(1);
 const MISSED_CYCLES: RangeInclusive<u32> = 1..=100;
-const RESULTS_IN_A_ROW: RangeInclusive<u32> = 1..=10;
+const IN_A_ROW: RangeInclusive<u32> = 1..=10;
+const FLAP_CHANGES: RangeInclusive<u32> = 2..=FLAP_CHANGES_MAX;
+const FLAP_WITHIN: RangeInclusive<TimeDelta> = TimeDelta::minutes(1)..=FLAP_WITHIN_MAX;
 
 type Setting<T> = Result<Option<T>, Reported>;
 
@@ -35,6 +37,9 @@ struct Settings {
     missed_cycles: Setting<u32>,
     nok_after: Setting<u32>,
     ok_after: Setting<u32>,
+    findings: Setting<findings::Reactions>,
+    report_after: Setting<u32>,
+    flap: Setting<Flap>,
 }
 
 impl Settings {
@@ -45,8 +50,11 @@ impl Settings {
             cycle: section.optional("cycle", |item| item.duration(CYCLE)),
             mail_path_margin: section.optional("mail_path_margin", margin),
             missed_cycles: section.optional("missed_cycles", |item| item.integer(MISSED_CYCLES)),
-            nok_after: section.optional("nok_after", |item| item.integer(RESULTS_IN_A_ROW)),
-            ok_after: section.optional("ok_after", |item| item.integer(RESULTS_IN_A_ROW)),
+            nok_after: section.optional("nok_after", |item| item.integer(IN_A_ROW)),
+            ok_after: section.optional("ok_after", |item| item.integer(IN_A_ROW)),
+            findings: section.optional("findings", findings::read),
+            report_after: section.optional("report_after", |item| item.integer(IN_A_ROW)),
+            flap: section.optional("flap", flap),
         }
     }
 
@@ -60,6 +68,9 @@ impl Settings {
             missed_cycles: Err(reported),
             nok_after: Err(reported),
             ok_after: Err(reported),
+            findings: Err(reported),
+            report_after: Err(reported),
+            flap: Err(reported),
         }
     }
 
@@ -76,6 +87,9 @@ impl Settings {
             missed_cycles: or(self.missed_cycles, &others.missed_cycles),
             nok_after: or(self.nok_after, &others.nok_after),
             ok_after: or(self.ok_after, &others.ok_after),
+            findings: findings::merged(self.findings, &others.findings),
+            report_after: or(self.report_after, &others.report_after),
+            flap: or(self.flap, &others.flap),
         }
     }
 }
@@ -146,6 +160,8 @@ fn read(mut section: Section<'_>, common: &mut Common) -> Result<Checker, Report
         missed_cycles: settings.missed_cycles?.unwrap_or(1),
         nok_after: settings.nok_after?.unwrap_or(1),
         ok_after: settings.ok_after?.unwrap_or(1),
+        findings: findings::of(settings.findings?, settings.report_after?),
+        flap: settings.flap?,
     })
 }
 
@@ -227,7 +243,17 @@ fn tests(item: Item<'_>) -> Result<Vec<Test>, Reported> {
             Ok(service)
         });
         let timeout = section.required("timeout", |item| item.duration(TIMEOUT));
+        let nok_after = section.optional("nok_after", |item| item.integer(IN_A_ROW));
+        let ok_after = section.optional("ok_after", |item| item.integer(IN_A_ROW));
         section.finish();
-        Ok(Test { service: service?, timeout: timeout? })
+        Ok(Test { service: service?, timeout: timeout?, nok_after: nok_after?, ok_after: ok_after? })
     })
+}
+
+fn flap(item: Item<'_>) -> Result<Flap, Reported> {
+    let mut section = item.section("flap")?;
+    let changes = section.required("changes", |item| item.integer(FLAP_CHANGES));
+    let within = section.required("within", |item| item.duration(FLAP_WITHIN));
+    section.finish();
+    Ok(Flap { changes: changes?, within: within? })
 }

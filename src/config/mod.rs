@@ -8,6 +8,7 @@ pub mod environment;
 mod channel;
 mod checker;
 mod document;
+mod findings;
 mod load;
 mod mailbox;
 mod node;
@@ -29,6 +30,7 @@ use secrecy::SecretString;
 
 use crate::policy::Policies;
 
+pub use findings::{Breach, Findings, Reaction};
 pub use report::ConfigErrors;
 pub(crate) use value::{is_loopback, is_mail_address, is_name, is_service};
 
@@ -200,6 +202,10 @@ pub struct Checker {
     pub nok_after: u32,
     /// This many good results in a row close it; 1 (default) to 10.
     pub ok_after: u32,
+    /// What is done about runs that break the rules of reporting.
+    pub findings: Findings,
+    /// From when on a service that changes is flapping; None (default): never.
+    pub flap: Option<Flap>,
 }
 
 /// How long a mail may take on its way.
@@ -223,10 +229,38 @@ impl Margin {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Checker {
+    /// How many bad, and how many good results of this service in a row count.
+    pub fn hysteresis(&self, service: &str) -> (u32, u32) {
+        let own = self.tests.iter().find(|test| test.service == service);
+        (
+            own.and_then(|test| test.nok_after).unwrap_or(self.nok_after),
+            own.and_then(|test| test.ok_after).unwrap_or(self.ok_after),
+        )
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Test {
     pub service: String,
     pub timeout: TimeDelta,
+    /// For this service alone; None: as for the checker.
+    pub nok_after: Option<u32>,
+    /// As above.
+    pub ok_after: Option<u32>,
+}
+
+/// The most changes, and the longest time, that [`Flap`] may ask about.
+pub(crate) const FLAP_CHANGES_MAX: u32 = 20;
+pub(crate) const FLAP_WITHIN_MAX: TimeDelta = TimeDelta::days(1);
+
+/// A service that changes so often between good and bad is flapping, until it has not changed for as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flap {
+    /// 2 to 20.
+    pub changes: u32,
+    /// 1 min to 1 day.
+    pub within: TimeDelta,
 }
 
 /// One way to reach people.

@@ -73,6 +73,8 @@ fn every_default_is_filled_in() {
         missed_cycles: 1,
         nok_after: 1,
         ok_after: 1,
+        findings: Findings::default(),
+        flap: None,
     };
     assert_eq!(config.checkers, [checker]);
 
@@ -105,7 +107,11 @@ fn example_in_full() -> String {
 
 #[test]
 fn what_the_shipped_example_leaves_out_are_the_defaults() {
-    let (short, full) = (load(EXAMPLE), load(&example_in_full()));
+    let (short, mut full) = (load(EXAMPLE), load(&example_in_full()));
+    for checker in &mut full.checkers {
+        let example = Flap { changes: 6, within: TimeDelta::hours(1) };
+        assert_eq!(checker.flap.take(), Some(example), "off by default");
+    }
     assert_eq!((&full.state, &full.checkers), (&short.state, &short.checkers));
     let (mailbox, default) = (&full.mailboxes[0], &short.mailboxes[0]);
     assert_eq!((&mailbox.name, &mailbox.folders), (&default.name, &default.folders));
@@ -146,6 +152,9 @@ fn the_shipped_example_shows_every_known_key() {
         "missed_cycles",
         "nok_after",
         "ok_after",
+        "findings",
+        "report_after",
+        "flap",
         "provider",
         "address",
         "tests",
@@ -175,7 +184,10 @@ fn defaults_hold_for_checkers_that_do_not_set_a_key() {
         (TimeDelta::minutes(10), Margin::Fixed(TimeDelta::milliseconds(500)))
     );
     assert_eq!((one.missed_cycles, one.nok_after, one.ok_after, one.provider.as_str()), (2, 3, 4, "ovh"));
-    assert_eq!(one.tests, [Test { service: "A b.é".to_owned(), timeout: TimeDelta::zero() }]);
+    assert_eq!(
+        one.tests,
+        [Test { service: "A b.é".to_owned(), timeout: TimeDelta::zero(), ..Test::default() }]
+    );
     assert_eq!((two.cycle, two.missed_cycles, two.provider.as_str()), (TimeDelta::minutes(1), 2, "free"));
     assert_eq!((two.tests.len(), two.addresses.as_slice()), (0, ["x@y.example".to_owned()].as_slice()));
 }
@@ -198,6 +210,29 @@ fn the_mail_paths_margin_is_fixed_or_measured() {
     assert_eq!(measured(30, 600).at_first(), TimeDelta::seconds(60));
     assert_eq!(measured(90, 600).at_first(), TimeDelta::seconds(90));
     assert_eq!(measured(0, 20).at_first(), TimeDelta::seconds(20));
+}
+
+#[test]
+fn a_checkers_findings_stand_beside_the_defaults_it_does_not_name() {
+    let defaults = "[defaults]\nfindings = { GAP = \"ignore\", MISSING = \"report\" }\nreport_after = 5\n\
+                    flap = { changes = 6, within = \"1h\" }\n";
+    let own = CHECKER.replace("tests", "findings = { GAP = \"alarm\" }\ntests");
+    let [checker] = load(&[WATCHDOG, MAILBOX, defaults, &own, CHANNEL].concat()).checkers.try_into().unwrap();
+    let reactions: Vec<Reaction> =
+        Breach::ALL.iter().map(|breach| checker.findings.reaction(*breach)).collect();
+    use Reaction::{Alarm, Report};
+    assert_eq!(reactions, [Report, Alarm, Report, Report, Alarm, Report, Report, Report]);
+    assert_eq!(checker.findings.report_after, 5);
+    assert_eq!(checker.flap, Some(Flap { changes: 6, within: TimeDelta::hours(1) }));
+}
+
+#[test]
+fn a_test_may_be_more_or_less_patient_than_its_checker() {
+    let tests = "nok_after = 3\nok_after = 2\ntests = [{ service = \"A\", timeout = \"1s\", nok_after = 1 }, \
+                 { service = \"B\", timeout = \"1s\", ok_after = 10 }]";
+    let text = [WATCHDOG, MAILBOX, &CHECKER.replace("tests = []", tests), CHANNEL].concat();
+    let checker = &load(&text).checkers[0];
+    assert_eq!(["A", "B"].map(|service| checker.hysteresis(service)), [(1, 2), (3, 10)]);
 }
 
 #[test]

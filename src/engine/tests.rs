@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{
-    Channel, ChannelKind, Event, Login, Mailbox as MailboxConfig, Margin, Secret, Server, Smtp, Test, Tls,
+    Channel, ChannelKind, Event, Findings, Login, Mailbox as MailboxConfig, Margin, Secret, Server, Smtp,
+    Test, Tls,
 };
 use crate::engine::History;
 use crate::outbox::Kind;
@@ -32,8 +33,11 @@ fn server() -> Server {
 }
 
 fn checker_config(name: &str, provider: &str) -> Checker {
-    let test =
-        |service: &str, seconds| Test { service: service.into(), timeout: TimeDelta::seconds(seconds) };
+    let test = |service: &str, seconds| Test {
+        service: service.into(),
+        timeout: TimeDelta::seconds(seconds),
+        ..Test::default()
+    };
     Checker {
         name: name.into(),
         provider: provider.into(),
@@ -44,6 +48,8 @@ fn checker_config(name: &str, provider: &str) -> Checker {
         missed_cycles: 1,
         nok_after: 1,
         ok_after: 1,
+        findings: Findings::default(),
+        flap: None,
     }
 }
 
@@ -252,7 +258,9 @@ fn report(mailbox: &str, name: &str, second: i64, text: &str) -> Observation {
         let (name, result) = token.split_once('.')?;
         Some((name.to_owned(), if result == "OK" { Said::Ok } else { Said::Nok }))
     });
-    let (dryrun, results): (Vec<_>, Vec<_>) = tokens.partition(|(name, _)| name == "DRYRUN");
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        tokens.partition(|(name, _)| ["DRYRUN", "SQL", "SHOP"].contains(&name.as_str()));
+    let (dryrun, results): (Vec<_>, Vec<_>) = known.into_iter().partition(|(name, _)| name == "DRYRUN");
     let mut merged: BTreeMap<String, Said> = BTreeMap::new();
     for (name, said) in results {
         merged.entry(name).and_modify(|before| *before = before.and(said)).or_insert(said);
@@ -262,8 +270,9 @@ fn report(mailbox: &str, name: &str, second: i64, text: &str) -> Observation {
         not_heard: None,
         sent: Some(at(second)),
         dryrun: dryrun.first().map(|(_, said)| *said),
+        dryrun_late: !text.starts_with("DRYRUN"),
         results: merged,
-        unknown: BTreeSet::new(),
+        unknown: unknown.into_iter().map(|(name, _)| name).collect(),
         truncated: false,
         problems: vec![],
         undelivered: None,

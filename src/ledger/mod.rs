@@ -2,9 +2,12 @@
 //! true now, and does not depend on the order of reading: history is read newest first.
 
 pub mod arrivals;
+pub mod findings;
 pub mod path;
 pub mod runs;
+pub mod series;
 pub mod services;
+mod swings;
 mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,11 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Checker, Margin};
+use crate::config::{Breach, Checker, Margin};
 use crate::mail::Hop;
 use crate::report::{NotHeard, Understood};
 use crate::time::Time;
 use arrivals::{Arrival, Arrivals, Rhythm};
+pub use findings::{DryrunFlaw, Evidence, Finding};
 use path::Path;
 pub use path::{ClockOffset, Held, SlowHop};
 use runs::Piece;
@@ -123,7 +127,8 @@ pub struct Silence {
     pub resolved: bool,
 }
 
-/// A mail from a known checker that says nothing it may say.
+/// A mail from a known checker that says nothing it may say. It is no run, so it is no [`Finding`]: whoever knows the
+/// address can send one, and must not be able to make something persist, or runs fall out of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     pub received: Time,
@@ -139,6 +144,8 @@ pub struct Facts {
     pub last_received: Option<Time>,
     pub last_sent: Option<Time>,
     pub services: BTreeMap<String, Service>,
+    /// The rules of reporting that its runs break, or broke lately.
+    pub findings: BTreeMap<Breach, Finding>,
     /// When each mailbox last received it.
     pub heard_through: BTreeMap<String, Time>,
     pub complaint: Option<Complaint>,
@@ -166,6 +173,7 @@ impl Facts {
             last_received: None,
             last_sent: None,
             services: BTreeMap::new(),
+            findings: BTreeMap::new(),
             heard_through: BTreeMap::new(),
             complaint: None,
             deadline: Deadline::of(checker),
@@ -241,6 +249,11 @@ impl Facts {
         self.runs.excuse(down_since, from, from + self.deadline_in_force().total());
     }
 
+    /// Together with others it was not heard between these times: no run is missing there through its own fault.
+    pub fn explain(&mut self, from: Time, to: Time) {
+        self.runs.explain(from, to);
+    }
+
     /// Works out what all mails taken in so far amount to, when everything up to `heard_until` was read. The order in
     /// which they were taken in does not matter.
     pub fn settle(&mut self, heard_until: Option<Time>) {
@@ -249,7 +262,13 @@ impl Facts {
             self.follow_path(heard_until);
         }
         let rhythm = self.rhythm();
-        self.services = self.runs.settle(heard_until, |arrival| self.arrivals.order_at(arrival, rhythm));
+        let summary = self.runs.settle(
+            heard_until,
+            |arrival| self.arrivals.order_at(arrival, rhythm),
+            |arrival| self.arrivals.left_at(arrival, rhythm) < arrival.received,
+        );
+        self.services = summary.services;
+        self.findings = summary.findings;
     }
 
     /// When the next run whose results come in mails of their own will be over.
@@ -331,7 +350,7 @@ impl Facts {
         if self.complaint.as_ref().is_some_and(|complaint| complaint.received <= seen.received) {
             self.complaint = None;
         }
-        self.runs.add(Piece::new(arrival, self.run_allowance(), mail));
+        self.runs.add(Piece::new(arrival, self.deadline, mail));
         if self.runs.are_many() {
             self.settle(None);
         }
@@ -354,10 +373,6 @@ impl Facts {
             cycle: TimeDelta::milliseconds(self.deadline.cycle_ms),
             margin: TimeDelta::milliseconds(self.deadline.margin_ms),
         }
-    }
-
-    fn run_allowance(&self) -> TimeDelta {
-        TimeDelta::milliseconds(self.deadline.timeouts_ms.saturating_add(self.deadline.margin_ms))
     }
 }
 

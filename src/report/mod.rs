@@ -82,6 +82,9 @@ pub struct Understood {
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub sent: Option<Time>,
     pub dryrun: Option<Said>,
+    /// In none of its texts does DRYRUN come before every other name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dryrun_late: bool,
     pub results: BTreeMap<String, Said>,
     /// Tokens nobody configured for this checker.
     pub unknown: BTreeSet<String>,
@@ -160,6 +163,7 @@ pub fn understand(mail: Mail, roster: &Roster) -> Understood {
         not_heard,
         sent: mail.sent,
         dryrun: tokens.dryrun,
+        dryrun_late: tokens.dryrun.is_some() && !tokens.dryrun_first,
         results: tokens.results,
         unknown: tokens.unknown,
         truncated: mail.truncated,

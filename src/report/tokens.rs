@@ -43,6 +43,8 @@ impl Said {
 pub struct Tokens {
     pub dryrun: Option<Said>,
     pub results: BTreeMap<String, Said>,
+    /// In one of the texts DRYRUN came before every other name.
+    pub dryrun_first: bool,
     /// Names before `.OK` or `.NOK` that nobody configured for this checker.
     pub unknown: BTreeSet<String>,
 }
@@ -103,12 +105,13 @@ impl Scanner {
 
     /// Adds the tokens of `text` to `found`. Lines that quote (`>`) are somebody else's words and are passed over.
     pub fn scan(&self, text: &str, found: &mut Tokens) {
+        let mut first = true;
         for line in composed(text).lines().filter(|line| !line.trim_start().starts_with('>')) {
-            self.scan_line(line, found);
+            self.scan_line(line, &mut first, found);
         }
     }
 
-    fn scan_line(&self, line: &str, found: &mut Tokens) {
+    fn scan_line(&self, line: &str, first: &mut bool, found: &mut Tokens) {
         let mut free_from = 0;
         for dot in memchr::memchr_iter(b'.', line.as_bytes()) {
             let (Some(before), Some(after)) = (line.get(free_from..dot), line.get(dot + 1..)) else {
@@ -116,12 +119,16 @@ impl Scanner {
             };
             let Some((said, length)) = result_at(after) else { continue };
             match self.names.iter().find(|name| ends_with_name(before, &name.composed)) {
-                Some(name) => found.add(&name.configured, said),
+                Some(name) => {
+                    found.dryrun_first |= *first && name.configured == DRYRUN;
+                    found.add(&name.configured, said);
+                }
                 None => match unknown_name(before) {
                     "" => {}
                     name => found.add_unknown(name, self.unknown_max),
                 },
             }
+            *first = false;
             free_from = dot + 1 + length;
         }
     }
@@ -233,6 +240,26 @@ mod tests {
         let unknown: Vec<&str> = found.unknown.iter().map(String::as_str).collect();
         assert_eq!(unknown, ["Old Service", "Other", "Third"]);
         assert_eq!(said(&found), [("A", Said::Ok)]);
+    }
+
+    #[test]
+    fn dryrun_comes_first_where_one_of_the_texts_begins_with_it() {
+        let cases: &[(&[&str], bool)] = &[
+            (&["DRYRUN.OK A.OK"], true),
+            (&["DRYRUN.NOK A.OK"], true),
+            (&["prose, 1.2.3, A.OKAY\nDRYRUN.OK\nA.OK"], true),
+            (&["A.NOK", "DRYRUN.OK A.NOK"], true),
+            (&["DRYRUN.OK", "A.OK DRYRUN.OK"], true),
+            (&["A.OK DRYRUN.OK"], false),
+            (&["A.OK\nDRYRUN.OK"], false),
+            (&["Old.OK DRYRUN.OK A.OK"], false),
+            (&["A.OK"], false),
+        ];
+        for (texts, first) in cases {
+            let (scanner, mut found) = (Scanner::new(["A"]), Tokens::default());
+            texts.iter().for_each(|text| scanner.scan(text, &mut found));
+            assert_eq!(found.dryrun_first, *first, "{texts:?}");
+        }
     }
 
     #[test]

@@ -1,15 +1,18 @@
 use super::*;
 use std::collections::BTreeMap;
 
-use crate::config::{Checker, Margin, Test};
+use crate::config::{Checker, Findings, Margin, Test};
 use crate::ledger::{Observation, Silence};
 use crate::report::{Said, Understood};
 use chrono::{TimeZone, Utc};
 
 /// cycle 300 s + timeouts 10 s + 30 s + margin 60 s: late after 340 s, silent after 400 s.
 fn checker() -> Checker {
-    let test =
-        |service: &str, seconds| Test { service: service.into(), timeout: TimeDelta::seconds(seconds) };
+    let test = |service: &str, seconds| Test {
+        service: service.into(),
+        timeout: TimeDelta::seconds(seconds),
+        ..Test::default()
+    };
     Checker {
         name: "bresse1".into(),
         provider: "free".into(),
@@ -20,6 +23,8 @@ fn checker() -> Checker {
         missed_cycles: 1,
         nok_after: 1,
         ok_after: 1,
+        findings: Findings::default(),
+        flap: None,
     }
 }
 
@@ -35,6 +40,7 @@ fn report(second: i64) -> Observation {
         not_heard: None,
         sent: Some(at(second)),
         dryrun: Some(Said::Ok),
+        dryrun_late: false,
         results,
         unknown: Default::default(),
         truncated: false,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bresse_watchdog::config::{
-    Channel, ChannelKind, Checker as CheckerConfig, Config, Event as Kind, Login, Mailbox, Margin, Secret,
-    Server, Smtp, Test, Tls,
+    Channel, ChannelKind, Checker as CheckerConfig, Config, Event as Kind, Findings, Login, Mailbox, Margin,
+    Secret, Server, Smtp, Test, Tls,
 };
 use bresse_watchdog::engine::History;
 use bresse_watchdog::engine::{Engine, Snapshot};
@@ -58,6 +58,7 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
             .map(|(service, timeout)| Test {
                 service: service.clone(),
                 timeout: TimeDelta::seconds(*timeout),
+                ..Test::default()
             })
             .collect(),
         cycle: TimeDelta::seconds(checker.cycle),
@@ -65,6 +66,8 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
         missed_cycles: checker.missed_cycles,
         nok_after: checker.nok_after,
         ok_after: 1,
+        findings: Findings::default(),
+        flap: None,
     });
     let smtp = Smtp {
         server: server(),
@@ -117,6 +120,7 @@ fn observation(mail: &Mail, known: bool, seen: i64) -> Observation {
             not_heard,
             sent: Some(at(mail.sent)),
             dryrun: mail.dryrun.then_some(Said::Ok),
+            dryrun_late: false,
             results: mail.results.clone(),
             unknown: BTreeSet::new(),
             truncated: false,

@@ -21,12 +21,14 @@ fn checker(margin: Margin) -> Checker {
         name: "bresse1".into(),
         provider: "free".into(),
         addresses: vec!["bresse1+monitor@domain.com".into()],
-        tests: vec![Test { service: "SQL".into(), timeout: TimeDelta::seconds(40) }],
+        tests: vec![Test { service: "SQL".into(), timeout: TimeDelta::seconds(40), ..Test::default() }],
         cycle: TimeDelta::seconds(CYCLE),
         mail_path_margin: margin,
         missed_cycles: 1,
         nok_after: 1,
         ok_after: 1,
+        findings: crate::config::Findings::default(),
+        flap: None,
     }
 }
 
@@ -86,6 +88,7 @@ impl Mail {
             mail: Understood {
                 checker: Some("bresse1".into()),
                 not_heard: None,
+                dryrun_late: false,
                 sent: Some(at(self.left + self.clock)),
                 dryrun: Some(Said::Ok),
                 results: [("SQL".to_owned(), Said::Ok)].into(),
