@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 
-use crate::config::Checker;
+use crate::config::{Checker, Reaction};
 use crate::ledger::{Bounce, Facts, Outcome, StoredReport, Trail};
 use crate::mail::{Mail, Status};
 use crate::reason::Cause;
@@ -67,6 +67,7 @@ impl Known<'_> {
         }
         self.trail(&mut text);
         self.services(&mut text);
+        self.findings(&mut text);
         path::table(self.reports, self.checker.cycle, &mut text);
         self.mails(&mut text);
         text
@@ -116,6 +117,23 @@ impl Known<'_> {
                 ),
                 None => writeln!(text, "Service        {}: never reported", test.service),
             };
+        }
+    }
+
+    fn findings(&self, text: &mut String) {
+        for (breach, finding) in &self.facts.findings {
+            let what = words::finding(*breach, finding.evidence());
+            let ignored = self.checker.findings.reaction(*breach) == Reaction::Ignore;
+            let (streak, since) = (finding.streak(), self.shown(Some(finding.since())));
+            let runs = if streak == 1 { "1 run".to_owned() } else { format!("{streak} runs in a row") };
+            let _ = writeln!(
+                text,
+                "Finding        {}{}: {what}, in the run of {}; {} {runs}, since {since}",
+                breach.word(),
+                if ignored { " (ignored)" } else { "" },
+                self.shown(Some(finding.run())),
+                if finding.stands() { "so in" } else { "over for" },
+            );
         }
     }
 

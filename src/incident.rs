@@ -26,13 +26,15 @@ pub enum Subject {
     Service(String),
     /// The mailbox of this name in alarms cannot be read.
     Mailbox(String),
+    /// The runs of this checker break the rules of reporting.
+    Report(String),
 }
 
 impl Subject {
     /// The kind of alarm, by which a channel says whether it wants it.
     pub fn event(&self) -> Event {
         match self {
-            Self::Silence => Event::Checker,
+            Self::Silence | Self::Report(_) => Event::Checker,
             Self::Service(_) => Event::Service,
             Self::Mailbox(_) => Event::Mailbox,
         }
@@ -41,6 +43,7 @@ impl Subject {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Silence | Self::Service(_) | Self::Mailbox(_) => Severity::Critical,
+            Self::Report(_) => Severity::Warning,
         }
     }
 
@@ -48,7 +51,7 @@ impl Subject {
     pub fn service(&self) -> Option<&str> {
         match self {
             Self::Service(service) => Some(service),
-            Self::Silence | Self::Mailbox(_) => None,
+            Self::Silence | Self::Mailbox(_) | Self::Report(_) => None,
         }
     }
 
@@ -58,6 +61,7 @@ impl Subject {
             Self::Silence => "silence",
             Self::Service(_) => "service",
             Self::Mailbox(_) => "mailbox",
+            Self::Report(_) => "report",
         }
     }
 }
@@ -96,13 +100,23 @@ pub enum End {
 /// A checker's part in an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Silence: when it was last heard, or first watched for. Service: when its bad results began.
+    /// Silence: when it was last heard, or first watched for. Service: when its bad results began. Report: when its runs began
+    /// to break the rules.
     pub since: Time,
     /// Service: what was seen.
     pub outcome: Option<Outcome>,
+    /// Service: what it sees changes all the time.
+    pub flapping: Option<Flapping>,
     /// An announcement has named it.
     pub named: bool,
     pub end: Option<End>,
+}
+
+/// So many changes between good and bad within so long, or more. It lasts until there was none for as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flapping {
+    pub changes: u32,
+    pub within_ms: i64,
 }
 
 /// An alarm that went out and is owed a recovery.
@@ -225,7 +239,8 @@ impl Incident {
 
     pub fn join(&mut self, checker: &str, since: Time, outcome: Option<Outcome>) {
         let named = self.members.get(checker).is_some_and(|member| member.named);
-        self.members.insert(checker.to_owned(), Member { since, outcome, named, end: None });
+        let member = Member { since, outcome, flapping: None, named, end: None };
+        self.members.insert(checker.to_owned(), member);
     }
 
     /// Ends a checker's part. Does nothing when it has none, or it is over.

@@ -38,7 +38,8 @@
 //! # Where things go
 //!
 //! A new kind of channel is a file in [`channel`] and a variant of [`config::ChannelKind`]. A new thing to be alarmed
-//! about is a variant of [`incident::Subject`] and its sentences in [`words`]. A new reason for a silence is a variant of
+//! about is a variant of [`incident::Subject`] and its sentences in [`words`]. A rule of reporting is a variant of
+//! [`config::Breach`], a function in [`ledger::findings`] and its sentences. A new reason for a silence is a variant of
 //! [`reason::Reason`], a row in its table of rules, and a sentence. What a mail may look like is decided in
 //! [`mail`], and specified by the corpus in `fixtures/mail`.
 //!

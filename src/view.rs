@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
-use crate::config::Checker;
+use crate::config::{Breach, Checker, Reaction};
 use crate::engine::Engine;
 use crate::incident::Subject;
-use crate::ledger::{Facts, Outcome};
+use crate::ledger::{Facts, Finding, Outcome};
 use crate::reason::{Cause, Reason};
 use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
 use crate::verdict::{State, Verdict, judge};
+use crate::words;
 
 /// The table of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +54,8 @@ pub struct CheckerLine {
     #[serde(serialize_with = "as_seconds")]
     pub deadline_s: TimeDelta,
     pub services: Vec<ServiceLine>,
+    /// The rules of reporting that its runs break, but for those that are ignored.
+    pub findings: Vec<FindingLine>,
     /// A mail of it that could not be understood, newer than its last report.
     pub complaint: Option<String>,
 }
@@ -64,6 +67,25 @@ pub struct ServiceLine {
     pub result: &'static str,
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub since: Option<Time>,
+    /// It is bad in a way that is alarmed.
+    #[serde(skip)]
+    pub critical: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FindingLine {
+    /// `UNKNOWN_SERVICE`, say.
+    pub name: &'static str,
+    /// The first of the runs in a row that show it.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub since: Time,
+    /// How many they are.
+    pub runs: u32,
+    /// The newest of them.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub last_run: Time,
+    /// A sentence about that one.
+    pub what: String,
 }
 
 /// How well all is, in the order of the Nagios plugin convention.
@@ -122,16 +144,13 @@ impl LastSeen {
     pub fn health(&self, blind_after: TimeDelta) -> Health {
         let blind = self.unreadable || self.heard_until.is_none_or(|until| self.as_of - until > blind_after);
         let any = |state| self.checkers.iter().any(|checker| checker.state == state);
-        let mut results =
-            self.checkers.iter().flat_map(|checker| &checker.services).map(|service| service.result);
+        let mut services = self.checkers.iter().flat_map(|checker| &checker.services);
+        let degraded = |checker: &CheckerLine| checker.complaint.is_some() || !checker.findings.is_empty();
         if blind || any(State::Blind) {
             Health::Unknown
-        } else if any(State::Silent) || results.any(|result| result == "NOK" || result == "MISSING") {
+        } else if any(State::Silent) || services.any(|service| service.critical) {
             Health::Critical
-        } else if any(State::Late)
-            || self.undelivered > 0
-            || self.checkers.iter().any(|one| one.complaint.is_some())
-        {
+        } else if any(State::Late) || self.undelivered > 0 || self.checkers.iter().any(degraded) {
             Health::Warning
         } else {
             Health::Well
@@ -159,21 +178,45 @@ fn checker_line(
         services: checker
             .tests
             .iter()
-            .map(|test| service_line(&test.service, facts, verdict.state))
+            .map(|test| service_line(checker, &test.service, facts, verdict.state))
             .collect(),
+        findings: finding_lines(checker, facts, verdict.state),
         complaint: facts.complaint.as_ref().map(|complaint| complaint.what.clone()),
     }
 }
 
 /// An old OK is never shown as OK: what a silent or unseen checker said last is not known to be true.
-fn service_line(service: &str, facts: &Facts, state: State) -> ServiceLine {
-    let known = facts.services.get(service);
-    let current = known.filter(|_| matches!(state, State::Ok | State::Late));
+fn service_line(checker: &Checker, service: &str, facts: &Facts, state: State) -> ServiceLine {
+    let current = facts.services.get(service).filter(|_| speaks(state));
+    let outcome = current.map_or(Outcome::Unread, |known| known.outcome());
     ServiceLine {
         name: service.to_owned(),
-        result: current.map_or(Outcome::Unread.word(), |known| known.outcome().word()),
+        result: outcome.word(),
         since: current.map(|known| known.since()),
+        critical: outcome.is_bad() && checker.findings.alarms(outcome.breach()),
     }
+}
+
+/// What a silent checker did wrong before is over with its silence.
+fn finding_lines(checker: &Checker, facts: &Facts, state: State) -> Vec<FindingLine> {
+    let shown = |breach: Breach, finding: &Finding| {
+        speaks(state) && finding.stands() && checker.findings.reaction(breach) != Reaction::Ignore
+    };
+    let standing = facts.findings.iter().filter(|(breach, finding)| shown(**breach, finding));
+    standing
+        .map(|(breach, finding)| FindingLine {
+            name: breach.word(),
+            since: finding.since(),
+            runs: finding.streak(),
+            last_run: finding.run(),
+            what: words::finding(*breach, finding.evidence()),
+        })
+        .collect()
+}
+
+/// Whether what it said last is known to be true still.
+fn speaks(state: State) -> bool {
+    matches!(state, State::Ok | State::Late)
 }
 
 /// Whole seconds as an integer, because that is what nearly every deadline is.
@@ -194,7 +237,7 @@ mod tests {
 
     fn well() -> LastSeen {
         let as_of = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
-        let service = ServiceLine { name: "SQL".into(), result: "OK", since: Some(as_of) };
+        let service = ServiceLine { name: "SQL".into(), result: "OK", since: Some(as_of), critical: false };
         let checker = CheckerLine {
             name: "bresse1".into(),
             provider: "free".into(),
@@ -206,6 +249,7 @@ mod tests {
             age_s: Some(0),
             deadline_s: TimeDelta::seconds(400),
             services: vec![service],
+            findings: vec![],
             complaint: None,
         };
         LastSeen {
@@ -235,9 +279,15 @@ mod tests {
         assert_eq!(status(|_, checker| checker.state = State::Late), 1);
         assert_eq!(status(|_, checker| checker.complaint = Some("no result".into())), 1);
         assert_eq!(status(|table, _| table.undelivered = 1), 1);
-        for result in ["NOK", "MISSING"] {
-            assert_eq!(status(|_, checker| checker.services[0].result = result), 2, "{result}");
-        }
+        let finding = FindingLine {
+            name: "GAP",
+            since: well().as_of,
+            runs: 1,
+            last_run: well().as_of,
+            what: "it came late".into(),
+        };
+        assert_eq!(status(|_, checker| checker.findings.push(finding)), 1);
+        assert_eq!(status(|_, checker| checker.services[0].critical = true), 2);
         let silent_and_undelivered = |table: &mut LastSeen, checker: &mut CheckerLine| {
             checker.state = State::Silent;
             table.undelivered = 1;

@@ -283,3 +283,48 @@ async fn check_ends_within_a_minute_when_everything_hangs() {
         "warn mailbox FIRST: not all of its newest mails could be looked at: it took longer than 20 s";
     assert!(check.stdout.contains(unread), "{}", check.stdout);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_break_the_rules_are_shown_everywhere_and_alarmed_when_they_go_on() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    let checker = |tests: &str| {
+        world.config(&format!("[[checker]]\nname = \"bresse1\"\nprovider = \"free\"\ntests = [{tests}]\n"))
+    };
+    let one = "{ service = \"MSSQL1_Service\", timeout = \"10s\" }";
+    let watchdog = Watchdog::new(&checker(one));
+    let subjects = || -> Vec<String> {
+        let mails = world.smtp.mails();
+        let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
+        let subject =
+            |mail: String| mail.lines().find(|line| line.starts_with("Subject: ")).map(str::to_owned);
+        mails.iter().filter_map(|mail| subject(text(&mail.bytes))).collect()
+    };
+
+    let once = run(&watchdog, &["once"]);
+    assert_eq!(once.status, 1, "{once:?}");
+    assert!(once.stdout.contains("MSSQL1_Service OK (! UNKNOWN_SERVICE)"), "{}", once.stdout);
+    assert_eq!(subjects().len(), 1);
+    assert!(subjects()[0].starts_with("Subject: bresse1_Report.NOK "), "{:?}", subjects());
+
+    let json: Value =
+        serde_json::from_str(&run(&watchdog, &["last-seen", "--format", "json"]).stdout).unwrap();
+    let finding = &json["checkers"][0]["findings"][0];
+    assert_eq!((&finding["name"], &finding["runs"]), (&"UNKNOWN_SERVICE".into(), &12.into()), "{finding}");
+    assert!(finding["what"].as_str().unwrap().contains("ESHOP_Service"), "{finding}");
+    let then = run(&watchdog, &["last-seen", "--format", "csv"]);
+    assert!(then.stdout.lines().nth(1).unwrap().ends_with(",UNKNOWN_SERVICE"), "{then:?}");
+    let why = run(&watchdog, &["explain", "bresse1"]);
+    assert!(
+        why.stdout.contains("UNKNOWN_SERVICE: it names ESHOP_Service, which nobody configured"),
+        "{why:?}"
+    );
+
+    let both = format!("{one}, {{ service = \"ESHOP_Service\", timeout = \"30s\" }}");
+    std::fs::write(watchdog.path("watchdog.toml"), checker(&both)).unwrap();
+    world.store.append("INBOX", Report::new("bresse1", Utc::now()).mail(), Utc::now());
+    let once = run(&watchdog, &["once"]);
+    assert_eq!(once.status, 0, "{once:?}");
+    assert!(subjects()[1].starts_with("Subject: bresse1_Report.OK "), "{:?}", subjects());
+    assert_eq!(subjects().len(), 2);
+}

@@ -10,7 +10,7 @@ use comfy_table::{Table, presets};
 use super::Format;
 use crate::reason::Reason;
 use crate::time::{Time, rfc3339, seconds, span};
-use crate::view::LastSeen;
+use crate::view::{CheckerLine, LastSeen};
 
 /// Prints to standard output. A reader that went away is no fault.
 pub(super) fn print(text: &str) -> Result<()> {
@@ -53,6 +53,7 @@ fn csv(table: &LastSeen) -> Result<String> {
         "age_s",
         "deadline_s",
         "services",
+        "findings",
     ])?;
     for line in &table.checkers {
         let optional = |time: Option<Time>| time.map(rfc3339).unwrap_or_default();
@@ -69,9 +70,14 @@ fn csv(table: &LastSeen) -> Result<String> {
             line.age_s.map(|age| age.to_string()).unwrap_or_default(),
             seconds(line.deadline_s).to_string(),
             cell(&services.join("; ")),
+            findings(line).join("; "),
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn findings(line: &CheckerLine) -> Vec<&str> {
+    line.findings.iter().map(|finding| finding.name).collect()
 }
 
 /// Spreadsheets run a cell that begins like a formula; a leading apostrophe makes it text.
@@ -93,7 +99,9 @@ fn for_people(seen: &LastSeen) -> String {
             line.heard_at.map_or("never".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
         let services: Vec<String> =
             line.services.iter().map(|service| format!("{} {}", service.name, service.result)).collect();
-        let complaint = line.complaint.as_deref().map(|what| format!(" (! {what})")).unwrap_or_default();
+        let mut wrong = findings(line);
+        wrong.extend(line.complaint.as_deref());
+        let wrong = if wrong.is_empty() { String::new() } else { format!(" (! {})", wrong.join(", ")) };
         table.add_row([
             plain(&line.name),
             plain(&line.provider),
@@ -101,7 +109,7 @@ fn for_people(seen: &LastSeen) -> String {
             heard,
             line.age_s.map_or("-".to_owned(), |age| span(TimeDelta::seconds(age))),
             span(line.deadline_s),
-            plain(&format!("{}{complaint}", services.join(", "))),
+            plain(&format!("{}{wrong}", services.join(", "))),
         ]);
     }
     let mut text = format!("{}\n\n", table.trim_fmt());

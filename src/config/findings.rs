@@ -96,6 +96,11 @@ impl Findings {
         self.reactions.get(&breach).copied().unwrap_or_else(|| breach.usual_reaction())
     }
 
+    /// Whether a service whose result breaks this rule, or none, is alarmed.
+    pub fn alarms(&self, breach: Option<Breach>) -> bool {
+        breach.is_none_or(|breach| self.reaction(breach) == Reaction::Alarm)
+    }
+
     #[must_use]
     pub fn with(mut self, breach: Breach, reaction: Reaction) -> Self {
         self.reactions.insert(breach, reaction);

@@ -76,7 +76,7 @@ fn fault_of_service(name: &str) -> Option<String> {
     if name.eq_ignore_ascii_case("DRYRUN") {
         return Some("DRYRUN begins every run and is not a service".to_owned());
     }
-    if name.starts_with("MONITOR_") || name.ends_with("_Checker") {
+    if name.starts_with("MONITOR_") || ["_Checker", "_Report"].iter().any(|end| name.ends_with(end)) {
         return Some(format!(
             "{} would pass for an alarm of the watchdog's own; call it otherwise",
             quoted(name)

@@ -282,7 +282,8 @@ mod tests {
     fn seen(age_s: i64, state: State) -> LastSeen {
         let as_of = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
         let heard = Some(as_of - TimeDelta::seconds(age_s));
-        let service = |name: &str, result| ServiceLine { name: name.into(), result, since: None };
+        let service =
+            |name: &str, result| ServiceLine { name: name.into(), result, since: None, critical: false };
         let checker = CheckerLine {
             name: "bresse7".into(),
             provider: "azure-eu".into(),
@@ -294,6 +295,7 @@ mod tests {
             age_s: Some(age_s),
             deadline_s: TimeDelta::seconds(7),
             services: vec![service("MSSQL1_Service", "OK"), service("ESHOP_Service", "NOK")],
+            findings: vec![],
             complaint: None,
         };
         LastSeen {

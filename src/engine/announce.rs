@@ -24,7 +24,7 @@ impl Engine {
             let Some(incident) = self.incidents.get(&number) else { continue };
             match incident.subject {
                 Subject::Silence => self.settle_silence(number, heard_until, now),
-                Subject::Service(_) => self.settle_service(number, now),
+                Subject::Service(_) | Subject::Report(_) => self.settle_one(number, now),
                 Subject::Mailbox(_) => {}
             }
         }
@@ -260,14 +260,17 @@ impl Engine {
         }
     }
 
-    fn settle_service(&mut self, number: u64, now: Time) {
+    /// An incident with a token of its own: announced once, and closed when everybody has left it.
+    fn settle_one(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
+        let token = match &incident.subject {
+            Subject::Service(service) => service.clone(),
+            Subject::Report(checker) => format!("{checker}_Report"),
+            Subject::Silence | Subject::Mailbox(_) => return,
+        };
         if incident.present().next().is_none() {
             self.close(number, now);
-        } else if incident.announced.is_empty()
-            && let Subject::Service(service) = &incident.subject
-        {
-            let token = service.clone();
+        } else if incident.announced.is_empty() {
             self.announce(number, token, now);
         }
     }
@@ -294,7 +297,11 @@ impl Engine {
     pub(super) fn scene<'a>(&'a self, incident: &Incident, now: Time) -> Scene<'a> {
         let service = match &incident.subject {
             Subject::Service(service) => Some(service.clone()),
-            Subject::Silence | Subject::Mailbox(_) => None,
+            Subject::Silence | Subject::Mailbox(_) | Subject::Report(_) => None,
+        };
+        let findings = match &incident.subject {
+            Subject::Report(name) => self.findings_of_report(name),
+            Subject::Silence | Subject::Mailbox(_) | Subject::Service(_) => Vec::new(),
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
@@ -324,6 +331,7 @@ impl Engine {
             by: self.signature(now),
             mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
             checkers: self.config.checkers.iter().filter_map(card).collect(),
+            findings,
         }
     }
 }

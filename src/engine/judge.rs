@@ -1,10 +1,10 @@
-//! After a complete look: which checkers fell silent or are heard again, and which services changed.
+//! After a complete look: which checkers fell silent or are heard again.
 
 use chrono::TimeDelta;
 
 use super::Engine;
 use crate::incident::{End, Incident, Subject};
-use crate::ledger::{Outcome, Silence};
+use crate::ledger::Silence;
 use crate::time::Time;
 use crate::verdict::{State, judge, silence_is_over};
 
@@ -24,6 +24,7 @@ impl Engine {
         for name in &names {
             self.judge_silence(name, now);
             self.judge_services(name, now);
+            self.judge_reports(name, now);
             self.set_timer(name, now);
         }
         self.settle(heard_until, now);
@@ -63,8 +64,21 @@ impl Engine {
         let Some(heard_at) = facts.heard_at().filter(|_| silence_is_over(facts, self.watch_of(facts))) else {
             return;
         };
+        let last_heard = facts.silent.and_then(|silence| silence.heard_at);
         self.set_silent(name, None);
+        if let Some(from) = last_heard.filter(|_| self.fell_silent_with_others(name)) {
+            if let Some(facts) = self.facts.get_mut(name) {
+                facts.explain(from, heard_at);
+            }
+            self.settle_facts(name);
+        }
         self.end_silence(name, End::Recovered(heard_at), now);
+    }
+
+    fn fell_silent_with_others(&self, name: &str) -> bool {
+        self.open_incidents()
+            .filter(|incident| incident.subject == Subject::Silence && incident.has(name))
+            .any(|incident| !incident.apart && incident.fell_silent().count() > 1)
     }
 
     fn judge_silence(&mut self, name: &str, now: Time) {
@@ -128,59 +142,5 @@ impl Engine {
         }
         self.revise_cause(number, now);
         self.recover_token(number, &format!("{name}_Checker"), now);
-    }
-
-    /// What a silent checker said last is not known to be true any more: it neither opens nor closes anything.
-    fn judge_services(&mut self, name: &str, now: Time) {
-        let Some((facts, checker)) = self.facts.get(name).zip(self.checker(name)) else { return };
-        if facts.silent.is_some() {
-            return;
-        }
-        let judged: Vec<(String, Time, Outcome, bool)> = facts
-            .services
-            .iter()
-            .filter_map(|(service, known)| {
-                let outcome = known.outcome();
-                let bad = outcome.is_bad() && known.streak() >= checker.nok_after;
-                let good = outcome == Outcome::Ok && known.streak() >= checker.ok_after;
-                (bad || good).then(|| (service.clone(), known.since(), outcome, bad))
-            })
-            .collect();
-        for (service, since, outcome, bad) in judged {
-            self.judge_service(name, &service, (since, outcome, bad), now);
-        }
-    }
-
-    /// What a person resolved alarms again only after it was good once.
-    fn is_resolved(&mut self, name: &str, service: &str, bad: bool) -> bool {
-        let Some(facts) = self.facts.get_mut(name) else { return false };
-        if !bad && facts.resolved.remove(service) {
-            self.dirty.facts.insert(name.to_owned());
-        }
-        facts.resolved.contains(service)
-    }
-
-    fn judge_service(&mut self, name: &str, service: &str, seen: (Time, Outcome, bool), now: Time) {
-        let (since, outcome, bad) = seen;
-        if self.is_resolved(name, service, bad) {
-            return;
-        }
-        let open = self
-            .open_incidents()
-            .find(|incident| matches!(&incident.subject, Subject::Service(of) if of == service))
-            .map(|incident| (incident.number, incident.has(name)));
-        let number = match (open, bad) {
-            (Some((_, true)), true) | (None, false) => return,
-            (Some((number, _)), _) => number,
-            (None, true) => self
-                .open(Incident::new(self.last_incident + 1, Subject::Service(service.to_owned()), now), now),
-        };
-        let Some(incident) = self.incidents.get_mut(&number) else { return };
-        if bad {
-            incident.join(name, since, Some(outcome));
-            self.dirty.incidents.insert(number);
-        } else if incident.leave(name, End::Recovered(since)) {
-            self.dirty.incidents.insert(number);
-        }
     }
 }

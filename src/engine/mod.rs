@@ -10,7 +10,9 @@ mod judge;
 mod mailbox;
 mod orders;
 mod reconfigure;
+mod reports;
 mod silences;
+mod services;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -39,6 +39,7 @@ impl Engine {
             self.facts.remove(&name);
             self.timers.set(&name, None);
             self.end_silence(&name, End::Removed(now), now);
+            self.end_report(&name, End::Removed(now));
             self.dirty.removed.insert(name);
         }
         for checker in &self.config.checkers {

@@ -13,6 +13,8 @@ use chrono_tz::Tz;
 
 mod alarms;
 mod blindness;
+mod flapping;
+mod reports;
 mod causes;
 mod orders;
 mod policies;

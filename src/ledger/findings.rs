@@ -103,7 +103,7 @@ pub(super) struct Begun {
 pub(super) struct Judged {
     pub begun: Begun,
     /// What shows that it breaks a rule, or None when it keeps it. A rule of which nothing can be said is absent.
-    pub told: BTreeMap<Breach, Option<Evidence>>,
+    pub told: Vec<(Breach, Option<Evidence>)>,
 }
 
 /// What the runs judged so far amount to.

@@ -231,7 +231,7 @@ impl Runs {
         was_held: &dyn Fn(&Piece) -> bool,
     ) -> Vec<(usize, findings::Judged)> {
         let before = self.history.findings.begun();
-        let mut begun: Option<Begun> = before.last().copied();
+        let mut begun: Option<Begun> = None;
         let mut places = Vec::new();
         let mut wholes: Vec<Run<'_>> = Vec::new();
         let mut end = 0;
@@ -239,11 +239,13 @@ impl Runs {
             let from = end;
             end += run.len();
             let Some(first) = run.first() else { continue };
-            if begun.is_some_and(|begun| is_late_for(begun, first)) {
-                if let Some((before, mails)) =
-                    wholes.last_mut().zip(places.last().and_then(|(_, from)| placed.get(*from..end)))
-                {
-                    before.mails = mails;
+            let let_go = before.iter().rev().find(|run| run.at <= first.at).copied();
+            let previous = [begun, let_go].into_iter().flatten().max_by_key(|run| run.at);
+            if previous.is_some_and(|previous| is_late_for(previous, first)) {
+                let mails = places.last().and_then(|(_, from)| placed.get(*from..end));
+                // The run they belong to may have been let go.
+                if let Some((whole, mails)) = wholes.last_mut().zip(mails).filter(|_| begun == previous) {
+                    whole.mails = mails;
                 }
                 continue;
             }
@@ -251,8 +253,9 @@ impl Runs {
             places.push((place, from));
             wholes.push(Run { mails: run, closed: self.is_closed(run), lacking: self.lacking(run) });
         }
-        let around =
-            Surroundings { before, heard_until: self.heard_until, explained: &self.explained, was_held };
+        let newest = self.pieces.iter().map(|piece| piece.arrival.received).max();
+        let received_until = newest.filter(|_| self.heard_until.is_some());
+        let around = Surroundings { before, received_until, explained: &self.explained, was_held };
         places.into_iter().map(|(place, _)| place).zip(findings::judge(&wholes, &around)).collect()
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::series::{Series, Told};
 use super::swings::Swings;
+use crate::config::Breach;
 use crate::report::Said;
 use crate::time::Time;
 
@@ -25,6 +26,15 @@ pub enum Outcome {
 impl Outcome {
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Nok | Self::Missing | Self::Contradiction)
+    }
+
+    /// The rule of reporting that such a result breaks.
+    pub fn breach(self) -> Option<Breach> {
+        match self {
+            Self::Missing => Some(Breach::Missing),
+            Self::Contradiction => Some(Breach::Contradiction),
+            Self::Ok | Self::Nok | Self::Unread => None,
+        }
     }
 
     /// The word of the contract. A contradiction counts as a NOK.

@@ -125,6 +125,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn the_order_of_reading_does_not_matter(text in "[+-]{1,40}", order in any::<u64>()) {
             let forward = runs(&text);

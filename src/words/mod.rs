@@ -6,6 +6,7 @@
 pub mod cause;
 mod acknowledgement;
 mod own;
+mod report;
 mod service;
 mod silence;
 
@@ -13,12 +14,14 @@ use std::fmt::Write as _;
 
 use chrono_tz::Tz;
 
+use crate::config::Breach;
 use crate::incident::{End, Incident, Member, Subject};
-use crate::ledger::{Deadline, Outcome};
+use crate::ledger::{Deadline, Finding, Outcome};
 use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
 pub use acknowledgement::{acknowledged, reminder};
 pub use own::{STORE_TOKEN, channel_test, handed_over, store_alarm, store_recovery};
+pub use report::finding;
 pub use silence::deadline_sum;
 
 /// So many checkers are described one by one; the rest is only counted.
@@ -48,6 +51,8 @@ pub struct Scene<'a> {
     pub mailboxes: Vec<MailboxCard<'a>>,
     /// All configured checkers.
     pub checkers: Vec<CheckerCard<'a>>,
+    /// The rules that the runs of the checker break, or broke lately, that the incident is about.
+    pub findings: Vec<(Breach, &'a Finding)>,
 }
 
 #[derive(Debug, Clone)]
@@ -109,6 +114,7 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Silence => silence::alarm(incident, scene),
         Subject::Service(service) => service::alarm(incident, service, scene),
         Subject::Mailbox(name) => own::mailbox_alarm(name, scene),
+        Subject::Report(checker) => report::alarm(checker, scene),
     };
     body.push_str(&scene.by.footer(&incident.id()));
     Letter::alarm(token, &words, body)
@@ -120,6 +126,7 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Silence => silence::recovery(incident, scene),
         Subject::Service(service) => service::recovery(incident, service, scene),
         Subject::Mailbox(name) => own::mailbox_recovery(incident, name),
+        Subject::Report(checker) => report::recovery(incident, checker, scene),
     };
     body.push_str(&scene.by.lasted(incident.opened));
     body.push_str(&scene.by.footer(&incident.id()));

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use chrono::TimeDelta;
+
 use super::{DESCRIBED_MAX, Scene, and_more, listed};
-use crate::incident::{End, Incident};
+use crate::incident::{End, Flapping, Incident};
 use crate::ledger::Outcome;
-use crate::time::Time;
+use crate::time::{Time, span};
 
 /// The words of the subject, and the body.
 pub(super) fn alarm(incident: &Incident, service: &str, scene: &Scene<'_>) -> (String, String) {
@@ -15,13 +17,16 @@ pub(super) fn alarm(incident: &Incident, service: &str, scene: &Scene<'_>) -> (S
         .filter_map(|(name, member)| member.outcome.map(|outcome| (name, member.since, outcome)))
         .collect();
     let names: Vec<&str> = seen.iter().map(|(name, ..)| *name).collect();
+    let flapping = incident.present().find_map(|(_, member)| member.flapping);
     let fault = Fault::of(seen.iter().map(|(.., outcome)| *outcome));
     let words = match fault {
+        _ if flapping.is_some() => format!("flapping, seen by {}", listed(&names)),
         Fault::Missing => format!("not reported (MISSING) by {}", listed(&names)),
         Fault::Contradiction => format!("reported OK and NOK at once by {}", listed(&names)),
         Fault::Down => format!("seen by {}", listed(&names)),
     };
     let mut body = match fault {
+        _ if let Some(flapping) = flapping => flaps(service, flapping),
         Fault::Missing => {
             format!("{service} is missing from the reports: nobody can say whether it works.\n\n")
         }
@@ -62,6 +67,15 @@ pub(super) fn alarm(incident: &Incident, service: &str, scene: &Scene<'_>) -> (S
     };
     let _ = writeln!(body, "\nLook first at: {first}");
     (words, body)
+}
+
+fn flaps(service: &str, flapping: Flapping) -> String {
+    let Flapping { changes, within_ms } = flapping;
+    let within = span(TimeDelta::milliseconds(within_ms));
+    format!(
+        "{service} is flapping: it changed between good and bad {changes} times or more within {within}. Further changes \
+         are not told until there was none for {within}; then this alarm ends if it works.\n\n"
+    )
 }
 
 /// What all who complain of a service agree on.

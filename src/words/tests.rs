@@ -1,7 +1,10 @@
 use super::*;
-use crate::incident::Member;
-use crate::ledger::MarginBy;
+use crate::config::{Config, Sources};
+use crate::incident::{Flapping, Member};
+use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation};
+use crate::mail;
 use crate::reason::{Cause, Clue, Confidence, Reason};
+use crate::report::{Roster, understand};
 use chrono::{TimeDelta, TimeZone, Utc};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,6 +46,7 @@ fn scene(checkers: Vec<CheckerCard<'static>>) -> Scene<'static> {
         by: Signature { watchdog: "bresse8", zone: Tz::Europe__Paris, now: at(2, 56, 53) },
         mailboxes: vec![mailbox],
         checkers,
+        findings: vec![],
     }
 }
 
@@ -55,7 +59,7 @@ fn incident(subject: Subject, members: &[(&str, Time, Option<Outcome>, Option<En
     incident.members = members
         .iter()
         .map(|(name, since, outcome, end)| {
-            let member = Member { since: *since, outcome: *outcome, named: false, end: *end };
+            let member = Member { since: *since, outcome: *outcome, flapping: None, named: false, end: *end };
             ((*name).to_owned(), member)
         })
         .collect::<BTreeMap<_, _>>();
@@ -166,6 +170,87 @@ fn of_many_who_complain_of_a_service_the_rest_is_counted() {
     let mut incident = incident(Subject::Service("ESHOP".into()), &[]);
     (0..12).for_each(|n| incident.join(&format!("bresse{n}"), at(2, 55, 58), Some(Outcome::Nok)));
     assert!(alarm(&incident, "ESHOP", &scene(vec![])).body.contains("\n… and 2 more.\n"));
+}
+
+#[test]
+fn a_service_that_flaps() {
+    let members = [("bresse3", at(2, 55, 58), Some(Outcome::Nok), None)];
+    let mut incident = incident(Subject::Service("ESHOP".into()), &members);
+    for member in incident.members.values_mut() {
+        member.flapping = Some(Flapping { changes: 6, within_ms: 3_600_000 });
+    }
+    let scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0)))]);
+    insta::assert_snapshot!(shown(&alarm(&incident, "ESHOP", &scene)));
+}
+
+/// What the runs of bresse3, one every five minutes until 02:55, amount to. The last `clean` of them keep the rules.
+fn findings(texts: &[&str], clean: usize) -> BTreeMap<Breach, Finding> {
+    let text = "[watchdog]\nname = \"w\"\n[mailbox]\nhost = \"h\"\nuser = \"m@d.com\"\npassword = \"x\"\n\
+                [[checker]]\nname = \"bresse3\"\nprovider = \"orange\"\n\
+                tests = [{ service = \"ESHOP\", timeout = \"10s\" }, { service = \"SQL\", timeout = \"30s\" }]\n";
+    let sources = Sources { text, file: "w.toml", environment: &BTreeMap::new(), overrides: &[] };
+    let checkers = Config::load(&sources).unwrap().checkers;
+    let mut facts = Facts::new(&checkers[0]);
+    let runs = texts.iter().copied().chain(std::iter::repeat_n("DRYRUN.OK ESHOP.OK SQL.OK", clean));
+    let runs: Vec<&str> = runs.collect();
+    for (text, run) in runs.iter().rev().zip(0..) {
+        let sent = at(2, 55, 0) - TimeDelta::minutes(5 * run);
+        let mail = format!("To: bresse3+monitor@d.com\nDate: {}\n\n{text}\n", sent.to_rfc2822());
+        let mail = understand(mail::parse(mail.as_bytes(), text.contains("cut")), &Roster::new(&checkers));
+        facts.observe(&Observation { mailbox: "MONITOR".into(), received: sent, seen: sent, mail });
+    }
+    facts.settle(Some(at(2, 56, 52)));
+    facts.findings
+}
+
+#[test]
+fn runs_that_break_the_rules() {
+    let found = findings(
+        &[
+            "DRYRUN.OK ESHOP.OK ESHOP.NOK SQL.OK Old.OK Older.OK",
+            "ESHOP.OK DRYRUN.OK SQL.OK Old.OK",
+            "ESHOP.OK DRYRUN.OK Old.OK",
+        ],
+        0,
+    );
+    let mut scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0)))]);
+    scene.findings = found.iter().map(|(breach, finding)| (*breach, finding)).collect();
+    let members = [("bresse3", at(2, 45, 0), None, None)];
+    let incident = incident(Subject::Report("bresse3".into()), &members);
+    insta::assert_snapshot!(shown(&alarm(&incident, "bresse3_Report", &scene)));
+}
+
+#[test]
+fn runs_that_keep_the_rules_again() {
+    let found = findings(&["DRYRUN.OK ESHOP.OK SQL.OK Nokia.OK", "DRYRUN.NOK ESHOP.OK SQL.OK"], 2);
+    let mut scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0)))]);
+    scene.findings = found.iter().map(|(breach, finding)| (*breach, finding)).collect();
+    let members = [("bresse3", at(2, 40, 0), None, Some(End::Recovered(at(2, 50, 0))))];
+    let incident = incident(Subject::Report("bresse3".into()), &members);
+    let letter = recovery(&incident, "bresse3_Report", &scene);
+    assert_calm(&letter);
+    insta::assert_snapshot!(shown(&letter));
+}
+
+#[test]
+fn every_finding_has_a_sentence() {
+    let took = |ms, allowed_ms| Evidence::Took { ms, allowed_ms };
+    let names = || Evidence::Services(["ESHOP", "SQL"].map(String::from).into());
+    let cases = [
+        (Breach::Missing, names()),
+        (Breach::Contradiction, names()),
+        (Breach::UnknownService, names()),
+        (Breach::NoDryrun, Evidence::Dryrun(DryrunFlaw::Absent)),
+        (Breach::NoDryrun, Evidence::Dryrun(DryrunFlaw::NotFirst)),
+        (Breach::NoDryrun, Evidence::Dryrun(DryrunFlaw::NotOk)),
+        (Breach::Gap, took(600_000, 300_000)),
+        (Breach::Duplicate, names()),
+        (Breach::Duplicate, Evidence::Twice),
+        (Breach::Overrun, took(95_000, 40_000)),
+        (Breach::Truncated, Evidence::Cut),
+    ];
+    let lines = cases.map(|(breach, evidence)| format!("{}: {}", breach.word(), finding(breach, &evidence)));
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[test]

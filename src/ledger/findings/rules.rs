@@ -12,7 +12,8 @@ use crate::time::Time;
 
 /// `Date:` has no fractions of a second.
 const DATE_STEP: TimeDelta = TimeDelta::seconds(1);
-const TWICE_WITHIN_MAX: TimeDelta = TimeDelta::seconds(60);
+/// What is started twice at once, by two lines of cron, say, is sent within so much of each other.
+const TWICE_WITHIN_MAX: TimeDelta = TimeDelta::seconds(10);
 /// The latest so many times from run to run show the rhythm.
 const RHYTHM: usize = 4;
 
@@ -30,8 +31,8 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Surroundings<'a> {
     /// The runs before these, ascending.
     pub before: &'a [Begun],
-    /// Everything up to here was read.
-    pub heard_until: Option<Time>,
+    /// The newest receipt of all mails; None before all of history is known.
+    pub received_until: Option<Time>,
     /// Spans in which mails were lost or waited, through no fault of the checker.
     pub explained: &'a [(Time, Time)],
     /// Whether this mail was held on its way.
@@ -59,10 +60,14 @@ impl Found {
 
 /// Judges `runs`, ascending, each in its surroundings.
 pub(crate) fn judge(runs: &[Run<'_>], around: &Surroundings<'_>) -> Vec<Judged> {
-    let all: Vec<Begun> = around.before.iter().copied().chain(runs.iter().filter_map(Run::begun)).collect();
-    let judge_one = |(index, run): (usize, &Run<'_>)| {
+    let mut all: Vec<Begun> =
+        around.before.iter().copied().chain(runs.iter().filter_map(Run::begun)).collect();
+    // History is older than the runs before.
+    all.sort_by_key(|run| run.at);
+    all.dedup_by_key(|run| run.at);
+    let judge_one = |run: &Run<'_>| {
         let (first, begun) = (run.first()?, run.begun()?);
-        let (earlier, later) = all.split_at_checked(around.before.len() + index)?;
+        let (earlier, later) = all.split_at(all.partition_point(|other| other.at < begun.at));
         let next = later.get(1).copied();
         let found = [
             (Breach::Missing, missing(run)),
@@ -81,7 +86,7 @@ pub(crate) fn judge(runs: &[Run<'_>], around: &Surroundings<'_>) -> Vec<Judged> 
         });
         Some(Judged { begun, told: told.collect() })
     };
-    runs.iter().enumerate().filter_map(judge_one).collect()
+    runs.iter().filter_map(judge_one).collect()
 }
 
 impl Run<'_> {
@@ -112,11 +117,15 @@ fn missing(run: &Run<'_>) -> Found {
 
 fn contradiction(run: &Run<'_>) -> Found {
     let mut said: BTreeMap<&String, Said> = BTreeMap::new();
+    let mut both: BTreeSet<&String> = BTreeSet::new();
     for (service, result) in run.pieces().flat_map(|piece| &piece.results) {
-        said.entry(service).and_modify(|before| *before = before.and(*result)).or_insert(*result);
+        let opposite =
+            run.mails.len() > 1 && said.insert(service, *result).is_some_and(|before| before != *result);
+        if opposite || *result == Said::Both {
+            both.insert(service);
+        }
     }
-    let both = said.into_iter().filter(|(_, said)| *said == Said::Both).map(|(service, _)| service);
-    Found::of(named(both), run.closed)
+    Found::of(named(both.into_iter()), run.closed)
 }
 
 fn unknown_service(run: &Run<'_>) -> Found {
@@ -145,9 +154,10 @@ fn gap(run: &Run<'_>, first: &Piece, earlier: &[Begun], around: &Surroundings<'_
         return Found::Kept;
     }
     let explained = around.explained.iter().any(|(from, to)| before <= *to && at >= *from);
-    // A mail that was overtaken, and came straight all the same, is there by now.
+    // A mail that was overtaken, and came straight all the same, is there before the mails that came after this time. (Not
+    // when everything up to then was read: nobody is judged for that alone.)
     let latest = at - cycle + jitter + first.margin();
-    if explained || around.heard_until.is_none_or(|until| until < latest) || (around.was_held)(first) {
+    if explained || around.received_until.is_none_or(|until| until < latest) || (around.was_held)(first) {
         return Found::Unsaid;
     }
     Found::Broken(Evidence::Took { ms: took.num_milliseconds(), allowed_ms: cycle.num_milliseconds() })
@@ -176,7 +186,7 @@ fn duplicate(run: &Run<'_>, first: &Piece, before: Option<Begun>, next: Option<B
         return Found::Broken(Evidence::Twice);
     }
     let mut said: BTreeMap<&String, Said> = BTreeMap::new();
-    let results = run.pieces().flat_map(|piece| &piece.results);
+    let results = run.pieces().filter(|_| run.mails.len() > 1).flat_map(|piece| &piece.results);
     let again = results.filter(|(service, result)| said.insert(service, **result) == Some(**result));
     let absorbed = run.pieces().flat_map(|piece| &piece.again);
     let again: BTreeSet<&String> = again.map(|(service, _)| service).chain(absorbed).collect();
@@ -186,7 +196,7 @@ fn duplicate(run: &Run<'_>, first: &Piece, before: Option<Begun>, next: Option<B
 
 /// Two runs nearer to each other are one that was made twice.
 fn twice_within(first: &Piece) -> TimeDelta {
-    (first.cycle() / 10).min(TWICE_WITHIN_MAX)
+    (first.cycle() / 100).min(TWICE_WITHIN_MAX)
 }
 
 fn overrun(run: &Run<'_>, first: &Piece) -> Found {
