@@ -7,7 +7,8 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, channel, checker, document, mailbox, overlay, policy, value,
+    Checkers, Config, ConfigErrors, Sources, channel, checker, document, mailbox, matrix, overlay, policy,
+    value,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";
@@ -34,6 +35,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         (None, Err(reported)) => Err(*reported),
     };
     let checkers = checker::read_all(&mut root, user, need);
+    let quorum = matrix::read(&mut root, &checkers);
     let channels = channel::read_all(&mut root, environment);
     // Names are checked against what could be read; the errors about the rest are reported already.
     let zone = watchdog.as_ref().map_or(Tz::UTC, |(_, _, zone)| *zone);
@@ -49,6 +51,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         checkers: checkers?,
         channels: channels?,
         policies: policies?,
+        quorum: quorum?,
         warnings: Vec::new(),
     })
 }

@@ -11,6 +11,7 @@ mod document;
 mod findings;
 mod load;
 mod mailbox;
+mod matrix;
 mod node;
 mod overlay;
 mod policy;
@@ -51,6 +52,7 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// Who is told of what, when.
     pub policies: Policies,
+    pub quorum: Quorum,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }
@@ -261,6 +263,20 @@ pub struct Flap {
     pub changes: u32,
     /// 1 min to 1 day.
     pub within: TimeDelta,
+}
+
+/// So many providers must see a service down before it is the service itself that looks down; 1 to 100, default 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quorum {
+    pub usual: usize,
+    /// For the services that have a number of their own.
+    pub by_service: BTreeMap<String, usize>,
+}
+
+impl Quorum {
+    pub fn of(&self, service: &str) -> usize {
+        self.by_service.get(service).copied().unwrap_or(self.usual)
+    }
 }
 
 /// One way to reach people.

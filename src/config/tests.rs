@@ -121,6 +121,7 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
     assert_eq!((channel.fallback, channel.spacing), (default.fallback, default.spacing));
     assert_eq!(channel.events, default.events);
     assert_eq!(smtp(channel).server.port, smtp(default).server.port);
+    assert_eq!((full.quorum.usual, short.quorum.usual), (2, 2));
     // Those that are examples, and the alternative that is not the default.
     assert_eq!(mailbox.server.ca_file, Some(PathBuf::from("/etc/ssl/private-ca.pem")));
     assert_eq!(mailbox.server.pin_sha256.map(|pin| pin[0]), Some(0x0f));
@@ -165,11 +166,20 @@ fn the_shipped_example_shows_every_known_key() {
         "events",
         "spacing",
         "repeat",
+        "quorum",
+        "services",
     ] {
         let shown =
             EXAMPLE.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
         assert!(shown, "{key}");
     }
+}
+
+#[test]
+fn a_service_may_have_a_quorum_of_its_own() {
+    let written = EXAMPLE.replace("#quorum = 2", "quorum = 4").replace("#services = [ {", "services = [ {");
+    let config = load(&written);
+    assert_eq!((config.quorum.of("MSSQL1_Service"), config.quorum.of("ESHOP_Service")), (4, 3));
 }
 
 #[test]

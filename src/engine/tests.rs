@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::{
-    Channel, ChannelKind, Event, Findings, Login, Mailbox as MailboxConfig, Margin, Secret, Server, Smtp,
-    Test, Tls,
+    Channel, ChannelKind, Event, Findings, Login, Mailbox as MailboxConfig, Margin, Quorum, Secret, Server,
+    Smtp, Test, Tls,
 };
 use crate::engine::History;
 use crate::outbox::Kind;
@@ -96,6 +96,7 @@ fn config() -> Config {
         checkers: fleet.iter().map(|(name, provider)| checker_config(name, provider)).collect(),
         channels: vec![channel_config("mail", false)],
         policies: crate::policy::Policies::default(),
+        quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         warnings: vec![],
     }
 }

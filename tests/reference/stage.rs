@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bresse_watchdog::config::{
     Channel, ChannelKind, Checker as CheckerConfig, Config, Event as Kind, Findings, Login, Mailbox, Margin,
-    Secret, Server, Smtp, Test, Tls,
+    Quorum, Secret, Server, Smtp, Test, Tls,
 };
 use bresse_watchdog::engine::History;
 use bresse_watchdog::engine::{Engine, Snapshot};
@@ -99,6 +99,7 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
             kind: ChannelKind::Smtp(smtp),
         }],
         policies: Default::default(),
+        quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         warnings: vec![],
     }
 }
