@@ -10,7 +10,7 @@
 //!            ┌───────────────────────────── core: no I/O, no async, no clock ─────────────────────────────┐
 //! imap ─────▶│ mail ─▶ report ─▶ intake ─▶ ledger ─▶ verdict ─▶ reason ─▶ incident ─▶ words ─▶ outbox     │──▶ channel
 //! clock ────▶│ now, heard_until             └──────────────────── engine ──────────────────────┘          │
-//!            │                                               └─▶ view, explanation                        │──▶ commands
+//!            │                                               └─▶ view, matrix, explanation                │──▶ commands
 //!            └────────────────────────────────────────────────────────────────────────────────────────────┘
 //!              store: mails, cursors, facts, incidents and outbox in one transaction
 //! ```
@@ -63,6 +63,7 @@ pub mod orders;
 pub mod engine;
 pub mod view;
 pub mod incidents;
+pub mod matrix;
 pub mod explanation;
 mod site;
 pub mod proposal;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 21] = [
+const CORE: [&str; 22] = [
     "time.rs",
     "text.rs",
     "mail",
@@ -24,6 +24,7 @@ const CORE: [&str; 21] = [
     "engine",
     "view.rs",
     "incidents.rs",
+    "matrix.rs",
     "explanation.rs",
     "config",
     "site.rs",

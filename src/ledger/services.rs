@@ -86,6 +86,11 @@ impl Service {
         self.series.told()
     }
 
+    /// The newest run that told of the service.
+    pub fn at(&self) -> Time {
+        self.series.at()
+    }
+
     /// The run in which the present row of equal outcomes began.
     pub fn since(&self) -> Time {
         self.series.since()
