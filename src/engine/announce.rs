@@ -8,6 +8,7 @@ use super::{Delivery, Engine};
 use crate::config::{Checker, Mailbox};
 use crate::incident::{Announced, Incident, Standing, Subject, What, silence_token};
 use crate::ledger::Facts;
+use crate::matrix::{Heard, ServiceRow};
 use crate::outbox::{Address, Kind, Message, Notice};
 use crate::time::Time;
 use crate::words::{self, CheckerCard, Letter, MailboxCard, Scene, Signature};
@@ -296,7 +297,10 @@ impl Engine {
 
     pub(super) fn scene<'a>(&'a self, incident: &Incident, now: Time) -> Scene<'a> {
         let service = match &incident.subject {
-            Subject::Service(service) => Some(service.clone()),
+            Subject::Service(service) => {
+                let quorum = self.config.quorum.of(service);
+                Some(ServiceRow::of(service, quorum, &Heard::all(self, now), now))
+            }
             Subject::Silence | Subject::Mailbox(_) | Subject::Report(_) => None,
         };
         let findings = match &incident.subject {
@@ -305,7 +309,6 @@ impl Engine {
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
-            let known = service.as_ref().and_then(|service| facts.services.get(service));
             Some(CheckerCard {
                 name: &checker.name,
                 provider: &checker.provider,
@@ -315,7 +318,6 @@ impl Engine {
                 watched_since: facts.watched_since,
                 last_received: facts.last_received,
                 last_sent: facts.last_sent,
-                outcome: known.map(|known| known.outcome()),
             })
         };
         let mailbox = |config: &'a Mailbox| {
@@ -332,6 +334,7 @@ impl Engine {
             mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
             checkers: self.config.checkers.iter().filter_map(card).collect(),
             findings,
+            service,
         }
     }
 }

@@ -32,7 +32,7 @@ impl Checkers {
             let mut tests = BTreeSet::new();
             for run in said.split(", ") {
                 let (second, results) = run.split_once(' ').unwrap();
-                tests.extend(results.split(' ').map(|result| &result[..result.len() - 1]));
+                tests.extend(results.split(' ').map(|result| result.trim_end_matches(['+', '-', '?', '!'])));
                 let tokens: Vec<String> = results.split(' ').filter_map(token).collect();
                 let subject = format!("DRYRUN.OK {}", tokens.join(" "));
                 runs.push((name.to_owned(), second.parse().unwrap(), subject));
@@ -98,125 +98,117 @@ impl Checkers {
 }
 
 fn token(result: &str) -> Option<String> {
-    let (service, sign) = result.split_at(result.len() - 1);
-    match sign {
-        "+" => Some(format!("{service}.OK")),
-        "-" => Some(format!("{service}.NOK")),
-        "!" => Some(format!("{service}.OK {service}.NOK")),
+    let service = result.trim_end_matches(['+', '-', '?', '!']);
+    match result.chars().last() {
+        Some('+') => Some(format!("{service}.OK")),
+        Some('-') => Some(format!("{service}.NOK")),
+        Some('!') => Some(format!("{service}.OK {service}.NOK")),
         _ => None,
     }
 }
 
+/// What it is, the quorum, who says what, and the picture.
+const VOTES: &[(&str, usize, &[&str], &str)] = &[
+    ("all is well", 2, &["b1 free: 900 A+", "b2 sfr: 900 A+"], "A ok"),
+    ("one voice that says OK is enough for that", 2, &["b1 free: 900 A+", "b2 sfr: 100 A+"], "A ok"),
+    ("nobody fresh says anything", 2, &["b1 free: 100 A-", "b2 sfr: 100 A+"], "A unconfirmed"),
+    // Of two providers.
+    ("both of two", 2, &["b1 free: 900 A-", "b2 sfr: 910 A-"], "A service_down free sfr"),
+    ("one of two", 2, &["b1 free: 900 A-", "b2 sfr: 910 A+"], "A seen_down_from free"),
+    ("the other has not looked since", 2, &["b1 free: 900 A-", "b2 sfr: 890 A+"], "A unconfirmed free"),
+    ("it looked in the same second", 2, &["b1 free: 900 A-", "b2 sfr: 900 A+"], "A seen_down_from free"),
+    (
+        "what counts is when the trouble began, not when it was told last",
+        2,
+        &["b1 free: 600 A-, 900 A-", "b2 sfr: 890 A+"],
+        "A seen_down_from free",
+    ),
+    (
+        "the quorum is never more than the fresh providers",
+        3,
+        &["b1 free: 900 A-", "b2 sfr: 910 A-"],
+        "A service_down free sfr",
+    ),
+    // Of one provider.
+    ("the only one there is", 2, &["b1 free: 900 A-"], "A unconfirmed free"),
+    ("the only one there is, and that is enough", 1, &["b1 free: 900 A-"], "A service_down free"),
+    ("the only fresh one", 2, &["b1 free: 900 A-", "b2 sfr: 100 A+"], "A unconfirmed free"),
+    (
+        "one is enough, whatever the other says",
+        1,
+        &["b1 free: 900 A-", "b2 sfr: 910 A+"],
+        "A service_down free",
+    ),
+    // Of three providers.
+    (
+        "two of three, the third contradicts",
+        2,
+        &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 920 A+"],
+        "A service_down free sfr",
+    ),
+    (
+        "two of three are not three",
+        3,
+        &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 920 A+"],
+        "A seen_down_from free sfr",
+    ),
+    (
+        "two of three are not three, and the third has not looked since",
+        3,
+        &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 905 A+"],
+        "A unconfirmed free sfr",
+    ),
+    ("all three", 3, &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 920 A-"], "A service_down free sfr ovh"),
+    (
+        "two fresh ones are enough when the third is silent",
+        3,
+        &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 100 A+"],
+        "A service_down free sfr",
+    ),
+    // Several checkers of one provider have one vote.
+    (
+        "two voices of one provider are one provider",
+        2,
+        &["b1 free: 900 A-", "b2 free: 910 A-", "b3 sfr: 920 A+"],
+        "A seen_down_from free",
+    ),
+    (
+        "two voices of one provider confirm nothing",
+        2,
+        &["b1 free: 900 A-", "b2 free: 910 A-"],
+        "A unconfirmed free",
+    ),
+    (
+        "a provider that contradicts itself speaks for neither side",
+        2,
+        &["b1 free: 900 A-", "b2 free: 910 A+", "b3 sfr: 905 A-"],
+        "A seen_down_from free sfr",
+    ),
+    (
+        "it contradicts itself only if it has looked since",
+        2,
+        &["b1 free: 900 A-", "b2 free: 890 A+", "b3 sfr: 895 A-"],
+        "A service_down free sfr",
+    ),
+    // Stale cells are no votes. b2 is late after 310 s, silent after 370 s.
+    ("late", 2, &["b1 free: 900 A-", "b2 sfr: 689 A-"], "A unconfirmed free"),
+    ("just not late", 2, &["b1 free: 900 A-", "b2 sfr: 690 A-"], "A service_down free sfr"),
+    ("late, and it worked", 2, &["b1 free: 660 A-, 900 A-", "b2 sfr: 689 A+"], "A unconfirmed free"),
+    (
+        "just not late, and it worked",
+        2,
+        &["b1 free: 660 A-, 900 A-", "b2 sfr: 690 A+"],
+        "A seen_down_from free",
+    ),
+    // What is missing from a run, or contradicts itself, is bad.
+    ("missing", 2, &["b1 free: 600 A+ B+, 900 A? B+", "b2 sfr: 910 A+ B+"], "A seen_down_from free; B ok"),
+    ("OK and NOK in one run", 2, &["b1 free: 900 A!", "b2 sfr: 910 A-"], "A service_down free sfr"),
+];
+
 #[test]
 fn the_votes_of_the_providers_make_the_picture() {
-    const CASES: &[(&str, usize, &[&str], &str)] = &[
-        ("all is well", 2, &["b1 free: 900 A+", "b2 sfr: 900 A+"], "A ok"),
-        ("one voice that says OK is enough for that", 2, &["b1 free: 900 A+", "b2 sfr: 100 A+"], "A ok"),
-        ("nobody fresh says anything", 2, &["b1 free: 100 A-", "b2 sfr: 100 A+"], "A unconfirmed"),
-        // Of two providers.
-        ("both of two", 2, &["b1 free: 900 A-", "b2 sfr: 910 A-"], "A service_down free sfr"),
-        ("one of two", 2, &["b1 free: 900 A-", "b2 sfr: 910 A+"], "A seen_down_from free"),
-        ("the other has not looked since", 2, &["b1 free: 900 A-", "b2 sfr: 890 A+"], "A unconfirmed free"),
-        ("it looked in the same second", 2, &["b1 free: 900 A-", "b2 sfr: 900 A+"], "A seen_down_from free"),
-        (
-            "what counts is when the trouble began, not when it was told last",
-            2,
-            &["b1 free: 600 A-, 900 A-", "b2 sfr: 890 A+"],
-            "A seen_down_from free",
-        ),
-        (
-            "the quorum is never more than the fresh providers",
-            3,
-            &["b1 free: 900 A-", "b2 sfr: 910 A-"],
-            "A service_down free sfr",
-        ),
-        // Of one provider.
-        ("the only one there is", 2, &["b1 free: 900 A-"], "A unconfirmed free"),
-        ("the only one there is, and that is enough", 1, &["b1 free: 900 A-"], "A service_down free"),
-        ("the only fresh one", 2, &["b1 free: 900 A-", "b2 sfr: 100 A+"], "A unconfirmed free"),
-        (
-            "one is enough, whatever the other says",
-            1,
-            &["b1 free: 900 A-", "b2 sfr: 910 A+"],
-            "A service_down free",
-        ),
-        // Of three providers.
-        (
-            "two of three, the third contradicts",
-            2,
-            &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 920 A+"],
-            "A service_down free sfr",
-        ),
-        (
-            "two of three are not three",
-            3,
-            &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 920 A+"],
-            "A seen_down_from free sfr",
-        ),
-        (
-            "two of three are not three, and the third has not looked since",
-            3,
-            &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 905 A+"],
-            "A unconfirmed free sfr",
-        ),
-        (
-            "all three",
-            3,
-            &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 920 A-"],
-            "A service_down free sfr ovh",
-        ),
-        (
-            "two fresh ones are enough when the third is silent",
-            3,
-            &["b1 free: 900 A-", "b2 sfr: 910 A-", "b3 ovh: 100 A+"],
-            "A service_down free sfr",
-        ),
-        // Several checkers of one provider have one vote.
-        (
-            "two voices of one provider are one provider",
-            2,
-            &["b1 free: 900 A-", "b2 free: 910 A-", "b3 sfr: 920 A+"],
-            "A seen_down_from free",
-        ),
-        (
-            "two voices of one provider confirm nothing",
-            2,
-            &["b1 free: 900 A-", "b2 free: 910 A-"],
-            "A unconfirmed free",
-        ),
-        (
-            "a provider that contradicts itself speaks for neither side",
-            2,
-            &["b1 free: 900 A-", "b2 free: 910 A+", "b3 sfr: 905 A-"],
-            "A seen_down_from free sfr",
-        ),
-        (
-            "it contradicts itself only if it has looked since",
-            2,
-            &["b1 free: 900 A-", "b2 free: 890 A+", "b3 sfr: 895 A-"],
-            "A service_down free sfr",
-        ),
-        // Stale cells are no votes. b2 is late after 310 s, silent after 370 s.
-        ("late", 2, &["b1 free: 900 A-", "b2 sfr: 689 A-"], "A unconfirmed free"),
-        ("just not late", 2, &["b1 free: 900 A-", "b2 sfr: 690 A-"], "A service_down free sfr"),
-        ("late, and it worked", 2, &["b1 free: 660 A-, 900 A-", "b2 sfr: 689 A+"], "A unconfirmed free"),
-        (
-            "just not late, and it worked",
-            2,
-            &["b1 free: 660 A-, 900 A-", "b2 sfr: 690 A+"],
-            "A seen_down_from free",
-        ),
-        // What is missing from a run, or contradicts itself, is bad.
-        (
-            "missing",
-            2,
-            &["b1 free: 600 A+ B+, 900 A? B+", "b2 sfr: 910 A+ B+"],
-            "A seen_down_from free; B ok",
-        ),
-        ("OK and NOK in one run", 2, &["b1 free: 900 A!", "b2 sfr: 910 A-"], "A service_down free sfr"),
-    ];
     let mut wrong = vec![];
-    for (what, quorum, voices, expected) in CASES {
+    for (what, quorum, voices, expected) in VOTES {
         let found = Checkers::new(*quorum, voices).pictures();
         if found != *expected {
             wrong.push(format!("{what}: {found}, not {expected}"));

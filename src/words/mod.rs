@@ -16,7 +16,8 @@ use chrono_tz::Tz;
 
 use crate::config::Breach;
 use crate::incident::{End, Incident, Member, Subject};
-use crate::ledger::{Deadline, Finding, Outcome};
+use crate::ledger::{Deadline, Finding};
+use crate::matrix::ServiceRow;
 use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
 pub use acknowledgement::{acknowledged, reminder};
@@ -53,6 +54,8 @@ pub struct Scene<'a> {
     pub checkers: Vec<CheckerCard<'a>>,
     /// The rules that the runs of the checker break, or broke lately, that the incident is about.
     pub findings: Vec<(Breach, &'a Finding)>,
+    /// The service the incident is about, from all providers.
+    pub service: Option<ServiceRow>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,8 +76,13 @@ pub struct CheckerCard<'a> {
     pub watched_since: Option<Time>,
     pub last_received: Option<Time>,
     pub last_sent: Option<Time>,
-    /// Its latest result for the service the incident is about.
-    pub outcome: Option<Outcome>,
+}
+
+impl Scene<'_> {
+    /// Empty for a checker that is no longer configured.
+    fn provider_of(&self, checker: &str) -> &str {
+        self.checkers.iter().find(|card| card.name == checker).map_or("", |card| card.provider)
+    }
 }
 
 impl Letter {

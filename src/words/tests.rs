@@ -1,10 +1,12 @@
 use super::*;
 use crate::config::{Config, Sources};
 use crate::incident::{Flapping, Member};
-use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation};
+use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation, Outcome};
 use crate::mail;
+use crate::matrix::{Cell, Picture, Voice, Vote};
 use crate::reason::{Cause, Clue, Confidence, Reason};
 use crate::report::{Roster, understand};
+use crate::verdict::State;
 use chrono::{TimeDelta, TimeZone, Utc};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +33,6 @@ fn card(name: &'static str, provider: &'static str, heard: Option<Time>) -> Chec
         watched_since: Some(at(0, 0, 0)),
         last_received: heard,
         last_sent: heard.map(|heard| heard - TimeDelta::seconds(4)),
-        outcome: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn scene(checkers: Vec<CheckerCard<'static>>) -> Scene<'static> {
         mailboxes: vec![mailbox],
         checkers,
         findings: vec![],
+        service: None,
     }
 }
 
@@ -130,39 +132,94 @@ fn ten_thousand_checkers_fit_on_a_phone() {
     assert!(alarm.body.contains("and 9990 more"));
 }
 
+/// One provider's view of a service by its checkers `(name, state, result, vote)`.
+type Voices<'a> = (&'a str, &'a [(&'a str, State, &'static str, Option<Vote>)]);
+
+fn row(verdict: Picture, cells: &[Voices<'_>]) -> ServiceRow {
+    let cell = |(provider, voices): &Voices<'_>| Cell {
+        provider: (*provider).to_owned(),
+        result: voices[0].2,
+        vote: voices[0].3,
+        since: None,
+        age_s: None,
+        fresh: voices.iter().filter(|voice| voice.1 == State::Ok && voice.2 != "UNKNOWN").count(),
+        voices: voices
+            .iter()
+            .map(|(checker, state, result, vote)| Voice {
+                checker: (*checker).to_owned(),
+                state: *state,
+                result,
+                since: None,
+                age_s: None,
+                fresh: *state == State::Ok && *result != "UNKNOWN",
+                vote: *vote,
+            })
+            .collect(),
+    };
+    let cells: Vec<Cell> = cells.iter().map(cell).collect();
+    let bad = cells.iter().filter(|cell| matches!(cell.vote, Some(Vote::Bad | Vote::Split)));
+    let from: Vec<String> = bad.map(|cell| cell.provider.clone()).collect();
+    let checker = (verdict == Picture::CheckerFault).then(|| "bresse3".to_owned());
+    ServiceRow { name: "ESHOP".into(), verdict, from, checker, quorum: 2, cells }
+}
+
+/// The alarm about ESHOP when bresse3, at orange, complains of it.
+fn eshop_alarm(outcome: Outcome, row: Option<ServiceRow>) -> String {
+    let heard = Some(at(2, 56, 0));
+    let scene = Scene {
+        service: row,
+        ..scene(vec![card("bresse3", "orange", heard), card("bresse4", "sfr", heard)])
+    };
+    let members = [("bresse3", at(2, 55, 58), Some(outcome), None)];
+    shown(&alarm(&incident(Subject::Service("ESHOP".into()), &members), "ESHOP", &scene))
+}
+
+const BAD: (&str, State, &str, Option<Vote>) = ("bresse3", State::Ok, "NOK", Some(Vote::Bad));
+const GOOD: (&str, State, &str, Option<Vote>) = ("bresse4", State::Ok, "OK", Some(Vote::Good));
+const BEFORE: (&str, State, &str, Option<Vote>) = ("bresse5", State::Ok, "OK", None);
+const STALE: (&str, State, &str, Option<Vote>) = ("bresse6", State::Silent, "UNKNOWN", None);
+
 #[test]
-fn a_service_that_fails_for_one_and_works_for_another() {
-    let mut fine = card("bresse4", "sfr", Some(at(2, 56, 0)));
-    fine.outcome = Some(Outcome::Ok);
-    let scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0))), fine]);
-    let members = [("bresse3", at(2, 55, 58), Some(Outcome::Nok), None)];
-    insta::assert_snapshot!(shown(&alarm(
-        &incident(Subject::Service("ESHOP".into()), &members),
-        "ESHOP",
-        &scene
-    )));
+fn a_service_alarm_says_what_it_looks_like_and_who_knows_what() {
+    let also = ("bresse7", State::Ok, "NOK", Some(Vote::Bad));
+    let pictures = [
+        row(
+            Picture::ServiceDown,
+            &[("orange", &[BAD]), ("ovh", &[also]), ("sfr", &[GOOD]), ("free", &[STALE])],
+        ),
+        row(
+            Picture::SeenDownFrom,
+            &[("orange", &[BAD]), ("sfr", &[GOOD]), ("free", &[BEFORE]), ("ovh", &[STALE])],
+        ),
+        row(Picture::CheckerFault, &[("orange", &[BAD]), ("sfr", &[GOOD, BEFORE])]),
+        row(Picture::Unconfirmed, &[("orange", &[BAD]), ("free", &[BEFORE]), ("ovh", &[STALE])]),
+        row(Picture::Unconfirmed, &[("orange", &[BAD])]),
+        row(Picture::ServiceDown, &[("orange", &[BAD]), ("ovh", &[STALE])]),
+    ];
+    let alarms = pictures.map(|row| eshop_alarm(Outcome::Nok, Some(row)));
+    insta::assert_snapshot!(alarms.join("\n———\n"));
+}
+
+#[test]
+fn a_service_that_works_from_many_is_not_listed_in_the_subject() {
+    let names: Vec<String> = (0..20).map(|n| format!("provider{n}")).collect();
+    let mut cells: Vec<Voices<'_>> = names.iter().map(|name| (name.as_str(), &[GOOD][..])).collect();
+    cells.push(("orange", &[BAD]));
+    let alarm = eshop_alarm(Outcome::Nok, Some(row(Picture::SeenDownFrom, &cells)));
+    assert!(alarm.starts_with("Subject: ESHOP.NOK down from orange, works from 20 others\n"), "{alarm}");
+    assert!(alarm.contains("provider9 (bresse4) and 10 more\n"), "{alarm}");
 }
 
 #[test]
 fn a_service_that_is_missing() {
-    let scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0)))]);
-    let members = [("bresse3", at(2, 55, 58), Some(Outcome::Missing), None)];
-    insta::assert_snapshot!(shown(&alarm(
-        &incident(Subject::Service("ESHOP".into()), &members),
-        "ESHOP",
-        &scene
-    )));
+    let row = row(Picture::SeenDownFrom, &[("orange", &[BAD]), ("sfr", &[GOOD])]);
+    insta::assert_snapshot!(eshop_alarm(Outcome::Missing, Some(row)));
 }
 
 #[test]
 fn a_service_that_is_reported_ok_and_nok_at_once() {
-    let scene = scene(vec![card("bresse3", "orange", Some(at(2, 56, 0)))]);
-    let members = [("bresse3", at(2, 55, 58), Some(Outcome::Contradiction), None)];
-    insta::assert_snapshot!(shown(&alarm(
-        &incident(Subject::Service("ESHOP".into()), &members),
-        "ESHOP",
-        &scene
-    )));
+    let row = row(Picture::Unconfirmed, &[("orange", &[BAD])]);
+    insta::assert_snapshot!(eshop_alarm(Outcome::Contradiction, Some(row)));
 }
 
 #[test]
@@ -313,6 +370,35 @@ fn recoveries_say_what_was_and_never_what_opens_approvals() {
         cases.iter().map(|(incident, token)| recovery(incident, token, &scene)).collect();
     letters.iter().for_each(assert_calm);
     insta::assert_snapshot!(letters.iter().map(shown).collect::<Vec<_>>().join("\n———\n"));
+}
+
+#[test]
+fn the_recovery_of_a_service_says_how_far_it_went_and_from_where_it_works_now() {
+    let back = Some(End::Recovered(at(3, 10, 0)));
+    let members = [
+        ("bresse3", at(2, 50, 0), Some(Outcome::Nok), back),
+        ("bresse4", at(2, 51, 0), Some(Outcome::Nok), back),
+        ("bresse5", at(2, 51, 0), Some(Outcome::Missing), back),
+    ];
+    let heard = Some(at(3, 10, 0));
+    let scene = Scene {
+        service: Some(row(
+            Picture::Ok,
+            &[
+                ("orange", &[("bresse3", State::Ok, "OK", Some(Vote::Good))]),
+                ("sfr", &[GOOD]),
+                ("ovh", &[STALE]),
+            ],
+        )),
+        ..scene(vec![
+            card("bresse3", "orange", heard),
+            card("bresse4", "sfr", heard),
+            card("bresse5", "free", heard),
+        ])
+    };
+    let letter = recovery(&incident(Subject::Service("ESHOP".into()), &members), "ESHOP", &scene);
+    assert_calm(&letter);
+    insta::assert_snapshot!(shown(&letter));
 }
 
 #[test]

@@ -77,6 +77,32 @@ fn results_in_mails_of_their_own_are_missing_when_their_time_is_over() {
     world.expect(&["SHOP.OK"]);
 }
 
+/// Everybody reports in this order, a second apart; the subjects of what is sent.
+fn subjects_after(config: Config, runs: &[(&str, &str)]) -> Vec<String> {
+    let mut world = World::new(config);
+    ["b1", "b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 0));
+    world.look(0);
+    for (second, (name, sql)) in (300..).zip(runs) {
+        world.report(name, second, &format!("DRYRUN.OK SQL.{sql} SHOP.OK"));
+    }
+    world.look(310);
+    world.letters.iter().map(|letter| letter.subject.clone()).collect()
+}
+
+#[test]
+fn an_alarm_says_what_the_service_looks_like_when_all_that_was_read_is_known() {
+    let one = [("b3", "NOK"), ("b1", "OK"), ("b2", "OK"), ("b4", "OK")];
+    assert_eq!(subjects_after(config(), &one), ["SQL.NOK down from orange, works from free, sfr"]);
+    let two = [("b3", "NOK"), ("b1", "OK"), ("b2", "OK"), ("b4", "NOK")];
+    assert_eq!(subjects_after(config(), &two), ["SQL.NOK down from 2 of 3 providers: orange, sfr"]);
+    let first = [("b3", "NOK")];
+    assert_eq!(subjects_after(config(), &first), ["SQL.NOK seen by b3, not confirmed"]);
+    let mut strict = config();
+    strict.quorum.by_service.insert("SQL".into(), 3);
+    let two = [("b3", "NOK"), ("b4", "NOK"), ("b1", "OK"), ("b2", "OK")];
+    assert_eq!(subjects_after(strict, &two), ["SQL.NOK down from orange, sfr, works from free"]);
+}
+
 #[test]
 fn what_a_silent_checker_said_last_neither_alarms_nor_recovers() {
     let mut world = World::new(config());
