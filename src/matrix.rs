@@ -100,6 +100,17 @@ pub enum Vote {
     Split,
 }
 
+impl Vote {
+    /// The word in JSON and CSV.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Split => "split",
+        }
+    }
+}
+
 /// One service as one checker last saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Voice {

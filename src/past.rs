@@ -10,6 +10,7 @@ use crate::config::{Checker, Config};
 use crate::engine::{Engine, Mailbox, Snapshot, watch_of};
 use crate::incident::{End, Incident};
 use crate::ledger::{Facts, Silence};
+use crate::matrix::Matrix;
 use crate::store::Store;
 use crate::time::Time;
 use crate::verdict::{State, judge};
@@ -31,6 +32,16 @@ pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<La
     table.provisional = false;
     table.other_mails = store.other_mails(time)?;
     Ok(table)
+}
+
+/// Every service from every provider as of `time`.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn matrix(store: &Store, config: &Config, time: Time) -> Result<Matrix> {
+    let mut matrix = Matrix::of(&engine(store, config, time)?, time);
+    matrix.heard_until = store.observed_until(time)?.into_values().min();
+    Ok(matrix)
 }
 
 /// What the core knew at `time`, of the silences at least.

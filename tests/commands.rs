@@ -1,4 +1,4 @@
-//! `propose` and `check`, run against the embedded servers.
+//! `propose`, `check` and `matrix`, run against the embedded servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
@@ -327,4 +327,58 @@ async fn runs_that_break_the_rules_are_shown_everywhere_and_alarmed_when_they_go
     assert_eq!(once.status, 0, "{once:?}");
     assert!(subjects()[1].starts_with("Subject: bresse1_Report.OK "), "{:?}", subjects());
     assert_eq!(subjects().len(), 2);
+}
+
+/// What `matrix --format json` says of ESHOP_Service: the verdict, from where, and the results by provider.
+fn eshop(watchdog: &Watchdog, more: &[&str]) -> (String, Value, String) {
+    let matrix = run(watchdog, &[&["matrix", "--format", "json"], more].concat());
+    assert_eq!((matrix.status, matrix.stderr.as_str()), (0, ""), "{matrix:?}");
+    let matrix: Value = serde_json::from_str(&matrix.stdout).unwrap();
+    assert_eq!(matrix["providers"], serde_json::json!(["free", "orange", "sfr"]));
+    let row = &matrix["services"][1];
+    assert_eq!(row["name"], "ESHOP_Service");
+    let cells = row["cells"].as_array().unwrap();
+    let results: Vec<&str> = cells.iter().map(|cell| cell["result"].as_str().unwrap()).collect();
+    (row["verdict"].as_str().unwrap().to_owned(), row["from"].clone(), results.join(" "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_says_what_a_service_looks_like_and_what_it_looked_like_then() {
+    let world = World::start();
+    let tests = "tests = [ { service = \"MSSQL1_Service\", timeout = \"10s\" }, { service = \"ESHOP_Service\", timeout = \"30s\" } ]\n";
+    let checkers: String = ["free", "orange", "sfr"]
+        .iter()
+        .enumerate()
+        .map(|(index, provider)| {
+            format!("[[checker]]\nname = \"bresse{}\"\nprovider = \"{provider}\"\n{tests}", index + 1)
+        })
+        .collect();
+    let watchdog = Watchdog::new(&world.config(&checkers));
+    let report = |checker: &str, seconds: i64, nok: bool| {
+        let at = ago(TimeDelta::seconds(seconds));
+        let report = Report::new(checker, at);
+        let report = if nok { report.nok("ESHOP_Service") } else { report };
+        world.store.append("INBOX", report.mail(), at);
+    };
+    let missing = run(&watchdog, &["matrix"]);
+    assert_eq!((missing.status, missing.stderr.lines().count()), (1, 1), "{missing:?}");
+
+    ["bresse1", "bresse2"].iter().for_each(|name| report(name, 60, false));
+    assert_eq!(run(&watchdog, &["once"]).status, 0);
+    let all_well = ("ok".to_owned(), serde_json::json!([]), "OK OK UNKNOWN".to_owned());
+    assert_eq!(eshop(&watchdog, &[]), all_well);
+    let then = Utc::now().to_rfc3339();
+
+    report("bresse2", 10, true);
+    report("bresse1", 5, false);
+    assert_eq!(run(&watchdog, &["once"]).status, 2);
+    let path = ("seen_down_from".to_owned(), serde_json::json!(["orange"]), "OK NOK UNKNOWN".to_owned());
+    assert_eq!(eshop(&watchdog, &[]), path);
+    assert_eq!(eshop(&watchdog, &["--as-of", &then]), all_well);
+    let table = run(&watchdog, &["matrix"]);
+    assert_eq!((table.status, table.stderr.as_str()), (0, ""), "{table:?}");
+    assert!(table.stdout.starts_with("SERVICE         LOOKS LIKE      free  orange  sfr\n"), "{table:?}");
+    assert!(table.stdout.contains("ESHOP_Service   seen_down_from  OK    NOK     waiting\n"), "{table:?}");
+    let before = run(&watchdog, &["matrix", "--as-of", "-90m", "--format", "csv"]);
+    assert!(before.stdout.contains("ESHOP_Service,unconfirmed,free,UNKNOWN,,,,0,1\n"), "{before:?}");
 }

@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod incidents;
 mod last_seen;
+mod matrix;
 mod once;
 mod order;
 mod output;
@@ -80,6 +81,8 @@ enum Command {
     Once,
     /// Print when each checker was last seen, from the state file
     LastSeen(last_seen::Options),
+    /// Print every service as each provider sees it, and what it looks like, from the state file
+    Matrix(matrix::Options),
     /// Say why a checker is in its state, or how one mail is understood
     Explain(explain::Options),
     /// Connect to everything, and say what works and what is unsafe; changes nothing
@@ -137,6 +140,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Run => runtime.block_on(run::run(global)),
         Command::Once => runtime.block_on(once::once(global)),
         Command::LastSeen(options) => last_seen::last_seen(global, &options),
+        Command::Matrix(options) => matrix::matrix(global, &options),
         Command::Explain(options) => explain::explain(global, &options),
         Command::Check => runtime.block_on(check::check(global)),
         Command::Propose => runtime.block_on(propose::propose(global)),
