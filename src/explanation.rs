@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 
 use crate::config::{Checker, Reaction};
+use crate::engine::Offset;
 use crate::ledger::{Bounce, Facts, Outcome, StoredReport, Trail};
 use crate::mail::{Mail, Status};
 use crate::reason::Cause;
@@ -32,6 +33,8 @@ pub struct Known<'a> {
     pub by: Signature<'a>,
     /// Its latest reports, newest first: the mail path is measured by all of them.
     pub reports: &'a [StoredReport],
+    /// Of each mailbox, the watchdog's clock minus the server's.
+    pub offsets: &'a [(String, Offset)],
 }
 
 impl Known<'_> {
@@ -66,6 +69,9 @@ impl Known<'_> {
                 writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
         }
         self.trail(&mut text);
+        for (mailbox, offset) in self.offsets {
+            let _ = writeln!(text, "Own clock      {}, beside {mailbox}'s", words::offset_range(*offset));
+        }
         self.services(&mut text);
         self.findings(&mut text);
         path::table(self.reports, self.checker.cycle, &mut text);

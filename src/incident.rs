@@ -28,6 +28,8 @@ pub enum Subject {
     Mailbox(String),
     /// The runs of this checker break the rules of reporting.
     Report(String),
+    /// The watchdog's clock is not that of the mail server; its members are mailboxes.
+    Clock,
 }
 
 impl Subject {
@@ -36,14 +38,14 @@ impl Subject {
         match self {
             Self::Silence | Self::Report(_) => Event::Checker,
             Self::Service(_) => Event::Service,
-            Self::Mailbox(_) => Event::Mailbox,
+            Self::Mailbox(_) | Self::Clock => Event::Mailbox,
         }
     }
 
     pub fn severity(&self) -> Severity {
         match self {
             Self::Silence | Self::Service(_) | Self::Mailbox(_) => Severity::Critical,
-            Self::Report(_) => Severity::Warning,
+            Self::Report(_) | Self::Clock => Severity::Warning,
         }
     }
 
@@ -51,7 +53,7 @@ impl Subject {
     pub fn service(&self) -> Option<&str> {
         match self {
             Self::Service(service) => Some(service),
-            Self::Silence | Self::Mailbox(_) | Self::Report(_) => None,
+            Self::Silence | Self::Mailbox(_) | Self::Report(_) | Self::Clock => None,
         }
     }
 
@@ -62,6 +64,7 @@ impl Subject {
             Self::Service(_) => "service",
             Self::Mailbox(_) => "mailbox",
             Self::Report(_) => "report",
+            Self::Clock => "clock",
         }
     }
 }

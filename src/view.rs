@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
 use crate::config::{Breach, Checker, Reaction};
-use crate::engine::Engine;
+use crate::engine::{Engine, Mailbox, Offset};
 use crate::incident::Subject;
 use crate::ledger::{Facts, Finding, Outcome};
 use crate::reason::{Cause, Reason};
@@ -23,6 +23,7 @@ pub struct LastSeen {
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub heard_until: Option<Time>,
     pub checkers: Vec<CheckerLine>,
+    pub mailboxes: Vec<MailboxLine>,
     /// Messages that are not delivered yet.
     pub undelivered: usize,
     /// History is still being read: who was not found yet may still be.
@@ -35,6 +36,16 @@ pub struct LastSeen {
     /// read.
     #[serde(skip)]
     pub unreadable: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MailboxLine {
+    pub name: String,
+    #[serde(serialize_with = "as_optional_rfc3339")]
+    pub heard_until: Option<Time>,
+    /// The watchdog's clock minus the server's, between two bounds; null until it is confirmed.
+    #[serde(serialize_with = "as_range")]
+    pub clock_offset_s: Option<Offset>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,11 +132,17 @@ impl LastSeen {
             let cause = engine.cause(&checker.name, &companies, as_of);
             Some(checker_line(checker, facts, &verdict, cause.as_ref(), as_of))
         };
+        let mailbox = |(name, state): (&String, &Mailbox)| MailboxLine {
+            name: name.clone(),
+            heard_until: state.heard_until,
+            clock_offset_s: state.clock.offset(as_of),
+        };
         let heard = engine.mailboxes().values().map(|mailbox| mailbox.heard_until);
         Self {
             as_of,
             heard_until: heard.min().flatten(),
             checkers: engine.config().checkers.iter().filter_map(line).collect(),
+            mailboxes: engine.mailboxes().iter().map(mailbox).collect(),
             undelivered: engine.outbox().iter().count(),
             other_mails: BTreeMap::new(),
             junk_unread: engine
@@ -219,6 +236,13 @@ fn speaks(state: State) -> bool {
     matches!(state, State::Ok | State::Late)
 }
 
+/// `{ "least": -4.5, "most": 0.6 }`
+fn as_range<S: Serializer>(offset: &Option<Offset>, serializer: S) -> Result<S::Ok, S::Error> {
+    let bounds = offset
+        .map(|offset| BTreeMap::from([("least", seconds(offset.least())), ("most", seconds(offset.most()))]));
+    bounds.serialize(serializer)
+}
+
 /// Whole seconds as an integer, because that is what nearly every deadline is.
 fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
     if length.subsec_nanos() == 0 {
@@ -256,6 +280,7 @@ mod tests {
             as_of,
             heard_until: Some(as_of - BLIND_AFTER),
             checkers: vec![checker],
+            mailboxes: vec![],
             undelivered: 0,
             provisional: false,
             other_mails: BTreeMap::new(),

@@ -13,6 +13,8 @@ mod disk;
 mod orders;
 #[path = "faults/outages.rs"]
 mod outages;
+#[path = "faults/own_time.rs"]
+mod own_time;
 #[path = "faults/places.rs"]
 mod places;
 #[path = "faults/process.rs"]
@@ -40,6 +42,7 @@ fn all_that_takes_its_time_holds_too() {
             places::a_checker_is_heard_through_both_mailboxes_and_one_blind_does_not_make_it_silent,
         ),
         ("a folder that does not exist", places::a_folder_that_does_not_exist_is_named_with_those_that_do),
+        ("a clock that is off", own_time::a_server_whose_clock_is_an_hour_ahead_is_alarmed_until_it_agrees),
         ("throttled", outages::a_throttling_server_is_left_alone_for_as_long_as_it_asks),
         ("a shorter cycle", process::a_shorter_cycle_does_not_judge_the_past_but_the_next_mail_counts_by_it),
         (

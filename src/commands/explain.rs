@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{Format, Global, output};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, Mailbox, Offset};
 use crate::explanation::{self, Known};
 use crate::ledger::Facts;
 use crate::report::{Roster, understand};
@@ -80,5 +80,8 @@ fn explain_checker(name: &str, config: &Config, as_of: Option<Time>) -> Result<S
     let cause = engine.cause(&checker.name, &engine.companies(), now);
     let reports = store.reports_of(&checker.name, now, REPORTS_READ)?;
     let by = Signature { watchdog: &config.name, zone: config.timezone, now };
-    Ok(Known { checker, facts: &facts, watch, verdict, cause, by, reports: &reports }.text())
+    let offset = |(name, state): (&'_ String, &Mailbox)| Some((name.clone(), state.clock.offset(now)?));
+    let offsets: Vec<(String, Offset)> = engine.mailboxes().iter().filter_map(offset).collect();
+    Ok(Known { checker, facts: &facts, watch, verdict, cause, by, reports: &reports, offsets: &offsets }
+        .text())
 }

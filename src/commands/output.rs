@@ -11,6 +11,7 @@ use super::Format;
 use crate::reason::Reason;
 use crate::time::{Time, rfc3339, seconds, span};
 use crate::view::{CheckerLine, LastSeen};
+use crate::words;
 
 /// Prints to standard output. A reader that went away is no fault.
 pub(super) fn print(text: &str) -> Result<()> {
@@ -124,6 +125,12 @@ fn for_people(seen: &LastSeen) -> String {
     });
     if seen.provisional {
         text.push_str("History is still being read: a checker shown as waiting may have written before.\n");
+    }
+    for mailbox in &seen.mailboxes {
+        if let Some(offset) = mailbox.clock_offset_s {
+            let (name, range) = (plain(&mailbox.name), words::offset_range(offset));
+            text.push_str(&format!("This clock beside the mail server's ({name}): {range}.\n"));
+        }
     }
     if !seen.other_mails.is_empty() {
         let counts: Vec<String> =

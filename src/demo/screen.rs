@@ -302,6 +302,7 @@ mod tests {
             as_of,
             heard_until: Some(as_of),
             checkers: vec![checker],
+            mailboxes: vec![],
             undelivered: 0,
             provisional: false,
             other_mails: Default::default(),

@@ -26,7 +26,7 @@ impl Engine {
             match incident.subject {
                 Subject::Silence => self.settle_silence(number, heard_until, now),
                 Subject::Service(_) | Subject::Report(_) => self.settle_one(number, now),
-                Subject::Mailbox(_) => {}
+                Subject::Mailbox(_) | Subject::Clock => {}
             }
         }
     }
@@ -267,7 +267,7 @@ impl Engine {
         let token = match &incident.subject {
             Subject::Service(service) => service.clone(),
             Subject::Report(checker) => format!("{checker}_Report"),
-            Subject::Silence | Subject::Mailbox(_) => return,
+            Subject::Silence | Subject::Mailbox(_) | Subject::Clock => return,
         };
         if incident.present().next().is_none() {
             self.close(number, now);
@@ -301,11 +301,11 @@ impl Engine {
                 let quorum = self.config.quorum.of(service);
                 Some(ServiceRow::of(service, quorum, &Heard::all(self, now), now))
             }
-            Subject::Silence | Subject::Mailbox(_) | Subject::Report(_) => None,
+            Subject::Silence | Subject::Mailbox(_) | Subject::Report(_) | Subject::Clock => None,
         };
         let findings = match &incident.subject {
             Subject::Report(name) => self.findings_of_report(name),
-            Subject::Silence | Subject::Mailbox(_) | Subject::Service(_) => Vec::new(),
+            Subject::Silence | Subject::Mailbox(_) | Subject::Service(_) | Subject::Clock => Vec::new(),
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
@@ -327,6 +327,7 @@ impl Engine {
                 host: &config.server.host,
                 heard_until: state.heard_until,
                 error: state.last_failure.as_ref().map(|(_, error)| error.as_str()),
+                offset: state.clock.offset(now),
             })
         };
         Scene {

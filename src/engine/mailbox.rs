@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Look};
+use super::{Comparison, Engine, Look};
 use crate::config::{self, Config};
 use crate::incident::{End, Incident, Subject};
 use crate::ledger::Facts;
@@ -45,6 +45,8 @@ pub struct Mailbox {
     first_receipt_since: Option<Time>,
     /// When every checker was last given a grace because the mailbox had been down.
     grace: Option<Time>,
+    /// The watchdog's clock beside the server's.
+    pub clock: Comparison,
 }
 
 /// What a complete look found out about the time before it.
@@ -150,6 +152,7 @@ impl Engine {
             self.grant_grace(mailbox, down_since, started);
         }
         self.close_mailbox_incident(mailbox, now);
+        self.judge_own_clock(mailbox, now);
         self.judge(started, now);
     }
 
@@ -221,6 +224,7 @@ impl Engine {
     /// Ends the alarm about a mailbox that is no longer configured.
     pub(super) fn forget_mailbox(&mut self, mailbox: &str, now: Time) {
         self.mailboxes.remove(mailbox);
+        self.forget_clock_of(mailbox, now);
         if let Some(number) = self.mailbox_incident(mailbox) {
             if let Some(incident) = self.incidents.get_mut(&number) {
                 incident.join(mailbox, now, None);

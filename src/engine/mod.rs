@@ -8,6 +8,7 @@ mod diagnosis;
 mod follow;
 mod judge;
 mod mailbox;
+mod offset;
 mod orders;
 mod reconfigure;
 mod reports;
@@ -30,6 +31,7 @@ use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
 pub use diagnosis::Companies;
 pub use mailbox::{History, Mailbox, watch_of};
+pub use offset::{Comparison, Offset};
 use timers::Timers;
 
 /// What the store remembers of the core.
@@ -217,16 +219,19 @@ impl Engine {
         self.dirty.facts.insert(name.clone());
     }
 
-    /// Takes in another copy of a mail that is known: it only tells that this mailbox receives the checker.
-    pub fn observe_copy(&mut self, observation: &Observation) {
+    /// Takes in another copy of a mail that is known: it only tells that this mailbox receives the checker. Returns whether
+    /// that is news.
+    pub fn observe_copy(&mut self, observation: &Observation) -> bool {
         self.note_receipt(observation);
         let Some(name) = observation.mail.checker.as_ref().filter(|_| observation.mail.heard()) else {
-            return;
+            return false;
         };
-        if self.facts.get_mut(name).is_some_and(|facts| facts.heard_through_too(observation)) {
+        let news = self.facts.get_mut(name).is_some_and(|facts| facts.heard_through_too(observation));
+        if news {
             self.touched.insert(name.clone());
             self.dirty.facts.insert(name.clone());
         }
+        news
     }
 
     /// What time alone does: a mailbox that was not read for too long, an acknowledgement that ends. Silence is judged

@@ -18,6 +18,7 @@ mod reports;
 mod causes;
 mod orders;
 mod policies;
+mod own_time;
 mod restarts;
 mod services;
 mod silences;

@@ -42,6 +42,13 @@ pub struct Cursor {
     pub low: u32,
 }
 
+impl Cursor {
+    /// Whether a mail that `later` covers came into the folder after all that this cursor covers.
+    pub fn lacks(self, later: Self, uid: u32) -> bool {
+        self.uidvalidity == later.uidvalidity && uid > self.high
+    }
+}
+
 /// What a mailbox's reader tells the main loop.
 #[derive(Debug)]
 pub enum Event {

@@ -11,26 +11,117 @@ use crate::store::{Kept, Place};
 impl Service {
     pub(super) fn take_mails(&mut self, place: &Place, mails: &[RawMail], cursor: Cursor) -> Result<()> {
         let (mailbox, roster) = (&place.mailbox, &self.roster);
-        let taken: Vec<Taken> = if place.junk {
-            mails.iter().filter_map(|raw| take_in_junk(raw, mailbox, roster)).collect()
+        let taken: Vec<(&RawMail, Taken)> = if place.junk {
+            mails.iter().filter_map(|raw| Some((raw, take_in_junk(raw, mailbox, roster)?))).collect()
         } else {
-            mails.iter().map(|raw| take_in(raw, mailbox, roster)).collect()
+            mails.iter().map(|raw| (raw, take_in(raw, mailbox, roster))).collect()
         };
-        let mut known = self.store.known(taken.iter().map(|taken| &taken.key))?;
-        for taken in taken {
-            // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
-            if self.keys.contains(&taken.key) || !known.insert(taken.key) {
-                self.engine.observe_copy(&taken.observation);
-                continue;
-            }
-            self.engine.observe(&taken.observation);
-            self.keys.insert(taken.key);
-            self.batch.mails.push(Kept { place: place.clone(), taken });
-        }
+        let mut known = self.store.known(taken.iter().map(|(_, taken)| &taken.key))?;
         let reached = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
-        if reached.or_else(|| self.cursors.get(place).copied()) != Some(cursor) {
+        let reached = reached.or_else(|| self.cursors.get(place).copied());
+        for (raw, taken) in taken {
+            let came_in = reached.is_some_and(|reached| reached.lacks(cursor, raw.uid));
+            let stamped = raw.internal_date.filter(|_| came_in);
+            // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
+            let copy = self.keys.contains(&taken.key) || !known.insert(taken.key);
+            let news = if copy {
+                self.engine.observe_copy(&taken.observation)
+            } else {
+                self.engine.observe(&taken.observation);
+                true
+            };
+            if let Some(stamped) = stamped.filter(|_| news) {
+                self.engine.arrived(&taken.observation, stamped);
+            }
+            if !copy {
+                self.keys.insert(taken.key);
+                self.batch.mails.push(Kept { place: place.clone(), taken });
+            }
+        }
+        if reached != Some(cursor) {
             self.batch.cursors.push((place.clone(), cursor));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{Config, Sources};
+    use crate::engine::{Comparison, History};
+    use crate::time::Time;
+    use chrono::{TimeDelta, TimeZone, Utc};
+
+    fn at(second: i64) -> Time {
+        Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap() + TimeDelta::seconds(second)
+    }
+
+    fn place(folder: &str) -> Place {
+        Place { mailbox: "MONITOR".to_owned(), folder: folder.to_owned(), junk: false }
+    }
+
+    /// A report that the server stamped in one second and the watchdog saw in another.
+    fn mail(uid: u32, stamped: i64, seen: i64) -> RawMail {
+        let text = format!(
+            "To: bresse1+monitor@domain.com\r\nMessage-ID: <{stamped}@checker>\r\nSubject: DRYRUN.OK\r\n\r\n"
+        );
+        let (internal_date, seen) = (Some(at(stamped)), at(seen));
+        RawMail { uid, internal_date, seen, bytes: text.into_bytes(), truncated: false }
+    }
+
+    fn service(folder: &tempfile::TempDir) -> Service {
+        let text = format!(
+            "[watchdog]\nname = \"bresse8\"\nstate = \"sqlite:{}\"\n[mailbox]\nhost = \"mail.example\"\n\
+             user = \"monitor@domain.com\"\npassword = \"secret\"\n[[checker]]\nname = \"bresse1\"\nprovider = \"free\"\n\
+             tests = []\n",
+            folder.path().join("watchdog.db").display()
+        );
+        let sources =
+            Sources { text: &text, file: "watchdog.toml", environment: &BTreeMap::new(), overrides: &[] };
+        Service::open(Config::load(&sources).unwrap()).unwrap()
+    }
+
+    /// Whether reading this mail, when `before` had been read of the folder, told anything of the clocks.
+    fn tells(service: &mut Service, folder: &str, raw: RawMail, after: Cursor) -> bool {
+        let clock = |service: &Service| service.engine.mailboxes()["MONITOR"].clock.clone();
+        let before = clock(service);
+        service.take_mails(&place(folder), &[raw], after).unwrap();
+        before != clock(service)
+    }
+
+    #[tokio::test]
+    async fn only_a_mail_that_came_since_the_last_look_tells_of_the_clocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = service(&folder);
+        let cursor = |low, high| Cursor { uidvalidity: 7, low, high };
+        assert!(!tells(&mut service, "INBOX", mail(90, -1_000, 1), cursor(90, 100)), "the newest history");
+        service.engine.looked("MONITOR", at(0), History::Filling, at(2));
+        assert!(!tells(&mut service, "INBOX", mail(80, -2_000, 3), cursor(80, 100)), "older history");
+        assert!(
+            tells(&mut service, "INBOX", mail(101, 5, 10), cursor(80, 101)),
+            "it was not there at the look"
+        );
+        assert!(
+            !tells(&mut service, "Archive", mail(102, 6, 11), cursor(1, 102)),
+            "a folder never read before"
+        );
+        let renumbered = Cursor { uidvalidity: 8, low: 1, high: 103 };
+        assert!(
+            !tells(&mut service, "INBOX", mail(103, -3_000, 12), renumbered),
+            "the folder was numbered anew"
+        );
+        assert!(!tells(&mut service, "Archive", mail(103, 5, 13), cursor(1, 103)), "it was moved from INBOX");
+        assert!(tells(&mut service, "INBOX", mail(104, 7, 14), Cursor { high: 104, ..renumbered }));
+        service.store_only().unwrap();
+        drop(service);
+        let again = self::service(&folder);
+        assert_ne!(
+            again.engine.mailboxes()["MONITOR"].clock,
+            Comparison::default(),
+            "a restart forgets nothing"
+        );
     }
 }

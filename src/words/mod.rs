@@ -7,6 +7,7 @@ pub mod cause;
 mod acknowledgement;
 mod own;
 mod report;
+mod own_time;
 mod service;
 mod silence;
 
@@ -15,6 +16,7 @@ use std::fmt::Write as _;
 use chrono_tz::Tz;
 
 use crate::config::Breach;
+use crate::engine::Offset;
 use crate::incident::{End, Incident, Member, Subject};
 use crate::ledger::{Deadline, Finding};
 use crate::matrix::ServiceRow;
@@ -22,6 +24,7 @@ use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
 pub use acknowledgement::{acknowledged, reminder};
 pub use own::{STORE_TOKEN, channel_test, handed_over, store_alarm, store_recovery};
+pub use own_time::offset_range;
 pub use report::finding;
 pub use silence::deadline_sum;
 
@@ -64,6 +67,8 @@ pub struct MailboxCard<'a> {
     pub host: &'a str,
     pub heard_until: Option<Time>,
     pub error: Option<&'a str>,
+    /// The watchdog's clock minus the server's.
+    pub offset: Option<Offset>,
 }
 
 #[derive(Debug, Clone)]
@@ -123,6 +128,7 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Service(service) => service::alarm(incident, service, scene),
         Subject::Mailbox(name) => own::mailbox_alarm(name, scene),
         Subject::Report(checker) => report::alarm(checker, scene),
+        Subject::Clock => own_time::alarm(incident, scene),
     };
     body.push_str(&scene.by.footer(&incident.id()));
     Letter::alarm(token, &words, body)
@@ -135,6 +141,7 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Service(service) => service::recovery(incident, service, scene),
         Subject::Mailbox(name) => own::mailbox_recovery(incident, name),
         Subject::Report(checker) => report::recovery(incident, checker, scene),
+        Subject::Clock => own_time::recovery(incident, scene),
     };
     body.push_str(&scene.by.lasted(incident.opened));
     body.push_str(&scene.by.footer(&incident.id()));

@@ -42,6 +42,7 @@ fn scene(checkers: Vec<CheckerCard<'static>>) -> Scene<'static> {
         host: "outlook.office365.com",
         heard_until: Some(at(2, 56, 52)),
         error: Some("no connection to outlook.office365.com (timed out)\r\nNOK"),
+        offset: None,
     };
     Scene {
         by: Signature { watchdog: "bresse8", zone: Tz::Europe__Paris, now: at(2, 56, 53) },
@@ -358,6 +359,7 @@ fn recoveries_say_what_was_and_never_what_opens_approvals() {
             "MONITOR_MailPath",
         ),
         (closed(Subject::Mailbox("MONITOR".into()), &[]), "MONITOR_Mailbox"),
+        (closed(Subject::Clock, &[("MONITOR", at(2, 50, 0), None, back)]), "MONITOR_Clock"),
         (
             closed(
                 Subject::Mailbox("MONITOR".into()),
