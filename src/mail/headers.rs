@@ -13,6 +13,7 @@ use super::limits::{MAX_FIELD, MAX_HEADER_LINE, MAX_HEADERS, Notes};
 /// A header field that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
+    AuthenticationResults,
     AutoSubmitted,
     Cc,
     ContentDisposition,
@@ -29,13 +30,15 @@ pub(super) enum Name {
     Received,
     ResentFrom,
     ReturnPath,
+    Run,
+    Signature,
     Subject,
     To,
     XAutoreply,
     XOriginalTo,
 }
 
-const KEPT: [(&str, Name); 20] = [
+const KEPT: [(&str, Name); 23] = [
     ("Received", Name::Received),
     ("To", Name::To),
     ("Cc", Name::Cc),
@@ -52,6 +55,9 @@ const KEPT: [(&str, Name); 20] = [
     ("X-MS-Exchange-Generated-Message-Source", Name::GeneratedBy),
     ("Precedence", Name::Precedence),
     ("X-Autoreply", Name::XAutoreply),
+    ("Authentication-Results", Name::AuthenticationResults),
+    ("X-Bresse-Run", Name::Run),
+    ("X-Bresse-Signature", Name::Signature),
     ("X-Bresse-Incident", Name::Incident),
     ("Content-Type", Name::ContentType),
     ("Content-Transfer-Encoding", Name::ContentTransferEncoding),
@@ -228,6 +234,8 @@ struct Open {
     end: usize,
     /// Without line ends.
     size: usize,
+    /// A limit took a part of it, and what is left would mislead.
+    spoilt: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -247,36 +255,44 @@ impl<'a> Scanner<'a> {
         self.close();
         self.count += 1;
         let mut kept = Name::of(name);
+        let mut spoilt = false;
         if self.count > MAX_HEADERS {
             if kept.take().is_some() {
                 notes
                     .cut(format!("There are more than {MAX_HEADERS} headers; the later ones were left out."));
             }
         } else if line.len() > MAX_HEADER_LINE {
-            refuse_long_line(kept.take(), notes);
+            refuse_long_line(kept, notes);
+            kept = kept.filter(|name| name.is_proof());
+            spoilt = true;
         }
-        self.open = Some(Open { name: kept, start: at, colon, end: at + line.len(), size: line.len() });
+        self.open =
+            Some(Open { name: kept, start: at, colon, end: at + line.len(), size: line.len(), spoilt });
         true
     }
 
     fn close(&mut self) {
-        let Some(Open { name: Some(name), start, colon, end, .. }) = self.open.take() else { return };
+        let Some(Open { name: Some(name), start, colon, end, spoilt, .. }) = self.open.take() else { return };
         let raw = self.bytes.get(start..end).unwrap_or_default();
-        self.fields.push(Field { name, raw, value: raw.get(colon + 1..).unwrap_or_default() });
+        let value = raw.get(colon + 1..).filter(|_| !spoilt).unwrap_or_default();
+        self.fields.push(Field { name, raw, value });
     }
 }
 
 impl Open {
     fn fold(&mut self, line: &[u8], at: usize, notes: &mut Notes) {
         if line.len() > MAX_HEADER_LINE {
-            refuse_long_line(self.name.take(), notes);
+            refuse_long_line(self.name, notes);
+            self.name = self.name.filter(|name| name.is_proof());
+            self.spoilt = true;
         }
-        let Some(name) = self.name else { return };
+        let Some(name) = self.name.filter(|_| !self.spoilt) else { return };
         let within = self.size <= MAX_FIELD;
         self.size += line.len();
         if self.size <= MAX_FIELD {
             self.end = at + line.len();
         } else if within {
+            self.spoilt = name.is_proof();
             notes.cut(format!("The header {name} is longer than {MAX_FIELD} bytes; its end was left out."));
         }
     }
@@ -300,6 +316,12 @@ fn split_name(line: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 impl Name {
+    /// Of such a header the topmost one counts, or there may be only one. One that cannot be read is therefore kept, as an
+    /// empty one: otherwise a forged one below it would take its place.
+    fn is_proof(self) -> bool {
+        matches!(self, Self::AuthenticationResults | Self::Run | Self::Signature)
+    }
+
     /// Header names have no letter case (RFC 5322, section 1.2.2).
     fn of(name: &[u8]) -> Option<Self> {
         KEPT.iter()

@@ -1,8 +1,10 @@
 //! Mail bytes → [`Mail`]: what the rules need to know of one mail, decoded and bounded. Pure.
 
 mod address;
+pub mod authentication;
 mod body;
 mod comments;
+mod credentials;
 mod date;
 mod decode;
 mod dsn;
@@ -20,6 +22,7 @@ use chrono::{DateTime, Utc};
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
+pub use self::credentials::{Credentials, Stamp};
 pub use self::date::parse_mail_date;
 pub use self::dsn::{DeliveryReport, Failed, Undelivered};
 use self::headers::{Block, Name};
@@ -46,6 +49,7 @@ pub struct Mail {
     pub marks: Marks,
     /// Of a delivery report: who did not get which mail.
     pub delivery: Option<DeliveryReport>,
+    pub credentials: Credentials,
     /// What was cut off, refused or could not be decoded, one sentence each.
     pub problems: Vec<String>,
     /// The bytes did not hold the whole mail, or a limit cut a part off: what is absent here may still be in the mail.
@@ -101,6 +105,7 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
             || content.texts.iter().any(|text| marks::holds_forward(text)),
     };
     let delivery = if marks.delivery_report { dsn::read(content.report, &content.texts) } else { None };
+    let credentials = credentials::read(&block);
     Mail {
         message_id: message_id(&block, &mut notes),
         sent: sent(&block, &mut notes),
@@ -111,6 +116,7 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
         received: hops(&block, &mut notes),
         marks,
         delivery,
+        credentials,
         problems: notes.problems,
         truncated: notes.truncated,
     }

@@ -3,6 +3,7 @@
 use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
 
+use super::Credentials;
 use super::limits::{
     MAX_ADDRESS, MAX_FAILED, MAX_HEADER_LINE, MAX_HOPS, MAX_HOST, MAX_MESSAGE_ID, MAX_PARTS, MAX_PROBLEMS,
     MAX_RECIPIENTS, MAX_TEXT, MAX_TEXTS,
@@ -118,6 +119,10 @@ fn a_report_by_postfix_is_understood() {
             ],
             marks: Marks::default(),
             delivery: None,
+            credentials: Credentials {
+                author: Some("root@bresse1.example.net".into()),
+                ..Credentials::default()
+            },
             problems: Vec::new(),
             truncated: false,
         }
