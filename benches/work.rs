@@ -111,7 +111,7 @@ fn config() -> Config {
 }
 
 fn parse(mails: &[RawMail]) -> Vec<Taken> {
-    let roster = Roster::new(&config().checkers);
+    let roster = Roster::new(&config().checkers, &Default::default());
     let taken: Vec<Taken> = mails.iter().map(|mail| take_in(mail, MAILBOX, &roster)).collect();
     assert!(taken.iter().all(|taken| taken.observation.mail.heard()), "every mail is a report");
     taken

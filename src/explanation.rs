@@ -1,6 +1,7 @@
 //! Why a checker is in its state, and how one mail is understood, in sentences. Pure.
 
 mod path;
+mod trust;
 
 use std::fmt::Write as _;
 
@@ -64,6 +65,7 @@ impl Known<'_> {
             let _ = writeln!(text, "{what:<15}{}", self.shown(time));
         }
         path::clock_and_hold(self.facts, self.by.zone, &mut text);
+        self.trust(&mut text);
         if let Some(complaint) = &self.facts.complaint {
             let _ =
                 writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
@@ -203,6 +205,9 @@ pub fn of_mail(mail: &Mail, understood: &Understood) -> String {
         let what = if why.delayed { "Delayed" } else { "Bounced" };
         let _ = writeln!(text, "{what:<15}{}", undelivered(why.status, &why.said));
     }
+    for line in trust::answers(&understood.examined) {
+        let _ = writeln!(text, "Trust          {line}");
+    }
     for problem in &understood.problems {
         let _ = writeln!(text, "Problem        {problem}");
     }
@@ -239,6 +244,7 @@ fn sentence(why: NotHeard) -> &'static str {
         NotHeard::NobodyKnown => "no address in it belongs to a configured checker",
         NotHeard::SeveralCheckers => "it is addressed to several checkers, so nobody can say who speaks",
         NotHeard::Forward => "it is a person's forward or answer",
+        NotHeard::Untrusted(why) => why.sentence(),
         NotHeard::NoToken => "it holds no DRYRUN.OK and no result of a service that its checker tests",
         NotHeard::Junked => "it lies in the Junk folder",
     }

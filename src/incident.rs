@@ -30,13 +30,15 @@ pub enum Subject {
     Report(String),
     /// The watchdog's clock is not that of the mail server; its members are mailboxes.
     Clock,
+    /// Mails in the name of this checker are not believed to be its own.
+    Spoof(String),
 }
 
 impl Subject {
     /// The kind of alarm, by which a channel says whether it wants it.
     pub fn event(&self) -> Event {
         match self {
-            Self::Silence | Self::Report(_) => Event::Checker,
+            Self::Silence | Self::Report(_) | Self::Spoof(_) => Event::Checker,
             Self::Service(_) => Event::Service,
             Self::Mailbox(_) | Self::Clock => Event::Mailbox,
         }
@@ -45,7 +47,8 @@ impl Subject {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Silence | Self::Service(_) | Self::Mailbox(_) => Severity::Critical,
-            Self::Report(_) | Self::Clock => Severity::Warning,
+            // What is forged counts for nothing; a death that it should hide is critical by itself.
+            Self::Report(_) | Self::Clock | Self::Spoof(_) => Severity::Warning,
         }
     }
 
@@ -53,7 +56,7 @@ impl Subject {
     pub fn service(&self) -> Option<&str> {
         match self {
             Self::Service(service) => Some(service),
-            Self::Silence | Self::Mailbox(_) | Self::Report(_) | Self::Clock => None,
+            Self::Silence | Self::Mailbox(_) | Self::Report(_) | Self::Clock | Self::Spoof(_) => None,
         }
     }
 
@@ -65,6 +68,7 @@ impl Subject {
             Self::Mailbox(_) => "mailbox",
             Self::Report(_) => "report",
             Self::Clock => "clock",
+            Self::Spoof(_) => "spoof",
         }
     }
 }

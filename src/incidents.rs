@@ -78,7 +78,7 @@ impl IncidentLine {
             Some(_) => incident.members.keys().cloned().collect(),
         };
         let (checkers, services) = match &incident.subject {
-            Subject::Silence | Subject::Report(_) => (members, Vec::new()),
+            Subject::Silence | Subject::Report(_) | Subject::Spoof(_) => (members, Vec::new()),
             Subject::Service(service) => (members, vec![service.clone()]),
             Subject::Mailbox(_) | Subject::Clock => (Vec::new(), Vec::new()),
         };

@@ -5,8 +5,9 @@ use sha2::{Digest, Sha256};
 use crate::ledger::Observation;
 use crate::mail::RawMail;
 use crate::mail::{self, Mail};
-use crate::report::{NotHeard, Roster, understand};
+use crate::report::{NotHeard, Roster, Said, Understood, understand};
 use crate::time::Time;
+use crate::trust::{RUN_AHEAD_MAX, Why};
 
 /// What is kept of texts that strangers wrote.
 const STRANGERS_TEXT_MAX: usize = 200;
@@ -17,10 +18,15 @@ const MESSAGE_ID_MAX: usize = 250;
 /// neighbours in an index, and a hash of what identifies it.
 pub type Key = [u8; 16];
 
+/// Tells what a checker has signed in one mail: run and tokens. Another mail with the same is that mail again.
+pub type RunKey = [u8; 16];
+
 /// One mail, ready to be stored and observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     pub key: Key,
+    /// Of a report that is signed.
+    pub run_key: Option<RunKey>,
     pub uid: u32,
     pub message_id: Option<String>,
     pub subject: String,
@@ -33,20 +39,85 @@ pub struct Taken {
 pub fn take_in(raw: &RawMail, mailbox: &str, roster: &Roster) -> Taken {
     let mail = mail::parse(&raw.bytes, raw.truncated);
     let received = raw.received();
-    Taken {
-        key: key(&mail, received),
-        uid: raw.uid,
-        message_id: mail.message_id.as_deref().map(|id| cut(id, MESSAGE_ID_MAX)),
-        subject: cut(&mail.subject, STRANGERS_TEXT_MAX),
-        sender: mail.from.as_deref().map(|from| cut(from, STRANGERS_TEXT_MAX)),
-        recipient: mail.recipients.first().map(|first| cut(first, STRANGERS_TEXT_MAX)),
-        observation: Observation {
-            mailbox: mailbox.to_owned(),
-            received,
-            seen: raw.seen,
-            mail: understand(mail, roster),
-        },
+    let key = key(&mail, received);
+    let (message_id, subject) = (
+        mail.message_id.as_deref().map(|id| cut(id, MESSAGE_ID_MAX)),
+        cut(&mail.subject, STRANGERS_TEXT_MAX),
+    );
+    let sender = mail.from.as_deref().map(|from| cut(from, STRANGERS_TEXT_MAX));
+    let recipient = mail.recipients.first().map(|first| cut(first, STRANGERS_TEXT_MAX));
+    let mut mail = understand(mail, roster);
+    if mail.heard() && mail.run.is_some_and(|run| run > received + RUN_AHEAD_MAX) {
+        mail.not_heard = Some(NotHeard::Untrusted(Why::RunInTheFuture));
     }
+    Taken {
+        key,
+        run_key: run_key(&mail),
+        uid: raw.uid,
+        message_id,
+        subject,
+        sender,
+        recipient,
+        observation: Observation { mailbox: mailbox.to_owned(), received, seen: raw.seen, mail },
+    }
+}
+
+/// Another report that says the same of the same run, as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SameRun {
+    /// The earliest receipt of such a mail.
+    pub received: Time,
+    pub message_id: Option<String>,
+}
+
+/// What a mail is to another one that has said the same of the same run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// The same mail, that a gateway has changed on the way to one of two mailboxes.
+    Copy,
+    /// Sent once more.
+    Replay,
+    /// The other one was sent once more; it was read first, as history is.
+    Original,
+}
+
+impl Taken {
+    pub fn compared_with(&self, other: &SameRun) -> Again {
+        if self.message_id.is_some() && self.message_id == other.message_id {
+            Again::Copy
+        } else if self.observation.received < other.received {
+            Again::Original
+        } else {
+            Again::Replay
+        }
+    }
+
+    /// Lets it be no report any more.
+    pub fn distrust(&mut self, why: Why) {
+        self.observation.mail.not_heard = Some(NotHeard::Untrusted(why));
+        self.run_key = None;
+    }
+}
+
+/// Names that are not configured may stand in it unsigned.
+fn run_key(mail: &Understood) -> Option<RunKey> {
+    let (checker, run) = mail.checker.as_ref().zip(mail.run).filter(|_| mail.heard())?;
+    let mut hash = Sha256::new();
+    let mut add = |part: &str| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    };
+    add(checker);
+    add(&run.timestamp().to_string());
+    let said = |said: &Said| format!("{said:?}");
+    add(&mail.dryrun.as_ref().map_or(String::new(), said));
+    for (service, result) in &mail.results {
+        add(service);
+        add(&said(result));
+    }
+    let mut key = [0; 16];
+    key.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+    Some(key)
 }
 
 /// Reads one mail of the Junk folder of `mailbox`. None when it is no evidence about a checker: other people's spam is
@@ -58,6 +129,7 @@ pub fn take_in_junk(raw: &RawMail, mailbox: &str, roster: &Roster) -> Option<Tak
         return None;
     }
     mail.not_heard = Some(NotHeard::Junked);
+    taken.run_key = None;
     // Once somebody moves it to where it is heard, it must not pass for a copy of what was read here.
     let (_, hash) = taken.key.split_at_mut(8);
     hash.iter_mut().for_each(|byte| *byte = !*byte);
@@ -98,19 +170,23 @@ mod tests {
     use chrono::{TimeDelta, TimeZone, Utc};
 
     fn roster() -> Roster {
-        Roster::new(&[Checker {
-            name: "bresse1".into(),
-            provider: "free".into(),
-            addresses: vec!["bresse1+monitor@d.example".into()],
-            tests: vec![],
-            cycle: TimeDelta::minutes(5),
-            mail_path_margin: crate::config::Margin::Fixed(TimeDelta::seconds(60)),
-            missed_cycles: 1,
-            nok_after: 1,
-            ok_after: 1,
-            findings: crate::config::Findings::default(),
-            flap: None,
-        }])
+        Roster::new(
+            &[Checker {
+                name: "bresse1".into(),
+                provider: "free".into(),
+                addresses: vec!["bresse1+monitor@d.example".into()],
+                tests: vec![],
+                cycle: TimeDelta::minutes(5),
+                mail_path_margin: crate::config::Margin::Fixed(TimeDelta::seconds(60)),
+                missed_cycles: 1,
+                nok_after: 1,
+                ok_after: 1,
+                findings: crate::config::Findings::default(),
+                flap: None,
+                trust: None,
+            }],
+            &Default::default(),
+        )
     }
 
     fn raw(text: &str) -> RawMail {

@@ -50,6 +50,7 @@ pub mod time;
 mod text;
 pub mod config;
 pub mod mail;
+pub mod trust;
 pub mod report;
 pub mod intake;
 pub mod ledger;
@@ -72,6 +73,7 @@ pub mod checkup;
 // The shell.
 pub mod clock;
 mod secret;
+mod keys;
 mod tls;
 mod net;
 mod oauth2;

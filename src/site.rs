@@ -26,6 +26,15 @@ pub(crate) fn registered(host: &str) -> Option<&str> {
     host.get(after(from)..)
 }
 
+/// Whether both names are of one owner, one of them at or below the other: what RFC 7489, section 3.1, calls relaxed
+/// alignment, with the guess of [`of`] instead of the list of all public suffixes.
+pub(crate) fn aligned(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    let (short, long) = (short.to_lowercase(), long.to_lowercase());
+    let below = || long.strip_suffix(&short).is_some_and(|left| left.ends_with('.'));
+    short == long || (below() && of(&short).is_some() && of(&short) == of(&long))
+}
+
 /// The domain of a mail address, in lower case.
 pub(crate) fn domain(address: &str) -> Option<String> {
     address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
@@ -63,6 +72,23 @@ mod tests {
             ("...", None),
         ] {
             assert_eq!(of(host).as_deref(), site, "{host}");
+        }
+    }
+
+    #[test]
+    fn names_of_one_owner_are_aligned() {
+        for (one, other, expected) in [
+            ("free.fr", "Free.FR", true),
+            ("free.fr", "smtp.free.fr", true),
+            ("bresse1.shop.example.co.uk", "example.co.uk", true),
+            ("co.uk", "example.co.uk", false),
+            ("fr", "free.fr", false),
+            ("localhost", "localhost", true),
+            ("evilfree.fr", "free.fr", false),
+            ("a.free.fr", "b.free.fr", false),
+            ("", "free.fr", false),
+        ] {
+            assert_eq!((aligned(one, other), aligned(other, one)), (expected, expected), "{one} {other}");
         }
     }
 

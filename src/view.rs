@@ -67,7 +67,7 @@ pub struct CheckerLine {
     pub services: Vec<ServiceLine>,
     /// The rules of reporting that its runs break, but for those that are ignored.
     pub findings: Vec<FindingLine>,
-    /// A mail of it that could not be understood, newer than its last report.
+    /// A mail of it that could not be understood, newer than its last report, or lately one that is not believed to be its own.
     pub complaint: Option<String>,
 }
 
@@ -198,8 +198,17 @@ fn checker_line(
             .map(|test| service_line(checker, &test.service, facts, verdict.state))
             .collect(),
         findings: finding_lines(checker, facts, verdict.state),
-        complaint: facts.complaint.as_ref().map(|complaint| complaint.what.clone()),
+        complaint: complaint(facts, as_of),
     }
+}
+
+fn complaint(facts: &Facts, as_of: Time) -> Option<String> {
+    let spoofed = facts.spoofs_over_at().is_some_and(|over| over >= as_of);
+    let spoof = facts.spoofs.newest.as_ref().filter(|_| spoofed);
+    let not_understood = facts.complaint.as_ref().map(|complaint| complaint.what.clone());
+    not_understood.or_else(|| {
+        spoof.map(|spoof| format!("a mail in its name is not believed: {}", spoof.why.sentence()))
+    })
 }
 
 /// An old OK is never shown as OK: what a silent or unseen checker said last is not known to be true.

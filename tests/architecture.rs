@@ -7,10 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 22] = [
+const CORE: [&str; 23] = [
     "time.rs",
     "text.rs",
     "mail",
+    "trust",
     "report",
     "intake.rs",
     "ledger",

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use bresse_watchdog::config::{Config, Sources};
 use bresse_watchdog::mail;
 use bresse_watchdog::report::{Roster, understand};
+use bresse_watchdog::trust::{Key, Keys};
 use serde_json::{Map, Value, json};
 
 const MAILS_AT_LEAST: usize = 60;
@@ -190,7 +191,9 @@ fn roster() -> Roster {
     const FILE: &str = "fixtures/mail/watchdog.toml";
     let text = fs::read_to_string(root().join(FILE)).unwrap();
     let sources = Sources { text: &text, file: FILE, environment: &BTreeMap::new(), overrides: &[] };
-    Roster::new(&Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}")).checkers)
+    let config = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
+    let key = Key::new(b"the key of the corpus").unwrap();
+    Roster::new(&config.checkers, &Keys::from([("bresse11".to_owned(), [key].into())]))
 }
 
 #[test]

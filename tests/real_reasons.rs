@@ -4,6 +4,8 @@
 
 mod rig;
 
+#[path = "real_reasons/forged.rs"]
+mod forged;
 #[path = "real_reasons/held.rs"]
 mod held;
 #[path = "real_reasons/junked.rs"]

@@ -3,6 +3,7 @@
 mod channels;
 mod mailboxes;
 mod senders;
+mod trust;
 
 use serde::Serialize;
 
@@ -43,6 +44,8 @@ pub struct Facts<'a> {
     pub config: &'a Config,
     pub now: Time,
     pub state: Result<Examined, String>,
+    /// Whether the keys that checkers sign with could be fetched.
+    pub keys: Result<(), String>,
     /// One for each configured mailbox, in their order.
     pub mailboxes: Vec<MailboxFacts>,
     /// Of the configured folders of all mailboxes, the newest mails.
@@ -78,6 +81,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     for (mailbox, seen) in config.mailboxes.iter().zip(&facts.mailboxes) {
         found.extend(mailboxes::findings(mailbox, seen, facts.now));
     }
+    found.extend(trust::findings(facts));
     found.extend(senders::findings(facts));
     for (channel, reached) in config.channels.iter().zip(&facts.channels) {
         found.extend(channels::findings(channel, reached, config));

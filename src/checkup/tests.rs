@@ -7,6 +7,7 @@ use crate::config::{Margin, Sources};
 use crate::imap::Folder;
 use crate::mail::RawMail;
 use crate::report::Roster;
+use crate::trust::Keys;
 
 fn now() -> Time {
     Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap()
@@ -51,7 +52,7 @@ fn report(age: TimeDelta, to: &str) -> RawMail {
 
 /// All is well, and both checkers wrote a minute ago.
 fn facts(config: &Config) -> Facts<'_> {
-    let mut survey = Survey::new(config);
+    let mut survey = Survey::new(config, &Keys::new());
     for checker in ["bresse1", "bresse2"] {
         survey.take(&report(TimeDelta::minutes(1), &format!("{checker}+monitor@domain.com")));
     }
@@ -59,6 +60,7 @@ fn facts(config: &Config) -> Facts<'_> {
         config,
         now: now(),
         state: Ok(Examined { exists: true, holder: None, readable_by_all: false }),
+        keys: Ok(()),
         mailboxes: vec![MailboxFacts {
             probe: Ok(probe(&["IDLE"], 2)),
             reading: Reading::Done,
@@ -93,6 +95,7 @@ fn when_all_is_well_each_part_has_one_line() {
             "configuration: bresse8: 1 mailbox, 2 checkers, 1 channel",
             "state: watchdog.db can be used; no process has it open",
             "mailbox MONITOR: signed in to outlook.office365.com as monitor@domain.com; folders INBOX (2 mails)",
+            "trust: no checker has to show that a mail is its own: who knows its address can write in its name (see trust)",
             "checkers: 2 of 2 have reported in time, by the newest 2 mails",
             "channel mail: connected to smtp.elsewhere.example without signing in; nothing was sent",
         ]
@@ -145,7 +148,7 @@ fn each_failure_is_one_finding_and_says_nothing_of_what_could_not_be_seen() {
     facts.state = Err("no state".to_owned());
     facts.mailboxes[0].probe = Err("no mailbox".to_owned());
     facts.mailboxes[0].reading = Reading::Not;
-    facts.survey = Survey::new(&config);
+    facts.survey = Survey::new(&config, &Keys::new());
     facts.channels = vec![Err("no channel".to_owned())];
     assert_eq!(
         lines(&facts, Level::Fail),
@@ -201,7 +204,7 @@ fn a_client_secret_is_announced_thirty_days_before_it_ends() {
 fn a_checker_that_is_late_or_not_found_is_warned_about_as_far_as_the_mails_tell() {
     let config = config(MAILBOX, CHANNEL);
     let mut facts = facts(&config);
-    facts.survey = Survey::new(&config);
+    facts.survey = Survey::new(&config, &Keys::new());
     facts.survey.take(&report(TimeDelta::minutes(7), "bresse1+monitor@domain.com"));
     let warnings = lines(&facts, Level::Warn);
     assert!(warnings[0].starts_with("checker bresse1: its last report came 7 min ago"), "{warnings:?}");
@@ -211,7 +214,7 @@ fn a_checker_that_is_late_or_not_found_is_warned_about_as_far_as_the_mails_tell(
         "{warnings:?}"
     );
     // Of 2 mails, one recent one was looked at: bresse2 may have written the other.
-    facts.survey = Survey::new(&config);
+    facts.survey = Survey::new(&config, &Keys::new());
     facts.survey.take(&report(TimeDelta::minutes(1), "bresse1+monitor@domain.com"));
     assert!(warning(&facts).starts_with("checkers: 1 not found, but the newest 1 mails do not reach back"));
 }
@@ -229,7 +232,7 @@ fn who_writes_without_being_configured_is_named() {
 #[test]
 fn only_fresh_reports_of_known_checkers_make_a_folder_worth_a_warning() {
     let config = config(MAILBOX, CHANNEL);
-    let roster = Roster::new(&config.checkers);
+    let roster = Roster::new(&config.checkers, &Keys::new());
     let mut facts = facts(&config);
     let strays = &mut facts.mailboxes[0].strays;
     strays.take("Archive", &report(TimeDelta::hours(25), "bresse1+monitor@domain.com"), &roster, now());
@@ -314,7 +317,7 @@ fn a_junk_folder_is_proposed_counted_or_told_to_be_unreadable() {
 #[test]
 fn reports_in_junk_are_no_reason_to_read_it_as_an_ordinary_folder() {
     let config = config(&format!("{MAILBOX}\njunk = \"Spam\""), CHANNEL);
-    let roster = Roster::new(&config.checkers);
+    let roster = Roster::new(&config.checkers, &Keys::new());
     let mut facts = facts(&config);
     let strays = &mut facts.mailboxes[0].strays;
     strays.take("Spam", &report(TimeDelta::hours(1), "bresse2+monitor@domain.com"), &roster, now());

@@ -15,7 +15,8 @@ use crate::imap::{self, Probe, Sampled};
 use crate::proposal::Survey;
 use crate::report::Roster;
 use crate::store::Store;
-use crate::{channel, clock};
+use crate::trust::Keys;
+use crate::{channel, clock, keys};
 
 /// After the connections, which have their own limits below 30 s: so long mails are looked at.
 const SAMPLING_MAX: Duration = Duration::from_secs(20);
@@ -40,7 +41,11 @@ pub(super) async fn check(global: &Global) -> Result<u8> {
 
 /// Everything side by side: no far side waits for another one's silence.
 async fn look(config: &Config) -> Facts<'_> {
-    let mut survey = Survey::new(config);
+    let (keys, fetched) = match keys::fetch(config).await {
+        Ok(keys) => (keys, Ok(())),
+        Err(error) => (Keys::new(), Err(format!("{error:#}"))),
+    };
+    let mut survey = Survey::new(config, &keys);
     let state = Store::examine(&config.state).map_err(|error| format!("{error:#}"));
     let channels: Vec<JoinHandle<Result<(), String>>> = config
         .channels
@@ -62,12 +67,12 @@ async fn look(config: &Config) -> Facts<'_> {
             probe.await.map(|probe| probe.map_err(|error| format!("{error:#}"))).unwrap_or_else(fallen),
         );
     }
-    let mailboxes = sample(config, probed, &mut survey).await;
+    let mailboxes = sample(config, probed, &mut survey, &keys).await;
     let mut reached = Vec::new();
     for channel in channels {
         reached.push(channel.await.unwrap_or_else(|error| Err(format!("the attempt broke off ({error})"))));
     }
-    Facts { config, now: clock::now(), state, mailboxes, survey, channels: reached }
+    Facts { config, now: clock::now(), state, keys: fetched, mailboxes, survey, channels: reached }
 }
 
 /// Looks at the newest mails of every mailbox that could be opened.
@@ -75,6 +80,7 @@ async fn sample(
     config: &Config,
     probed: Vec<Result<Probe, String>>,
     survey: &mut Survey,
+    keys: &Keys,
 ) -> Vec<MailboxFacts> {
     let (sender, mut samples) = mpsc::channel::<(usize, Sampled)>(SAMPLES_WAITING_MAX);
     let mut tasks = Vec::new();
@@ -94,7 +100,8 @@ async fn sample(
         .into_iter()
         .map(|probe| MailboxFacts { probe, reading: Reading::Not, strays: Strays::default() })
         .collect();
-    let (until, now, roster) = (Instant::now() + SAMPLING_MAX, clock::now(), Roster::new(&config.checkers));
+    let (until, now) = (Instant::now() + SAMPLING_MAX, clock::now());
+    let roster = Roster::new(&config.checkers, keys);
     while let Ok(Some((index, Sampled { folder, mail }))) = timeout_at(until, samples.recv()).await {
         let configured = config.mailboxes.get(index).is_some_and(|mailbox| mailbox.folder(&folder).is_some());
         if configured {

@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::time::Time;
 use crate::verdict::judge;
 use crate::words::Signature;
-use crate::{clock, mail, past};
+use crate::{clock, keys, mail, past};
 
 /// A mail in a file is read up to here, as one in a mailbox is.
 const MAIL_BYTES_MAX: u64 = 1 << 20;
@@ -37,10 +37,10 @@ pub(super) struct Options {
     as_of: Option<Time>,
 }
 
-pub(super) fn explain(global: &Global, options: &Options) -> Result<u8> {
+pub(super) async fn explain(global: &Global, options: &Options) -> Result<u8> {
     let config = global.load()?;
     let text = match (&options.mail, &options.checker) {
-        (Some(file), _) => explain_mail(file, &config, global.format)?,
+        (Some(file), _) => explain_mail(file, &config, global.format).await?,
         (None, Some(name)) => explain_checker(name, &config, options.as_of)?,
         (None, None) => bail!("Name a checker, or a mail with --mail FILE."),
     };
@@ -48,7 +48,7 @@ pub(super) fn explain(global: &Global, options: &Options) -> Result<u8> {
     Ok(0)
 }
 
-fn explain_mail(file: &Path, config: &Config, format: Format) -> Result<String> {
+async fn explain_mail(file: &Path, config: &Config, format: Format) -> Result<String> {
     let unreadable = || format!("The mail {} cannot be read", file.display());
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).with_context(unreadable)?;
@@ -56,7 +56,8 @@ fn explain_mail(file: &Path, config: &Config, format: Format) -> Result<String> 
     let truncated = bytes.len() as u64 > MAIL_BYTES_MAX;
     bytes.truncate(usize::try_from(MAIL_BYTES_MAX).unwrap_or(usize::MAX));
     let mail = mail::parse(&bytes, truncated);
-    let understood = understand(mail.clone(), &Roster::new(&config.checkers));
+    let roster = Roster::new(&config.checkers, &keys::fetch(config).await?);
+    let understood = understand(mail.clone(), &roster);
     match format {
         Format::Json => Ok(serde_json::to_string_pretty(&understood)? + "\n"),
         Format::Table | Format::Csv => Ok(explanation::of_mail(&mail, &understood)),

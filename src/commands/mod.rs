@@ -13,6 +13,7 @@ mod output;
 mod policy;
 mod propose;
 mod run;
+mod sign;
 mod silence;
 
 use std::io::IsTerminal;
@@ -101,6 +102,8 @@ enum Command {
     Resolve(order::Resolve),
     /// Try the policies: who would be told of an alarm, when, and why
     Policy(policy::Options),
+    /// Make the headers of a signed report: from a checker's name, its tokens, and its key in the configuration
+    Sign(sign::Options),
     /// Show the whole thing in under a minute: simulated checkers, an embedded mail server, real alarms; needs no set-up
     Demo,
 }
@@ -141,7 +144,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Once => runtime.block_on(once::once(global)),
         Command::LastSeen(options) => last_seen::last_seen(global, &options),
         Command::Matrix(options) => matrix::matrix(global, &options),
-        Command::Explain(options) => explain::explain(global, &options),
+        Command::Explain(options) => runtime.block_on(explain::explain(global, &options)),
         Command::Check => runtime.block_on(check::check(global)),
         Command::Propose => runtime.block_on(propose::propose(global)),
         Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
@@ -150,6 +153,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Silence(options) => runtime.block_on(silence::silence(global, options)),
         Command::Resolve(options) => runtime.block_on(order::resolve(global, options)),
         Command::Policy(options) => policy::policy(global, &options),
+        Command::Sign(options) => runtime.block_on(sign::sign(global, &options)),
         Command::Demo => runtime.block_on(demo::demo(global)),
     };
     // A name look-up that hangs in the C library must not keep a command that is done.

@@ -12,6 +12,7 @@ use super::{Global, output};
 use crate::config::{Config, Mailbox, environment};
 use crate::engine::History;
 use crate::imap::{self, Event};
+use crate::keys;
 use crate::proposal::{Extent, Survey, propose as write};
 
 /// No more mails are read: some days of many checkers, some months of a few.
@@ -26,7 +27,7 @@ const EVENTS_WAITING_MAX: usize = 2;
 
 pub(super) async fn propose(global: &Global) -> Result<u8> {
     let config = environment::load_without_checkers(global.config.as_deref(), &global.overrides)?;
-    let mut survey = Survey::new(&config);
+    let mut survey = Survey::new(&config, &keys::fetch(&config).await?);
     let extent = read(&config, &mut survey).await?;
     output::print(&output::plain(&write(&survey, &config, &extent)))?;
     Ok(0)

@@ -1,13 +1,17 @@
 //! `[[checker]]`, and `[defaults]`, which holds for all of them.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use super::duration::{self, DurationError};
 use super::report::{Place, Reported, quoted};
 use super::section::{Item, Section, Unique};
-use super::{Checker, Checkers, FLAP_CHANGES_MAX, FLAP_WITHIN_MAX, Flap, Margin, Test, findings, value};
+use super::{
+    Checker, Checkers, FLAP_CHANGES_MAX, FLAP_WITHIN_MAX, Flap, Margin, Test, Trust, findings, trust, value,
+};
 
 const MAX_CHECKERS: usize = 20_000;
 const MAX_ADDRESSES: usize = 100;
@@ -40,10 +44,11 @@ struct Settings {
     findings: Setting<findings::Reactions>,
     report_after: Setting<u32>,
     flap: Setting<Flap>,
+    trust: Setting<Arc<Trust>>,
 }
 
 impl Settings {
-    fn read(section: &mut Section<'_>) -> Self {
+    fn read(section: &mut Section<'_>, environment: &BTreeMap<String, String>) -> Self {
         Self {
             provider: section.optional("provider", |item| value::name(&item)),
             tests: section.optional("tests", tests),
@@ -55,6 +60,7 @@ impl Settings {
             findings: section.optional("findings", findings::read),
             report_after: section.optional("report_after", |item| item.integer(IN_A_ROW)),
             flap: section.optional("flap", flap),
+            trust: section.optional("trust", |item| trust::read(item, environment)),
         }
     }
 
@@ -71,6 +77,7 @@ impl Settings {
             findings: Err(reported),
             report_after: Err(reported),
             flap: Err(reported),
+            trust: Err(reported),
         }
     }
 
@@ -90,12 +97,14 @@ impl Settings {
             findings: findings::merged(self.findings, &others.findings),
             report_after: or(self.report_after, &others.report_after),
             flap: or(self.flap, &others.flap),
+            trust: or(self.trust, &others.trust),
         }
     }
 }
 
 /// What all checkers are read with.
-struct Common {
+struct Common<'a> {
+    environment: &'a BTreeMap<String, String>,
     defaults: Settings,
     /// Of the first mailbox.
     user: Result<String, Reported>,
@@ -108,16 +117,18 @@ pub(super) fn read_all(
     root: &mut Section<'_>,
     user: Result<String, Reported>,
     need: Checkers,
+    environment: &BTreeMap<String, String>,
 ) -> Result<Vec<Checker>, Reported> {
     let defaults = match root.subsection("defaults", "[defaults]") {
         Ok(mut section) => {
-            let defaults = Settings::read(&mut section);
+            let defaults = Settings::read(&mut section, environment);
             section.finish();
             defaults
         }
         Err(reported) => Settings::unknown(reported),
     };
-    let mut common = Common { defaults, user, names: Unique::default(), addresses: Unique::default() };
+    let (names, addresses) = (Unique::default(), Unique::default());
+    let mut common = Common { environment, defaults, user, names, addresses };
     let checkers = root.optional("checker", |item| {
         item.list(1..=MAX_CHECKERS, |element| read(element.section("[[checker]]")?, &mut common))
     })?;
@@ -131,13 +142,13 @@ pub(super) fn read_all(
     }
 }
 
-fn read(mut section: Section<'_>, common: &mut Common) -> Result<Checker, Reported> {
+fn read(mut section: Section<'_>, common: &mut Common<'_>) -> Result<Checker, Reported> {
     let name = section.required("name", |item| {
         let name = value::name(&item)?;
         common.names.claim_item(&name, &item)?;
         Ok(name)
     });
-    let own = Settings::read(&mut section);
+    let own = Settings::read(&mut section, common.environment);
     let addresses = addresses(&mut section, &name, common);
     let settings = own.or(&common.defaults);
     let provider = settings.provider.and_then(|provider| {
@@ -162,13 +173,14 @@ fn read(mut section: Section<'_>, common: &mut Common) -> Result<Checker, Report
         ok_after: settings.ok_after?.unwrap_or(1),
         findings: findings::of(settings.findings?, settings.report_after?),
         flap: settings.flap?,
+        trust: settings.trust?,
     })
 }
 
 fn addresses(
     section: &mut Section<'_>,
     name: &Result<String, Reported>,
-    common: &mut Common,
+    common: &mut Common<'_>,
 ) -> Result<Vec<String>, Reported> {
     let given = section.optional("address", |item| {
         item.one_or_list(1..=MAX_ADDRESSES, |item| {
@@ -186,7 +198,7 @@ fn addresses(
 fn default_address(
     section: &Section<'_>,
     name: Result<&str, &Reported>,
-    common: &mut Common,
+    common: &mut Common<'_>,
 ) -> Result<String, Reported> {
     let name = name.map_err(|reported| *reported)?;
     let domain =

@@ -34,7 +34,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         (None, Ok(mailboxes)) => Ok(mailboxes.first().map(|first| first.user.clone()).unwrap_or_default()),
         (None, Err(reported)) => Err(*reported),
     };
-    let checkers = checker::read_all(&mut root, user, need);
+    let checkers = checker::read_all(&mut root, user, need, environment);
     let quorum = matrix::read(&mut root, &checkers);
     let channels = channel::read_all(&mut root, environment);
     // Names are checked against what could be read; the errors about the rest are reported already.

@@ -19,10 +19,12 @@ mod report;
 mod secret;
 mod section;
 mod server;
+mod trust;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -187,7 +189,7 @@ pub enum Secret {
 }
 
 /// One checker, with the `[defaults]` filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Checker {
     pub name: String,
     pub provider: String,
@@ -208,6 +210,53 @@ pub struct Checker {
     pub findings: Findings,
     /// From when on a service that changes is flapping; None (default): never.
     pub flap: Option<Flap>,
+    /// What its mails must bring along to be believed; None: every mail to its address is.
+    pub trust: Option<Arc<Trust>>,
+}
+
+/// What a mail is asked for: all of it at once.
+#[derive(Debug)]
+pub struct Trust {
+    /// Whoever may stand in `From`; empty: anybody.
+    pub from: Vec<Sender>,
+    pub auth_results: Option<AuthResults>,
+    /// Each of them may have signed; empty: nobody has to.
+    pub hmac: Vec<Secret>,
+}
+
+impl Trust {
+    /// Whether the mails have to be signed.
+    pub fn signs(&self) -> bool {
+        !self.hmac.is_empty()
+    }
+}
+
+/// In lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    Address(String),
+    /// Everybody in it, but nobody in a domain below it.
+    Domain(String),
+}
+
+/// What the receiving server must have found out (RFC 8601).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthResults {
+    Server {
+        /// Its authserv-id, in lower case.
+        server: String,
+        /// Each of them must have passed for the domain in `From`; DMARC by default.
+        require: Vec<Method>,
+    },
+    /// As Exchange Online writes them, without an authserv-id: DMARC, by a best guess where the domain has no record.
+    Microsoft365,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Dkim,
+    Spf,
+    Dmarc,
 }
 
 /// How long a mail may take on its way.

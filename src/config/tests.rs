@@ -75,8 +75,9 @@ fn every_default_is_filled_in() {
         ok_after: 1,
         findings: Findings::default(),
         flap: None,
+        trust: None,
     };
-    assert_eq!(config.checkers, [checker]);
+    assert_eq!(format!("{:?}", config.checkers), format!("{:?}", [checker]));
 
     let [channel] = config.channels.as_slice() else { panic!() };
     assert_eq!((channel.fallback, channel.spacing), (false, TimeDelta::zero()));
@@ -112,7 +113,18 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
         let example = Flap { changes: 6, within: TimeDelta::hours(1) };
         assert_eq!(checker.flap.take(), Some(example), "off by default");
     }
-    assert_eq!((&full.state, &full.checkers), (&short.state, &short.checkers));
+    // An example too.
+    for trust in full.checkers.iter_mut().map(|checker| checker.trust.take().unwrap()) {
+        assert_eq!(trust.from, [Sender::Domain("checkers.example".to_owned())]);
+        assert!(
+            matches!(&trust.auth_results, Some(AuthResults::Server { server, .. }) if server == "mx.domain.com")
+        );
+        assert!(matches!(trust.hmac.as_slice(), [Secret::File(_)]));
+    }
+    assert_eq!(
+        format!("{:?}", (&full.state, &full.checkers)),
+        format!("{:?}", (&short.state, &short.checkers))
+    );
     let (mailbox, default) = (&full.mailboxes[0], &short.mailboxes[0]);
     assert_eq!((&mailbox.name, &mailbox.folders), (&default.name, &default.folders));
     assert_eq!((mailbox.poll, mailbox.blind_after), (default.poll, default.blind_after));
@@ -156,6 +168,7 @@ fn the_shipped_example_shows_every_known_key() {
         "findings",
         "report_after",
         "flap",
+        "trust",
         "provider",
         "address",
         "tests",
@@ -243,6 +256,39 @@ fn a_test_may_be_more_or_less_patient_than_its_checker() {
     let text = [WATCHDOG, MAILBOX, &CHECKER.replace("tests = []", tests), CHANNEL].concat();
     let checker = &load(&text).checkers[0];
     assert_eq!(["A", "B"].map(|service| checker.hysteresis(service)), [(1, 2), (3, 10)]);
+}
+
+#[test]
+fn what_is_asked_of_mails_is_read_in_any_combination() {
+    let trust_of = |trust: &str| {
+        let defaults = format!("[defaults]\ntrust = {trust}\n");
+        let config = load(&[WATCHDOG, MAILBOX, &defaults, CHECKER, CHANNEL].concat());
+        (config.checkers[0].trust.clone().unwrap(), config.warnings)
+    };
+    let (trust, warnings) = trust_of("{ from = \"Bresse1@Free.example\" }");
+    assert_eq!(
+        (trust.from.as_slice(), trust.signs()),
+        ([Sender::Address("bresse1@free.example".into())].as_slice(), false)
+    );
+    assert!(
+        trust.auth_results.is_none() && !warnings.iter().any(|warning| warning.contains("trust")),
+        "{warnings:?}"
+    );
+
+    let (trust, _) =
+        trust_of("{ from = [\"a@b.example\", \"Free.example\"], auth_results = \"microsoft365\" }");
+    assert_eq!(trust.from, [Sender::Address("a@b.example".into()), Sender::Domain("free.example".into())]);
+    assert_eq!(trust.auth_results, Some(AuthResults::Microsoft365));
+
+    let (trust, warnings) = trust_of("{ auth_results = { server = \"MX.domain.com\" } }");
+    let dmarc = AuthResults::Server { server: "mx.domain.com".into(), require: vec![Method::Dmarc] };
+    assert_eq!(trust.auth_results, Some(dmarc));
+    assert!(warnings.iter().any(|warning| warning.contains("without from beside it")), "{warnings:?}");
+
+    let (trust, _) = trust_of("{ hmac = [{ file = \"/new\" }, { command = [\"pass\", \"old\"] }] }");
+    assert!(matches!(trust.hmac.as_slice(), [Secret::File(_), Secret::Command(_)]));
+    let (trust, _) = trust_of("{ hmac = \"a secret in plain text\" }");
+    assert!(!format!("{trust:?}").contains("plain"), "{trust:?}");
 }
 
 #[test]

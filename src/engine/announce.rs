@@ -26,7 +26,7 @@ impl Engine {
             match incident.subject {
                 Subject::Silence => self.settle_silence(number, heard_until, now),
                 Subject::Service(_) | Subject::Report(_) => self.settle_one(number, now),
-                Subject::Mailbox(_) | Subject::Clock => {}
+                Subject::Mailbox(_) | Subject::Clock | Subject::Spoof(_) => {}
             }
         }
     }
@@ -267,7 +267,7 @@ impl Engine {
         let token = match &incident.subject {
             Subject::Service(service) => service.clone(),
             Subject::Report(checker) => format!("{checker}_Report"),
-            Subject::Silence | Subject::Mailbox(_) | Subject::Clock => return,
+            Subject::Silence | Subject::Mailbox(_) | Subject::Clock | Subject::Spoof(_) => return,
         };
         if incident.present().next().is_none() {
             self.close(number, now);
@@ -301,11 +301,19 @@ impl Engine {
                 let quorum = self.config.quorum.of(service);
                 Some(ServiceRow::of(service, quorum, &Heard::all(self, now), now))
             }
-            Subject::Silence | Subject::Mailbox(_) | Subject::Report(_) | Subject::Clock => None,
+            Subject::Silence
+            | Subject::Mailbox(_)
+            | Subject::Report(_)
+            | Subject::Clock
+            | Subject::Spoof(_) => None,
         };
         let findings = match &incident.subject {
             Subject::Report(name) => self.findings_of_report(name),
-            Subject::Silence | Subject::Mailbox(_) | Subject::Service(_) | Subject::Clock => Vec::new(),
+            Subject::Silence
+            | Subject::Mailbox(_)
+            | Subject::Service(_)
+            | Subject::Clock
+            | Subject::Spoof(_) => Vec::new(),
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
@@ -318,6 +326,7 @@ impl Engine {
                 watched_since: facts.watched_since,
                 last_received: facts.last_received,
                 last_sent: facts.last_sent,
+                spoofs: Some(&facts.spoofs),
             })
         };
         let mailbox = |config: &'a Mailbox| {

@@ -25,6 +25,7 @@ impl Engine {
             self.judge_silence(name, now);
             self.judge_services(name, now);
             self.judge_reports(name, now);
+            self.judge_spoof(name, heard_until, now);
             self.set_timer(name, now);
         }
         self.settle(heard_until, now);
@@ -42,7 +43,8 @@ impl Engine {
         };
         let verdict = judge(facts, self.watch_of(facts), now);
         let silence = verdict.silent_after.filter(|_| verdict.state != State::Silent);
-        let next = [silence, facts.next_close()].into_iter().flatten().min();
+        let spoof = facts.spoofs_over_at().filter(|_| self.spoof_incident(name).is_some());
+        let next = [silence, facts.next_close(), spoof].into_iter().flatten().min();
         self.timers.set(name, next);
     }
 

@@ -14,6 +14,7 @@ mod reconfigure;
 mod reports;
 mod silences;
 mod services;
+mod spoof;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -226,12 +227,21 @@ impl Engine {
         let Some(name) = observation.mail.checker.as_ref().filter(|_| observation.mail.heard()) else {
             return false;
         };
-        let news = self.facts.get_mut(name).is_some_and(|facts| facts.heard_through_too(observation));
+        let news = self.facts.get_mut(name).is_some_and(|facts| facts.observe_copy(observation));
         if news {
             self.touched.insert(name.clone());
             self.dirty.facts.insert(name.clone());
         }
         news
+    }
+
+    /// A report that was taken in as this checker's own, received then, turns out to be an older one that was sent again.
+    pub fn suspect_replay(&mut self, checker: &str, received: Time) {
+        if let Some(facts) = self.facts.get_mut(checker) {
+            facts.suspect_replay(received);
+            self.touched.insert(checker.to_owned());
+            self.dirty.facts.insert(checker.to_owned());
+        }
     }
 
     /// What time alone does: a mailbox that was not read for too long, an acknowledgement that ends. Silence is judged

@@ -40,6 +40,7 @@ impl Engine {
             self.timers.set(&name, None);
             self.end_silence(&name, End::Removed(now), now);
             self.end_report(&name, End::Removed(now));
+            self.end_spoof(&name, End::Removed(now));
             self.dirty.removed.insert(name);
         }
         for checker in &self.config.checkers {
@@ -52,7 +53,9 @@ impl Engine {
                     }
                 }
                 None => {
-                    self.facts.insert(checker.name.clone(), Facts::new(checker));
+                    let mut facts = Facts::new(checker);
+                    facts.ask(checker, now);
+                    self.facts.insert(checker.name.clone(), facts);
                 }
             }
             self.dirty.removed.remove(&checker.name);

@@ -22,6 +22,7 @@ mod own_time;
 mod restarts;
 mod services;
 mod silences;
+mod spoofs;
 mod trail;
 
 /// cycle 300 s + timeouts 10 s + 30 s + margin 60 s.
@@ -53,6 +54,7 @@ fn checker_config(name: &str, provider: &str) -> Checker {
         ok_after: 1,
         findings: Findings::default(),
         flap: None,
+        trust: None,
     }
 }
 
@@ -280,6 +282,8 @@ fn report(mailbox: &str, name: &str, second: i64, text: &str) -> Observation {
         truncated: false,
         problems: vec![],
         undelivered: None,
+        run: None,
+        examined: Default::default(),
         received: vec![],
     };
     Observation { mailbox: mailbox.into(), received: at(second), seen: at(second), mail }

@@ -3,6 +3,7 @@ use crate::config::{Config, Sources};
 use crate::ledger::Observation;
 use crate::mail;
 use crate::report::{Roster, understand};
+use crate::trust::{Key, Keys, Why};
 use crate::verdict::judge;
 use chrono::{TimeZone, Utc};
 use chrono_tz::Tz;
@@ -25,14 +26,17 @@ fn at(minute: u32, second: u32) -> Time {
 }
 
 fn config() -> Config {
-    let sources =
-        Sources { text: CONFIG, file: "watchdog.toml", environment: &Default::default(), overrides: &[] };
+    load(CONFIG)
+}
+
+fn load(text: &str) -> Config {
+    let sources = Sources { text, file: "watchdog.toml", environment: &Default::default(), overrides: &[] };
     Config::load(&sources).unwrap()
 }
 
 fn read(text: &str) -> (Mail, Understood) {
     let mail = mail::parse(text.as_bytes(), false);
-    (mail.clone(), understand(mail, &Roster::new(&config().checkers)))
+    (mail.clone(), understand(mail, &Roster::new(&config().checkers, &Default::default())))
 }
 
 const REPORT: &str = "From: bresse1@checker.example\nTo: bresse1+monitor@domain.com\nSubject: one run\n\
@@ -172,4 +176,61 @@ fn mails_that_were_not_heard_are_told_with_what_became_of_them() {
     let told = of_mail(&mail, &understood);
     assert!(told.contains("Checker        bresse1\n"), "{told}");
     assert!(told.contains("Bounced        said: Remote host said: 552 5.2.2 Mailbox full\n"), "{told}");
+}
+
+const TRUST: &str = "trust = { from = [\"free.example\", \"root@bresse1.example\"], auth_results = { server = \"mx.domain.com\" }, \
+    hmac = { file = \"never read\" } }\n";
+
+#[test]
+fn what_a_mail_was_asked_for_is_told_with_its_answers() {
+    let config = load(&format!("{CONFIG}{TRUST}"));
+    let key = Key::new(b"sixteen letters.").unwrap();
+    let stamp = |run| {
+        let signature = key.sign("bresse1", run, ["DRYRUN.OK", "MSSQL1_Service.NOK"]);
+        format!("X-Bresse-Run: {run}\nX-Bresse-Signature: {signature}\n")
+    };
+    let results = "Authentication-Results: mx.domain.com; dmarc=pass header.from=free.example\n";
+    let good = REPORT.replace("From: bresse1@checker.example\n", "From: c@free.example\n");
+    let keys = Keys::from([("bresse1".to_owned(), [key.clone()].into())]);
+    let roster = Roster::new(&config.checkers, &keys);
+    let told: Vec<String> =
+        [format!("{results}{}{good}", stamp(1_795_143_598)), format!("{}{REPORT}", stamp(1_795_143_598))]
+            .iter()
+            .map(|text| {
+                let mail = mail::parse(text.as_bytes(), false);
+                of_mail(&mail, &understand(mail.clone(), &roster))
+            })
+            .collect();
+    insta::assert_snapshot!(told.join("———\n"));
+}
+
+#[test]
+fn what_a_checker_is_asked_for_is_told_with_what_failed() {
+    let config = load(&format!("{CONFIG}{TRUST}"));
+    let checker = &config.checkers[0];
+    let mut facts = Facts::new(checker);
+    facts.ask(checker, at(0, 0));
+    let (_, mut mail) = read(REPORT);
+    mail.run = Some(at(0, 0));
+    let mut observation =
+        Observation { mailbox: "MONITOR".to_owned(), received: at(0, 4), seen: at(0, 5), mail };
+    facts.observe(&observation);
+    observation.received = at(0, 30);
+    observation.mail.not_heard = Some(NotHeard::Untrusted(Why::SignatureWrong));
+    observation.mail.examined.author = Some("evil@elsewhere.example\u{1b}".to_owned());
+    facts.observe(&observation);
+    facts.settle(Some(at(1, 0)));
+    let (heard_until, blind_after) = (Some(at(1, 0)), TimeDelta::minutes(3));
+    let watch = Watch { heard_until, blind_after, history_known: true, newest_known: true };
+    let (verdict, by) =
+        (judge(&facts, watch, at(1, 1)), Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(1, 1) });
+    let text =
+        Known { checker, facts: &facts, watch, verdict, cause: None, by, reports: &[], offsets: &[] }.text();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            ["Believed when", "Highest run", "Not believed"].iter().any(|what| line.starts_with(what))
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"));
 }

@@ -4,6 +4,9 @@
 //! it was received. A mail that was held on the way (a queue released after two hours) proves life two hours ago. A
 //! clock that is hours off looks the same in a single mail, so each mail is compared with what is usual for its
 //! checker, and the answer is worked out anew from the latest mails: it does not depend on the order of reading.
+//!
+//! Of a checker that signs, only the newest run decides, and of each run the mail received first: run numbers never go
+//! back, so that a mail that is sent again, or was held back by somebody, proves nothing new.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,9 @@ pub struct Arrival {
     pub received: Time,
     /// By the checker's clock.
     pub sent: Option<Time>,
+    /// When its run began by the checker's clock, if that is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Time>,
     /// From the oldest hop of the `Received` chain to the newest, by the clocks of the hops.
     pub chain_ms: i64,
     /// How long before `received` the first relay took it over, by its stamp; zero where there is none that can be right.
@@ -48,15 +54,18 @@ pub struct Arrival {
 impl Arrival {
     /// The one place that says when a mail was sent.
     pub fn of(seen: &Observation) -> Self {
-        Self::new(seen.received, seen.mail.sent, &seen.mail.received)
+        let arrival = Self::new(seen.received, seen.mail.sent, &seen.mail.received);
+        Self { run: seen.mail.run, ..arrival }
     }
 
+    /// Of a mail that is not signed.
     pub fn new(received: Time, sent: Option<Time>, chain: &[Hop]) -> Self {
         let times = chain.iter().filter_map(|hop| hop.at);
         let ends = times.clone().max().zip(times.min());
         Self {
             received,
             sent,
+            run: None,
             chain_ms: ends.map_or(0, |(newest, oldest)| (newest - oldest).num_milliseconds()),
             relaying_ms: first_relay(chain, received).map_or(0, |(_, at)| (received - at).num_milliseconds()),
         }
@@ -80,7 +89,7 @@ impl Arrival {
 /// What was usual at one moment. A burst of mails is one moment, so that a released queue cannot become usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Moment {
-    /// Within the half cycle of this receipt.
+    /// Within the half cycle of this receipt, or of this signed run.
     at: Time,
     delay_ms: Option<i64>,
     chain_ms: i64,
@@ -120,7 +129,12 @@ impl Usual {
 impl Arrivals {
     pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
         self.learn(arrival, rhythm);
-        self.recent.push((arrival, rhythm.margin.num_milliseconds()));
+        let read = (arrival, rhythm.margin.num_milliseconds());
+        let same_run = |(known, _): &&mut (Arrival, i64)| known.run.is_some() && known.run == arrival.run;
+        match self.recent.iter_mut().find(same_run) {
+            Some(known) => *known = read.min(*known),
+            None => self.recent.push(read),
+        }
         if self.recent.len() > RECENT_MAX + WAITING_MAX {
             self.settle(rhythm);
         }
@@ -128,9 +142,11 @@ impl Arrivals {
 
     /// Draws the conclusions from all mails of a look at once: in which order they were read does not matter.
     pub fn settle(&mut self, rhythm: Rhythm) {
-        self.recent.sort_unstable();
+        self.recent.sort_unstable_by_key(|(arrival, margin_ms)| (arrival.run, *arrival, *margin_ms));
         let old = self.recent.len().saturating_sub(RECENT_MAX);
-        let older: Vec<(Arrival, i64)> = self.recent.drain(..old).collect();
+        // Of signed runs the newest decides, which is never among them.
+        let older: Vec<(Arrival, i64)> =
+            self.recent.drain(..old).filter(|(arrival, _)| arrival.run.is_none()).collect();
         self.proven = self.proven.max(self.newest_left_at(&older, rhythm));
         let usual = self.usual_delay_ms(rhythm);
         let was_set = |before: i64, usual: i64| (usual - before).abs() > rhythm.margin.num_milliseconds();
@@ -158,20 +174,32 @@ impl Arrivals {
         left.filter(|(arrival, left_at)| *left_at < arrival.received).max()
     }
 
+    /// Forgets what was learnt from runs that were signed, or from mails that were not, when it is the other way round from
+    /// now on. What was heard stays heard.
+    pub fn start_anew(&mut self, rhythm: Rhythm) {
+        self.proven = self.heard_at(rhythm);
+        self.recent.clear();
+        self.moments.clear();
+        self.order_offset_ms = None;
+    }
+
     fn newest_left_at(&self, arrivals: &[(Arrival, i64)], rhythm: Rhythm) -> Option<Time> {
         let usual = self.usual(rhythm);
-        arrivals.iter().map(|(arrival, margin_ms)| usual.left_at(*arrival, *margin_ms)).max()
+        let newest_run = arrivals.iter().filter_map(|(arrival, _)| arrival.run).max();
+        let decides = |(arrival, _): &&(Arrival, i64)| arrival.run.is_none() || arrival.run == newest_run;
+        arrivals.iter().filter(decides).map(|(arrival, margin_ms)| usual.left_at(*arrival, *margin_ms)).max()
     }
 
     fn usual(&self, rhythm: Rhythm) -> Usual {
         Usual { delay_ms: self.usual_delay_ms(rhythm), wrong_chain_ms: self.wrong_chain_ms(rhythm) }
     }
 
-    /// The place of this mail's run among the runs of its checker: by `Date:` where there is one, because the mails of
-    /// one checker overtake each other on the way but its own clock goes forward.
+    /// The place of this mail's run among the runs of its checker: by its number or, where there is one, by `Date:`,
+    /// because the mails of one checker overtake each other on the way but its own clock goes forward.
     pub fn order_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
         let smallest = || self.moments.iter().filter_map(|moment| moment.delay_ms).min();
-        let Some((sent, offset)) = arrival.sent.zip(self.order_offset_ms.or_else(smallest)) else {
+        let Some((sent, offset)) = arrival.run.or(arrival.sent).zip(self.order_offset_ms.or_else(smallest))
+        else {
             return self.left_at(arrival, rhythm);
         };
         let at = sent + TimeDelta::milliseconds(offset);
@@ -229,7 +257,9 @@ impl Arrivals {
         let slot = |at: Time| at.timestamp_millis().div_euclid(half_cycle);
         let Arrival { received, chain_ms, relaying_ms, .. } = arrival;
         let least = |one: Option<i64>, other| [one, other].into_iter().flatten().min();
-        match self.moments.iter_mut().find(|known| slot(known.at) == slot(received)) {
+        // A run that is sent again is the same moment: the smaller delay of the two counts.
+        let at = arrival.run.unwrap_or(received);
+        match self.moments.iter_mut().find(|known| slot(known.at) == slot(at)) {
             Some(known) => {
                 // The path's delay is never negative: the smallest is nearest to the truth.
                 known.delay_ms = least(known.delay_ms, arrival.delay_ms());
@@ -238,9 +268,9 @@ impl Arrivals {
                 known.relaying_ms = known.relaying_ms.min(relaying_ms);
             }
             None => {
-                let place = self.moments.partition_point(|known| known.at < received);
+                let place = self.moments.partition_point(|known| known.at < at);
                 let (delay_ms, submitted_ms) = (arrival.delay_ms(), arrival.submitted_ms());
-                let moment = Moment { at: received, delay_ms, chain_ms, submitted_ms, relaying_ms };
+                let moment = Moment { at, delay_ms, chain_ms, submitted_ms, relaying_ms };
                 self.moments.insert(place, moment);
             }
         }
@@ -278,7 +308,7 @@ mod tests {
     /// A mail received in `minute`, `delay_s` after it was sent by a clock that is `clock_s` ahead.
     fn mail(minute: i64, delay_s: i64, clock_s: i64) -> Arrival {
         let sent = at(minute) - TimeDelta::seconds(delay_s) + TimeDelta::seconds(clock_s);
-        Arrival { received: at(minute), sent: Some(sent), chain_ms: 0, relaying_ms: 0 }
+        Arrival { received: at(minute), sent: Some(sent), run: None, chain_ms: 0, relaying_ms: 0 }
     }
 
     fn after(mails: &[Arrival]) -> Arrivals {

@@ -7,6 +7,7 @@ pub mod path;
 pub mod runs;
 pub mod series;
 pub mod services;
+pub mod spoofs;
 mod swings;
 mod trail;
 
@@ -19,6 +20,7 @@ use crate::config::{Breach, Checker, Margin};
 use crate::mail::Hop;
 use crate::report::{NotHeard, Understood};
 use crate::time::Time;
+use crate::trust::Why;
 use arrivals::{Arrival, Arrivals, Rhythm};
 pub use findings::{DryrunFlaw, Evidence, Finding};
 use path::Path;
@@ -26,6 +28,8 @@ pub use path::{ClockOffset, Held, SlowHop};
 use runs::Piece;
 pub use runs::Runs;
 pub use services::{Outcome, Service};
+use spoofs::Counter;
+pub use spoofs::{Spoof, Spoofs};
 pub use trail::{Bounce, Trail};
 
 /// So many relays of a mail are remembered.
@@ -161,6 +165,11 @@ pub struct Facts {
     relays: Vec<String>,
     /// Services whose present trouble a person said is over.
     pub resolved: BTreeSet<String>,
+    /// Mails in its name that are not believed.
+    pub spoofs: Spoofs,
+    /// Its mails have to be signed.
+    signs: bool,
+    counter: Counter,
     arrivals: Arrivals,
     path: Path,
     runs: Runs,
@@ -183,6 +192,9 @@ impl Facts {
             trail: Trail::default(),
             relays: Vec::new(),
             resolved: BTreeSet::new(),
+            spoofs: Spoofs::default(),
+            signs: signs(checker),
+            counter: Counter::default(),
             arrivals: Arrivals::default(),
             path: Path::new(checker.mail_path_margin),
             runs: Runs::new(&services_of(checker)),
@@ -225,13 +237,30 @@ impl Facts {
         self.trail.observe(seen);
         match seen.mail.not_heard {
             None => self.hear(seen),
-            Some(NotHeard::NoToken) => self.complain(seen),
+            // Rubbish that is not even its own says nothing about it.
+            Some(NotHeard::NoToken) if seen.mail.examined.why().is_none() => self.complain(seen),
+            Some(NotHeard::Untrusted(why)) => self.disbelieve(seen, why),
             Some(_) => {}
         }
     }
 
+    /// Takes in another copy of a mail that is known: it tells that this mailbox receives the checker and, of a signed run,
+    /// when it was first received, should the copy be the older one. Returns whether that is news.
+    pub fn observe_copy(&mut self, seen: &Observation) -> bool {
+        if seen.mail.run.is_some() {
+            self.arrivals.add(Arrival::of(seen), self.rhythm());
+        }
+        self.heard_through_too(seen) || seen.mail.run.is_some()
+    }
+
+    /// A report that was taken in as its own, received then, turns out to be an older one that was sent again. What it has
+    /// proved was proved by the older one.
+    pub fn suspect_replay(&mut self, received: Time) {
+        self.spoofs.add(received, Why::Replayed, None, self.deadline_in_force().total());
+    }
+
     /// Notes that a mailbox receives this checker. Returns whether that is news.
-    pub fn heard_through_too(&mut self, seen: &Observation) -> bool {
+    fn heard_through_too(&mut self, seen: &Observation) -> bool {
         let arrival = Arrival::of(seen);
         let left_at = self.arrivals.left_at(arrival, self.rhythm());
         let before = self.heard_through.get(&seen.mailbox).copied();
@@ -269,12 +298,35 @@ impl Facts {
         );
         self.services = summary.services;
         self.findings = summary.findings;
+        if let Some(received) = self.counter.went_back() {
+            self.spoofs.note(Spoof { received, why: Why::RunWentBack, author: None });
+        }
     }
 
     /// When the next run whose results come in mails of their own will be over.
     pub fn next_close(&self) -> Option<Time> {
         let rhythm = self.rhythm();
         self.runs.next_close(|arrival| self.arrivals.order_at(arrival, rhythm))
+    }
+
+    /// The highest run number that the checker has signed: a mail of a lower one proves nothing new.
+    pub fn highest_run(&self) -> Option<Time> {
+        self.counter.highest()
+    }
+
+    /// When the alarm about mails that are not believed is over, if no other comes.
+    pub fn spoofs_over_at(&self) -> Option<Time> {
+        self.spoofs.over_at(self.deadline_in_force().total())
+    }
+
+    /// Takes over what is asked of its mails from `now` on. What was heard stays heard.
+    pub fn ask(&mut self, checker: &Checker, now: Time) {
+        if self.signs != signs(checker) {
+            self.arrivals.start_anew(self.rhythm());
+            self.counter = Counter::default();
+            self.signs = signs(checker);
+        }
+        self.spoofs.ask(checker.trust.as_deref(), now);
     }
 
     /// Takes over a changed configuration at `now`. The past is not judged anew: until the checker is heard again, it
@@ -292,6 +344,7 @@ impl Facts {
         self.services.retain(|name, _| configured.contains(&name.as_str()));
         self.resolved.retain(|name| configured.contains(&name.as_str()));
         self.runs.expect(&configured, now);
+        self.ask(checker, now);
     }
 
     /// Takes over the margin that follows from the path as it was measured, when everything up to `heard_until` was read.
@@ -339,6 +392,9 @@ impl Facts {
     fn hear(&mut self, seen: &Observation) {
         let mail = &seen.mail;
         let arrival = Arrival::of(seen);
+        if let Some(run) = mail.run {
+            self.counter.add(seen.received, run, self.rhythm().cycle);
+        }
         self.arrivals.add(arrival, self.rhythm());
         self.path.add(arrival, &mail.received, self.rhythm());
         if (Some(seen.received), mail.sent) > (self.last_received, self.last_sent) {
@@ -354,6 +410,11 @@ impl Facts {
         if self.runs.are_many() {
             self.settle(None);
         }
+    }
+
+    fn disbelieve(&mut self, seen: &Observation, why: Why) {
+        let author = seen.mail.examined.author.as_deref();
+        self.spoofs.add(seen.received, why, author, self.deadline_in_force().total());
     }
 
     fn complain(&mut self, seen: &Observation) {
@@ -379,6 +440,10 @@ impl Facts {
 /// A checker's own mail server and the one that submits for it, say. Later ones are the mailbox's, and everybody's.
 fn first_relays(chain: &[Hop]) -> Vec<String> {
     chain.iter().rev().filter_map(|hop| hop.by.clone()).take(RELAYS_MAX).collect()
+}
+
+fn signs(checker: &Checker) -> bool {
+    checker.trust.as_ref().is_some_and(|trust| trust.signs())
 }
 
 fn services_of(checker: &Checker) -> Vec<&str> {

@@ -350,15 +350,16 @@ fn merge<K: Ord>(known: std::collections::btree_map::Entry<'_, K, Said>, result:
     known.and_modify(|before| *before = before.and(result)).or_insert(result);
 }
 
-/// Cuts before every DRYRUN (but not between two copies of one), and before a result that was sent when the run before it
-/// was over: its own DRYRUN was lost.
+/// Cuts between runs of different numbers, where those are signed. Otherwise before every DRYRUN (but not between two
+/// copies of one), and before a result that was sent when the run before it was over: its own DRYRUN was lost.
 fn cut<'s, 'p>(placed: &'s [Placed<'p>]) -> Vec<&'s [Placed<'p>]> {
     let mut runs = Vec::new();
     let mut rest = placed;
     while let Some(first) = rest.first() {
-        let another = |mail: &Placed<'_>| match mail.piece.dryrun {
-            true => mail.at > first.at || !first.piece.dryrun,
-            false => mail.at > first.at + first.piece.allowed(),
+        let another = |mail: &Placed<'_>| match (first.piece.arrival.run, mail.piece.arrival.run) {
+            (Some(run), Some(other)) => run != other,
+            _ if mail.piece.dryrun => mail.at > first.at || !first.piece.dryrun,
+            _ => mail.at > first.at + first.piece.allowed(),
         };
         let length = rest.iter().skip(1).position(another).map_or(rest.len(), |next| next + 1);
         let (run, after) = rest.split_at(length);

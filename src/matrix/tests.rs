@@ -52,7 +52,7 @@ impl Checkers {
     }
 
     fn matrix(&self) -> Matrix {
-        let roster = Roster::new(&self.config.checkers);
+        let roster = Roster::new(&self.config.checkers, &Default::default());
         let mut facts: Vec<Facts> = self.config.checkers.iter().map(Facts::new).collect();
         for (name, second, subject) in &self.runs {
             let mail = format!(

@@ -11,6 +11,7 @@ use crate::mail::{self, Hop, Mail};
 use crate::report::tokens::Scanner;
 use crate::report::{NotHeard, Roster, Tokens, understand};
 use crate::time::Time;
+use crate::trust::{Keys, Why};
 
 /// Hosts kept of the way that the newest mail of a writer took.
 const ROUTE_MAX: usize = 6;
@@ -38,6 +39,8 @@ pub struct Survey {
     configured: BTreeMap<String, Writer>,
     /// Of the configured checkers' reports.
     arrivals: BTreeMap<String, Vec<Arrival>>,
+    /// By name: how many mails are not believed, and the newest of them.
+    untrusted: BTreeMap<String, (usize, Time, Why)>,
     /// By address.
     strangers: BTreeMap<String, Writer>,
     /// How many reports were addressed to these several addresses at once.
@@ -46,15 +49,17 @@ pub struct Survey {
 }
 
 impl Survey {
-    pub fn new(config: &Config) -> Self {
+    /// `keys` are those of the configured checkers that have to sign.
+    pub fn new(config: &Config, keys: &Keys) -> Self {
         Self {
-            roster: Roster::new(&config.checkers),
+            roster: Roster::new(&config.checkers, keys),
             strange: Scanner::for_strangers(),
             own: config.mailboxes.iter().map(|mailbox| mailbox.user.to_lowercase()).collect(),
             keys: BTreeSet::new(),
             span: None,
             configured: BTreeMap::new(),
             arrivals: BTreeMap::new(),
+            untrusted: BTreeMap::new(),
             strangers: BTreeMap::new(),
             ambiguous: BTreeMap::new(),
             unaddressed: 0,
@@ -86,11 +91,21 @@ impl Survey {
                 let writer = self.configured.entry(checker).or_default();
                 writer.add(received, understood.dryrun.is_some(), &names, route);
             }
+            (Some(NotHeard::Untrusted(why)), Some(checker)) => {
+                let (count, newest, reason) = self.untrusted.entry(checker).or_insert((0, received, why));
+                *count += 1;
+                (*newest, *reason) = (*newest, *reason).max((received, why));
+            }
             (Some(NotHeard::NobodyKnown), _) if !forward => {
                 self.take_strange(received, &recipients, &strange, route);
             }
             _ => {}
         }
+    }
+
+    /// Of a configured checker: how many mails in its name are not believed, and why the newest is not.
+    pub fn untrusted(&self, checker: &str) -> Option<(usize, Why)> {
+        self.untrusted.get(checker).map(|(count, _, why)| (*count, *why))
     }
 
     fn take_strange(&mut self, received: Time, recipients: &[String], tokens: &Tokens, route: Vec<String>) {
@@ -99,7 +114,7 @@ impl Survey {
         }
         match self.addressee(recipients) {
             Addressee::One(address) => {
-                let names: Vec<&str> = tokens.unknown.iter().map(String::as_str).collect();
+                let names: Vec<&str> = tokens.unknown.keys().map(String::as_str).collect();
                 let writer = self.strangers.entry(address).or_default();
                 writer.add(received, tokens.dryrun.is_some(), &names, route);
             }

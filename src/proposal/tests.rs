@@ -8,6 +8,7 @@ use super::*;
 use crate::config::Sources;
 use crate::mail::RawMail;
 use crate::time::Time;
+use crate::trust::Keys;
 
 const BASE: &str = "[watchdog]\nname = \"bresse8\"\n[mailbox]\nhost = \"outlook.office365.com\"\n\
                     user = \"monitor@domain.com\"\npassword = \"x\"\n";
@@ -39,7 +40,7 @@ fn report(second: i64, to: &str, subject: &str) -> RawMail {
 }
 
 fn survey(config: &Config, mails: impl IntoIterator<Item = RawMail>) -> Survey {
-    let mut survey = Survey::new(config);
+    let mut survey = Survey::new(config, &Keys::new());
     mails.into_iter().for_each(|mail| survey.take(&mail));
     survey
 }

@@ -7,11 +7,13 @@ pub mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Checker;
 use crate::mail::{DeliveryReport, Failed, Hop, Mail, Undelivered};
 use crate::time::{Time, as_optional_rfc3339};
+use crate::trust::{Examined, Keys, Policy, Why};
 use tokens::Scanner;
 pub use tokens::{DRYRUN, Said, Tokens};
 
@@ -19,31 +21,44 @@ pub use tokens::{DRYRUN, Said, Tokens};
 #[derive(Debug, Clone)]
 pub struct Roster {
     by_address: BTreeMap<String, usize>,
-    checkers: Vec<(String, Scanner)>,
+    checkers: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    name: String,
+    scanner: Scanner,
+    policy: Option<Policy>,
+    /// Σ timeouts: so long a run may last.
+    longest_run: TimeDelta,
 }
 
 impl Roster {
-    pub fn new(checkers: &[Checker]) -> Self {
+    /// `keys` are those of the checkers that have to sign.
+    pub fn new(checkers: &[Checker], keys: &Keys) -> Self {
         let addresses = |(index, checker): (usize, &Checker)| {
             checker.addresses.iter().map(move |address| (address.clone(), index)).collect::<Vec<_>>()
         };
-        let scanner = |checker: &Checker| {
-            (checker.name.clone(), Scanner::new(checker.tests.iter().map(|test| test.service.as_str())))
+        let entry = |checker: &Checker| Entry {
+            name: checker.name.clone(),
+            scanner: Scanner::new(checker.tests.iter().map(|test| test.service.as_str())),
+            policy: checker.trust.as_ref().map(|trust| Policy::new(&checker.name, trust, keys)),
+            longest_run: checker.tests.iter().map(|test| test.timeout).sum(),
         };
         Self {
             by_address: checkers.iter().enumerate().flat_map(addresses).collect(),
-            checkers: checkers.iter().map(scanner).collect(),
+            checkers: checkers.iter().map(entry).collect(),
         }
     }
 
     /// The one known checker among `recipients`.
-    fn only(&self, recipients: &[String]) -> Option<&(String, Scanner)> {
+    fn only(&self, recipients: &[String]) -> Option<&Entry> {
         let addressed = self.addressed(recipients);
         if let [only] = addressed.as_slice() { Some(*only) } else { None }
     }
 
     /// The one known checker of which `report` says that a mail did not arrive, and why.
-    fn undelivered(&self, report: &DeliveryReport) -> Option<(&(String, Scanner), Undelivered)> {
+    fn undelivered(&self, report: &DeliveryReport) -> Option<(&Entry, Undelivered)> {
         let known = report
             .failed
             .iter()
@@ -58,14 +73,14 @@ impl Roster {
             known.extend(self.only(&report.returned_to).zip(failed.map(|failed| &failed.why)));
         }
         let (checker, _) = known.first()?;
-        let about_it = known.iter().all(|(other, _)| other.0 == checker.0);
+        let about_it = known.iter().all(|(other, _)| other.name == checker.name);
         // The same recipient may be told of twice, once for people; what is final and exact says more.
         let said = known.iter().map(|(_, why)| *why).min_by_key(|why| (why.delayed, why.status.is_none()))?;
         about_it.then(|| (*checker, said.clone()))
     }
 
     /// The known checkers among `recipients`, each once.
-    fn addressed(&self, recipients: &[String]) -> Vec<&(String, Scanner)> {
+    fn addressed(&self, recipients: &[String]) -> Vec<&Entry> {
         let found: BTreeSet<usize> =
             recipients.iter().filter_map(|address| self.by_address.get(address).copied()).collect();
         found.into_iter().filter_map(|index| self.checkers.get(index)).collect()
@@ -79,8 +94,15 @@ pub struct Understood {
     pub checker: Option<String>,
     /// Why it is no sign of life; None when the checker was heard.
     pub not_heard: Option<NotHeard>,
+    /// `Date:`, by the checker's clock. Where the run is signed, never before it began nor later than it may last.
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub sent: Option<Time>,
+    /// When its run began, by the checker's clock: the number that it has signed.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "as_optional_rfc3339")]
+    pub run: Option<Time>,
+    /// What it was asked for, to show that it is its checker's own.
+    #[serde(skip)]
+    pub examined: Examined,
     pub dryrun: Option<Said>,
     /// In none of its texts does DRYRUN come before every other name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -126,6 +148,8 @@ pub enum NotHeard {
     Forward,
     /// From a known checker, but without one token it may use.
     NoToken,
+    /// A report that is not its checker's own.
+    Untrusted(Why),
     /// It would count, but lies in the Junk folder.
     Junked,
 }
@@ -141,6 +165,7 @@ impl NotHeard {
             Self::SeveralCheckers => "several_checkers",
             Self::Forward => "forward",
             Self::NoToken => "no_token",
+            Self::Untrusted(_) => "untrusted",
             Self::Junked => "junked",
         }
     }
@@ -153,19 +178,25 @@ pub fn understand(mail: Mail, roster: &Roster) -> Understood {
     let about = undelivered.as_ref().map(|(checker, _)| *checker);
     let only = about.or(if let [only] = addressed.as_slice() { Some(*only) } else { None });
     let mut tokens = Tokens::default();
-    if let Some((_, scanner)) = only {
+    if let Some(Entry { scanner, .. }) = only {
         scanner.scan(&mail.subject, &mut tokens);
         mail.texts.iter().for_each(|text| scanner.scan(text, &mut tokens));
     }
-    let not_heard = not_heard(&mail, addressed.len(), &tokens);
+    // A delivery report is about a checker's mail, and nobody takes it for one.
+    let policy = only.filter(|_| undelivered.is_none()).and_then(|entry| entry.policy.as_ref());
+    let examined = policy.map(|policy| policy.examine(&mail, &tokens)).unwrap_or_default();
+    let run = examined.run();
+    let longest_run = only.map_or(TimeDelta::zero(), |entry| entry.longest_run);
     Understood {
-        checker: only.map(|(name, _)| name.clone()),
-        not_heard,
-        sent: mail.sent,
+        checker: only.map(|entry| entry.name.clone()),
+        not_heard: not_heard(&mail, addressed.len(), &tokens, examined.why()),
+        sent: run.map_or(mail.sent, |run| Some(mail.sent.unwrap_or(run).clamp(run, run + longest_run))),
+        run,
+        examined,
         dryrun: tokens.dryrun,
         dryrun_late: tokens.dryrun.is_some() && !tokens.dryrun_first,
         results: tokens.results,
-        unknown: tokens.unknown,
+        unknown: tokens.unknown.into_keys().collect(),
         truncated: mail.truncated,
         problems: mail.problems,
         undelivered: undelivered.map(|(_, why)| why),
@@ -173,10 +204,11 @@ pub fn understand(mail: Mail, roster: &Roster) -> Understood {
     }
 }
 
-/// The first reason that holds. The mail's own marks come first: a bounce that quotes a report is a bounce.
-fn not_heard(mail: &Mail, addressed: usize, tokens: &Tokens) -> Option<NotHeard> {
+/// The first reason that holds. The mail's own marks come first: a bounce that quotes a report is a bounce. What holds no
+/// token claims nothing, and is nobody's forgery.
+fn not_heard(mail: &Mail, addressed: usize, tokens: &Tokens, untrusted: Option<Why>) -> Option<NotHeard> {
     let marks = mail.marks;
-    [
+    let first = [
         (marks.own, NotHeard::OwnMail),
         (marks.delivery_report, NotHeard::DeliveryReport),
         (marks.auto_replied, NotHeard::AutoReply),
@@ -186,5 +218,6 @@ fn not_heard(mail: &Mail, addressed: usize, tokens: &Tokens) -> Option<NotHeard>
         (!tokens.any_valid(), NotHeard::NoToken),
     ]
     .into_iter()
-    .find_map(|(holds, why)| holds.then_some(why))
+    .find_map(|(holds, why)| holds.then_some(why));
+    first.or(untrusted.map(NotHeard::Untrusted))
 }

@@ -3,7 +3,7 @@
 //! A service name may hold spaces, dots and accents, so a token's left end cannot be seen from the text alone:
 //! configured names are tried first, longest first, and what is left over is reported as unknown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ pub struct Tokens {
     /// In one of the texts DRYRUN came before every other name.
     pub dryrun_first: bool,
     /// Names before `.OK` or `.NOK` that nobody configured for this checker.
-    pub unknown: BTreeSet<String>,
+    pub unknown: BTreeMap<String, Said>,
 }
 
 impl Tokens {
@@ -58,17 +58,25 @@ impl Tokens {
     fn add(&mut self, name: &str, said: Said) {
         if name == DRYRUN {
             self.dryrun = Some(self.dryrun.map_or(said, |before| before.and(said)));
-        } else if let Some(before) = self.results.get_mut(name) {
-            *before = before.and(said);
         } else {
-            self.results.insert(name.to_owned(), said);
+            add(&mut self.results, name, said);
         }
     }
 
-    fn add_unknown(&mut self, name: &str, most: usize) {
-        if self.unknown.len() < most {
-            let skip = name.chars().count().saturating_sub(UNKNOWN_CHARS_MAX);
-            self.unknown.insert(name.chars().skip(skip).collect());
+    fn add_unknown(&mut self, name: &str, said: Said, most: usize) {
+        let skip = name.chars().count().saturating_sub(UNKNOWN_CHARS_MAX);
+        let name: String = name.chars().skip(skip).collect();
+        if self.unknown.len() < most || self.unknown.contains_key(&name) {
+            add(&mut self.unknown, &name, said);
+        }
+    }
+}
+
+fn add(said_of: &mut BTreeMap<String, Said>, name: &str, said: Said) {
+    match said_of.get_mut(name) {
+        Some(before) => *before = before.and(said),
+        None => {
+            said_of.insert(name.to_owned(), said);
         }
     }
 }
@@ -125,7 +133,7 @@ impl Scanner {
                 }
                 None => match unknown_name(before) {
                     "" => {}
-                    name => found.add_unknown(name, self.unknown_max),
+                    name => found.add_unknown(name, said, self.unknown_max),
                 },
             }
             *first = false;
@@ -221,7 +229,7 @@ mod tests {
             for text in [composed, decomposed] {
                 let found = scan(&[name, "Caf"], &format!("DRYRUN.OK {text}.NOK\n[{text} 2.OK]"));
                 assert_eq!(said(&found), [(name, Said::Nok)], "the name as it is configured");
-                assert_eq!(found.unknown.iter().collect::<Vec<_>>(), [&format!("{composed} 2")]);
+                assert_eq!(found.unknown.keys().collect::<Vec<_>>(), [&format!("{composed} 2")]);
             }
         }
         assert_eq!(said(&scan(&["MSSQL"], "e\u{301}MSSQL.OK MSSQL.OK\u{301}")), []);
@@ -237,7 +245,7 @@ mod tests {
     #[test]
     fn what_is_left_over_is_unknown() {
         let found = scan(&["A"], "A.OK Old Service.NOK\n[Other.OK] x: Third.OK");
-        let unknown: Vec<&str> = found.unknown.iter().map(String::as_str).collect();
+        let unknown: Vec<&str> = found.unknown.keys().map(String::as_str).collect();
         assert_eq!(unknown, ["Old Service", "Other", "Third"]);
         assert_eq!(said(&found), [("A", Said::Ok)]);
     }
@@ -300,7 +308,7 @@ mod tests {
         let text: String = (0..10_000).map(|i| format!("[{}{i}.OK]\n", "x".repeat(100))).collect();
         let found = scan(&["A"], &text);
         assert_eq!(found.unknown.len(), UNKNOWN_MAX);
-        assert!(found.unknown.iter().all(|name| name.chars().count() == UNKNOWN_CHARS_MAX));
+        assert!(found.unknown.keys().all(|name| name.chars().count() == UNKNOWN_CHARS_MAX));
         let mut strange = Tokens::default();
         Scanner::for_strangers().scan(&text, &mut strange);
         assert_eq!(strange.unknown.len(), STRANGERS_NAMES_MAX);

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{Config, environment};
 use crate::control::{Answer, Control, Request};
 use crate::imap::Event;
+use crate::keys;
 
 /// Between two tries to write to a store that fails.
 const STORE_RETRY: TimeDelta = TimeDelta::seconds(5);
@@ -30,7 +31,7 @@ pub async fn run(config: Config, file: Option<&Path>, overrides: &[(String, Stri
     let mut signals = Signals::new()?;
     let mut daemon = Daemon::start(config).await?;
     while let Told::Reload = daemon.work_until(signals.next()).await {
-        daemon.reload(file, overrides);
+        daemon.reload(file, overrides).await;
     }
     daemon.end().await;
     Ok(())
@@ -92,7 +93,8 @@ struct Daemon {
 
 impl Daemon {
     async fn start(config: Config) -> Result<Self> {
-        let service = match Service::open(config.clone()) {
+        let keys = keys::fetch(&config).await?;
+        let service = match Service::open(config.clone(), &keys) {
             Ok(service) => service,
             Err(error) => {
                 StoreAlarm::report_once(&config, &error).await;
@@ -208,7 +210,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn reload(&mut self, file: Option<&Path>, overrides: &[(String, String)]) {
+    async fn reload(&mut self, file: Option<&Path>, overrides: &[(String, String)]) {
         let config = match environment::load(file, overrides) {
             Ok(config) => config,
             Err(error) => {
@@ -222,9 +224,16 @@ impl Daemon {
             );
             return;
         }
+        let keys = match keys::fetch(&config).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::error!("the old configuration stays: {error:#}");
+                return;
+            }
+        };
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.stuck.clear();
-        self.service.reconfigure(config);
+        self.service.reconfigure(config, &keys);
         self.readers = self.service.start_readers();
         tracing::info!("the new configuration is in force");
     }

@@ -3,9 +3,9 @@
 //! `run` and `once` differ only in when they stop.
 
 mod daemon;
-mod intake;
 mod once;
 mod store_alarm;
+mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use crate::orders::Order;
 use crate::outbox::{Message, Sent};
 use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
-use crate::{channel, clock};
+use crate::trust::Keys;
+use crate::{channel, clock, intake};
 pub use daemon::{run, run_until};
 pub use once::{Once, once};
 
@@ -40,19 +41,21 @@ struct Service {
     cursors: BTreeMap<Place, Cursor>,
     batch: Batch,
     /// Keys of the mails in `batch`.
-    keys: BTreeSet<crate::intake::Key>,
+    keys: BTreeSet<intake::Key>,
+    /// What is known of the signed runs that mails in `batch` are about.
+    runs: BTreeMap<intake::RunKey, intake::SameRun>,
     /// Taken from the outbox with the batch; sent once it is stored.
     due: Vec<Message>,
     deliveries: JoinSet<(u64, Sent)>,
 }
 
 impl Service {
-    fn open(config: Config) -> Result<Self> {
+    fn open(config: Config, keys: &Keys) -> Result<Self> {
         survive_file_size_limit()?;
         let store = Store::open(&config.state, &config.name)?;
         let snapshot: Snapshot = store.load()?;
         let cursors = store.cursors()?;
-        let roster = Roster::new(&config.checkers);
+        let roster = Roster::new(&config.checkers, keys);
         let engine = Engine::restore(config, snapshot, clock::now());
         Ok(Self {
             engine,
@@ -61,6 +64,7 @@ impl Service {
             cursors,
             batch: Batch::default(),
             keys: BTreeSet::new(),
+            runs: BTreeMap::new(),
             due: Vec::new(),
             deliveries: JoinSet::new(),
         })
@@ -122,12 +126,13 @@ impl Service {
             self.cursors.insert(place, cursor);
         }
         self.keys.clear();
+        self.runs.clear();
         Ok(())
     }
 
     /// Takes over a new configuration. What was not stored yet is read again by the new readers.
-    fn reconfigure(&mut self, config: Config) {
-        self.roster = Roster::new(&config.checkers);
+    fn reconfigure(&mut self, config: Config, keys: &Keys) {
+        self.roster = Roster::new(&config.checkers, keys);
         self.engine.reconfigure(config, clock::now());
     }
 
@@ -184,7 +189,8 @@ impl Service {
 /// # Errors
 /// When the state cannot be opened ([`crate::store::InUse`] when a process holds it) or written.
 pub fn obey(config: Config, order: &Order) -> Result<Result<String, String>> {
-    let mut service = Service::open(config)?;
+    // No mail is read for it, so nobody's key is needed.
+    let mut service = Service::open(config, &Keys::new())?;
     let outcome = service.obey(order);
     service.store_only()?;
     Ok(outcome)

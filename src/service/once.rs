@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::engine::History;
 use crate::imap::Event;
+use crate::keys;
 use crate::view::{Health, LastSeen};
 
 /// So long a mailbox that cannot be read is tried.
@@ -35,7 +36,8 @@ pub struct Once {
 /// # Errors
 /// When the state cannot be opened or written; that is alarmed too, as far as the channels work.
 pub async fn once(config: Config) -> Result<Once> {
-    let outcome = match Service::open(config.clone()) {
+    let keys = keys::fetch(&config).await?;
+    let outcome = match Service::open(config.clone(), &keys) {
         Ok(mut service) => service.pass().await,
         Err(error) => Err(error),
     };

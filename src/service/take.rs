@@ -4,9 +4,10 @@ use anyhow::Result;
 
 use super::Service;
 use crate::imap::Cursor;
-use crate::intake::{Taken, take_in, take_in_junk};
+use crate::intake::{Again, SameRun, Taken, take_in, take_in_junk};
 use crate::mail::RawMail;
 use crate::store::{Kept, Place};
+use crate::trust::Why;
 
 impl Service {
     pub(super) fn take_mails(&mut self, place: &Place, mails: &[RawMail], cursor: Cursor) -> Result<()> {
@@ -17,13 +18,17 @@ impl Service {
             mails.iter().map(|raw| (raw, take_in(raw, mailbox, roster))).collect()
         };
         let mut known = self.store.known(taken.iter().map(|(_, taken)| &taken.key))?;
+        let runs = self.store.known_runs(taken.iter().filter_map(|(_, taken)| taken.run_key.as_ref()))?;
+        self.runs
+            .extend(runs.into_iter().filter(|(key, _)| !self.runs.contains_key(key)).collect::<Vec<_>>());
         let reached = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
         let reached = reached.or_else(|| self.cursors.get(place).copied());
-        for (raw, taken) in taken {
+        for (raw, mut taken) in taken {
             let came_in = reached.is_some_and(|reached| reached.lacks(cursor, raw.uid));
             let stamped = raw.internal_date.filter(|_| came_in);
             // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
-            let copy = self.keys.contains(&taken.key) || !known.insert(taken.key);
+            let is_known = self.keys.contains(&taken.key) || !known.insert(taken.key);
+            let copy = is_known || self.was_said_before(&mut taken) == Some(Again::Copy);
             let news = if copy {
                 self.engine.observe_copy(&taken.observation)
             } else {
@@ -42,6 +47,27 @@ impl Service {
             self.batch.cursors.push((place.clone(), cursor));
         }
         Ok(())
+    }
+
+    /// Holds a signed report against another one of the same run with the same tokens. A replay is a report no more.
+    fn was_said_before(&mut self, taken: &mut Taken) -> Option<Again> {
+        let key = taken.run_key?;
+        let (checker, received) = (taken.observation.mail.checker.clone()?, taken.observation.received);
+        let this = SameRun { received, message_id: taken.message_id.clone() };
+        let Some(other) = self.runs.get(&key) else {
+            self.runs.insert(key, this);
+            return None;
+        };
+        let again = taken.compared_with(other);
+        match again {
+            Again::Copy => {}
+            Again::Replay => taken.distrust(Why::Replayed),
+            Again::Original => {
+                self.engine.suspect_replay(&checker, other.received);
+                self.runs.insert(key, this);
+            }
+        }
+        Some(again)
     }
 }
 
@@ -81,7 +107,7 @@ mod tests {
         );
         let sources =
             Sources { text: &text, file: "watchdog.toml", environment: &BTreeMap::new(), overrides: &[] };
-        Service::open(Config::load(&sources).unwrap()).unwrap()
+        Service::open(Config::load(&sources).unwrap(), &BTreeMap::new()).unwrap()
     }
 
     /// Whether reading this mail, when `before` had been read of the folder, told anything of the clocks.

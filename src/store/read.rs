@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::{MOVE_AWAY, Place, Store, millis, time_of};
@@ -11,7 +11,7 @@ use crate::engine::Snapshot;
 use crate::imap::Cursor;
 use crate::incident::Incident;
 use crate::incidents::StepLine;
-use crate::intake::Key;
+use crate::intake::{Key, RunKey, SameRun};
 use crate::ledger::{Facts, Observation, StoredReport};
 use crate::policy::Silencing;
 use crate::time::Time;
@@ -139,6 +139,31 @@ impl Store {
             for key in keys {
                 if statement.exists([key])? {
                     known.insert(*key);
+                }
+            }
+            Ok(known)
+        })
+    }
+
+    /// Of these signed runs with their tokens those that a kept report is about, and the one of them received first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn known_runs<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a RunKey>,
+    ) -> Result<BTreeMap<RunKey, SameRun>> {
+        self.reading(|| {
+            let transaction = self.db.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(
+                "SELECT received_ms, message_id FROM reports WHERE run_key = $1 ORDER BY received_ms LIMIT 1",
+            )?;
+            let mut known = BTreeMap::new();
+            for key in keys {
+                let same =
+                    |row: &Row<'_>| Ok(SameRun { received: time_of(row.get(0)?), message_id: row.get(1)? });
+                if let Some(same) = statement.query_row([key], same).optional()? {
+                    known.insert(*key, same);
                 }
             }
             Ok(known)

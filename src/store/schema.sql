@@ -22,6 +22,8 @@ CREATE TABLE cursors (
 CREATE TABLE reports (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     mail_key    BLOB NOT NULL UNIQUE,
+    -- Of a signed report: its checker, run and tokens, hashed. A second mail with the same is a replay.
+    run_key     BLOB,
     checker     TEXT NOT NULL,
     mailbox     TEXT NOT NULL,
     folder      TEXT NOT NULL,
@@ -35,6 +37,7 @@ CREATE TABLE reports (
     hops        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX reports_by_checker ON reports (checker, received_ms);
+CREATE INDEX reports_by_run ON reports (run_key, received_ms) WHERE run_key IS NOT NULL;
 
 -- Mails that count as nobody's report, with the reason; the newest ones only.
 CREATE TABLE other_mails (
@@ -42,6 +45,8 @@ CREATE TABLE other_mails (
     mail_key    BLOB NOT NULL UNIQUE,
     checker     TEXT,
     reason      TEXT NOT NULL,
+    -- Of an untrusted one: what it failed.
+    why         TEXT,
     sender      TEXT,
     recipient   TEXT,
     subject     TEXT NOT NULL,

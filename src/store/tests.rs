@@ -70,7 +70,7 @@ impl World {
         let store = Store::open(&dir.path().join("watchdog.db"), "bresse8").unwrap();
         let config = config(CONFIG);
         let start = time_of(millis(clock::now()));
-        let roster = Roster::new(&config.checkers);
+        let roster = Roster::new(&config.checkers, &Default::default());
         let engine = Engine::restore(config, store.load().unwrap(), start);
         Self { dir, store, engine, roster, batch: Batch::default(), uid: 0, start }
     }

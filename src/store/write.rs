@@ -50,12 +50,13 @@ fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
         (Some(checker), None) => {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO reports
-                     (mail_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms, content,
-                      hops)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+                     (mail_key, run_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms,
+                      content, hops)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
             )?;
             insert.execute(params![
                 taken.key,
+                taken.run_key,
                 checker,
                 place.mailbox,
                 place.folder,
@@ -71,14 +72,15 @@ fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
         (checker, reason) => {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO other_mails
-                     (mail_key, checker, reason, sender, recipient, subject, mailbox, folder, uid,
+                     (mail_key, checker, reason, why, sender, recipient, subject, mailbox, folder, uid,
                       received_ms, seen_ms, content)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
             )?;
             insert.execute(params![
                 taken.key,
                 checker,
                 reason.map_or("", NotHeard::word),
+                why(reason),
                 taken.sender,
                 taken.recipient,
                 taken.subject,
@@ -92,6 +94,13 @@ fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn why(reason: Option<NotHeard>) -> Option<&'static str> {
+    match reason {
+        Some(NotHeard::Untrusted(why)) => Some(why.word()),
+        _ => None,
+    }
 }
 
 fn prune_other_mails(transaction: &Transaction<'_>) -> Result<()> {

@@ -25,6 +25,7 @@ fn checker() -> Checker {
         ok_after: 1,
         findings: Findings::default(),
         flap: None,
+        trust: None,
     }
 }
 
@@ -46,6 +47,8 @@ fn report(second: i64) -> Observation {
         truncated: false,
         problems: vec![],
         undelivered: None,
+        run: None,
+        examined: Default::default(),
         received: vec![],
     };
     Observation { mailbox: "MONITOR".into(), received: at(second), seen: at(second), mail }

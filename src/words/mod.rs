@@ -10,6 +10,7 @@ mod report;
 mod own_time;
 mod service;
 mod silence;
+mod spoof;
 
 use std::fmt::Write as _;
 
@@ -18,7 +19,7 @@ use chrono_tz::Tz;
 use crate::config::Breach;
 use crate::engine::Offset;
 use crate::incident::{End, Incident, Member, Subject};
-use crate::ledger::{Deadline, Finding};
+use crate::ledger::{Deadline, Finding, Spoofs};
 use crate::matrix::ServiceRow;
 use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
@@ -81,6 +82,8 @@ pub struct CheckerCard<'a> {
     pub watched_since: Option<Time>,
     pub last_received: Option<Time>,
     pub last_sent: Option<Time>,
+    /// Mails in its name that were not believed.
+    pub spoofs: Option<&'a Spoofs>,
 }
 
 impl Scene<'_> {
@@ -129,6 +132,7 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Mailbox(name) => own::mailbox_alarm(name, scene),
         Subject::Report(checker) => report::alarm(checker, scene),
         Subject::Clock => own_time::alarm(incident, scene),
+        Subject::Spoof(name) => spoof::alarm(name, scene),
     };
     body.push_str(&scene.by.footer(&incident.id()));
     Letter::alarm(token, &words, body)
@@ -142,6 +146,7 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Mailbox(name) => own::mailbox_recovery(incident, name),
         Subject::Report(checker) => report::recovery(incident, checker, scene),
         Subject::Clock => own_time::recovery(incident, scene),
+        Subject::Spoof(name) => spoof::recovery(incident, name, scene),
     };
     body.push_str(&scene.by.lasted(incident.opened));
     body.push_str(&scene.by.footer(&incident.id()));

@@ -1,11 +1,12 @@
 use super::*;
 use crate::config::{Config, Sources};
 use crate::incident::{Flapping, Member};
-use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation, Outcome};
+use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation, Outcome, Spoof};
 use crate::mail;
 use crate::matrix::{Cell, Picture, Voice, Vote};
 use crate::reason::{Cause, Clue, Confidence, Reason};
 use crate::report::{Roster, understand};
+use crate::trust::Why;
 use crate::verdict::State;
 use chrono::{TimeDelta, TimeZone, Utc};
 use std::collections::BTreeMap;
@@ -33,10 +34,11 @@ fn card(name: &'static str, provider: &'static str, heard: Option<Time>) -> Chec
         watched_since: Some(at(0, 0, 0)),
         last_received: heard,
         last_sent: heard.map(|heard| heard - TimeDelta::seconds(4)),
+        spoofs: None,
     }
 }
 
-fn scene(checkers: Vec<CheckerCard<'static>>) -> Scene<'static> {
+fn scene(checkers: Vec<CheckerCard<'_>>) -> Scene<'_> {
     let mailbox = MailboxCard {
         name: "MONITOR",
         host: "outlook.office365.com",
@@ -254,7 +256,10 @@ fn findings(texts: &[&str], clean: usize) -> BTreeMap<Breach, Finding> {
     for (text, run) in runs.iter().rev().zip(0..) {
         let sent = at(2, 55, 0) - TimeDelta::minutes(5 * run);
         let mail = format!("To: bresse3+monitor@d.com\nDate: {}\n\n{text}\n", sent.to_rfc2822());
-        let mail = understand(mail::parse(mail.as_bytes(), text.contains("cut")), &Roster::new(&checkers));
+        let mail = understand(
+            mail::parse(mail.as_bytes(), text.contains("cut")),
+            &Roster::new(&checkers, &Default::default()),
+        );
         facts.observe(&Observation { mailbox: "MONITOR".into(), received: sent, seen: sent, mail });
     }
     facts.settle(Some(at(2, 56, 52)));
@@ -441,4 +446,51 @@ fn without_nok_breaks_up_every_form_of_it() {
         assert!(!without_nok(text).to_lowercase().contains("nok"), "{}", without_nok(text));
     }
     assert_eq!(without_nok("no key, unknown"), "no key, unknown");
+}
+
+#[test]
+fn mails_that_are_not_believed() {
+    let spoofs = |why, author: Option<&str>, count| {
+        let mut spoofs = Spoofs::default();
+        (0..count).for_each(|_| spoofs.add(at(2, 56, 40), why, author, TimeDelta::zero()));
+        spoofs
+    };
+    let forged = spoofs(Why::NotSigned, Some("\u{202e}NOK@elsewhere.example"), 1);
+    let again = spoofs(Why::Replayed, None, 3);
+    let mut back = Spoofs::default();
+    back.note(Spoof { received: at(2, 56, 40), why: Why::RunWentBack, author: None });
+    let told: Vec<String> = [&forged, &again, &back]
+        .into_iter()
+        .map(|spoofs| {
+            let mut card = card("bresse3", "orange", Some(at(2, 50, 11)));
+            card.spoofs = Some(spoofs);
+            let mut scene = scene(vec![card]);
+            let subject = || Subject::Spoof("bresse3".into());
+            let open = incident(subject(), &[("bresse3", at(2, 56, 40), None, None)]);
+            let alarm = shown(&alarm(&open, "bresse3_Spoof", &scene));
+            scene.by.now = at(3, 57, 0);
+            let over =
+                incident(subject(), &[("bresse3", at(2, 56, 40), None, Some(End::Recovered(at(3, 57, 0))))]);
+            let recovery = recovery(&over, "bresse3_Spoof", &scene);
+            assert_calm(&recovery);
+            format!("{alarm}{}", shown(&recovery))
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("———\n"));
+    for why in [
+        Why::FromNotAllowed,
+        Why::NoAuthResults,
+        Why::DmarcNotPassed,
+        Why::SignatureWrong,
+        Why::RunInTheFuture,
+        Why::Replayed,
+        Why::RunWentBack,
+    ] {
+        let spoofs = spoofs(why, None, 2);
+        let mut card = card("bresse3", "orange", None);
+        card.spoofs = Some(&spoofs);
+        let open = incident(Subject::Spoof("bresse3".into()), &[("bresse3", at(2, 56, 40), None, None)]);
+        let body = alarm(&open, "bresse3_Spoof", &scene(vec![card])).body;
+        assert!(body.contains(why.sentence()) && body.contains("Look first at: "), "{body}");
+    }
 }

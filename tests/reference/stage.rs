@@ -68,6 +68,7 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
         ok_after: 1,
         findings: Findings::default(),
         flap: None,
+        trust: None,
     });
     let smtp = Smtp {
         server: server(),
@@ -127,6 +128,8 @@ fn observation(mail: &Mail, known: bool, seen: i64) -> Observation {
             truncated: false,
             problems: vec![],
             undelivered: None,
+            run: None,
+            examined: Default::default(),
             received: if mail.chain { vec![hop(mail.received), hop(mail.left)] } else { vec![] },
         },
     }

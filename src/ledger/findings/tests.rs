@@ -35,14 +35,20 @@ fn piece(second: i64, text: &str, deadline: Deadline) -> Piece {
         dryrun: tokens.dryrun,
         dryrun_late: !tokens.dryrun_first,
         results: tokens.results,
-        unknown: tokens.unknown,
+        unknown: tokens.unknown.into_keys().collect(),
+        run: None,
+        examined: Default::default(),
         truncated: text.contains("cut"),
         undelivered: None,
         problems: vec![],
         received: vec![],
     };
     let chain_ms = if text.contains("held") { 1 } else { 0 };
-    Piece::new(Arrival { received: at(second), sent: mail.sent, chain_ms, relaying_ms: 0 }, deadline, &mail)
+    Piece::new(
+        Arrival { received: at(second), sent: mail.sent, run: mail.run, chain_ms, relaying_ms: 0 },
+        deadline,
+        &mail,
+    )
 }
 
 fn settle(runs: &mut Runs, until: i64) -> BTreeMap<Breach, Finding> {

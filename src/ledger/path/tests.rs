@@ -29,6 +29,7 @@ fn checker(margin: Margin) -> Checker {
         ok_after: 1,
         findings: crate::config::Findings::default(),
         flap: None,
+        trust: None,
     }
 }
 
@@ -96,6 +97,8 @@ impl Mail {
                 undelivered: None,
                 truncated: false,
                 problems: vec![],
+                run: None,
+                examined: Default::default(),
                 received,
             },
         }

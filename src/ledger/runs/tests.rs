@@ -17,7 +17,13 @@ fn piece(second: i64, text: &str) -> Piece {
     let dryrun = text.contains("DRYRUN");
     let sent = text.split_once("sent=").map_or(second, |(_, sent)| sent.parse().unwrap());
     Piece {
-        arrival: Arrival { received: at(second), sent: Some(at(sent)), chain_ms: 0, relaying_ms: 0 },
+        arrival: Arrival {
+            received: at(second),
+            sent: Some(at(sent)),
+            run: None,
+            chain_ms: 0,
+            relaying_ms: 0,
+        },
         cycle_ms: 300_000,
         timeouts_ms: 40_000,
         margin_ms: 60_000,
