@@ -30,6 +30,8 @@
 //! - What lies in Junk is never heard, and no receipt of the mailbox. It and delivery reports are evidence of a reason,
 //!   and neither put off nor end an alarm.
 //! - The mailbox is never changed: EXAMINE and PEEK only.
+//! - A mail that is not believed to be its checker's changes nothing but what is said about such mails; a mail that is sent
+//!   again proves nothing new, in whatever order the two are read.
 //! - The cursor, the mails it covers and what follows from them are one transaction. A message's attempt is counted
 //!   before it is made, and the message is gone only after the far side's yes.
 //! - `NOK` stands in alarms only: recoveries and tests are made by one function of [`words`] that breaks it up.

@@ -298,7 +298,7 @@ impl Facts {
         );
         self.services = summary.services;
         self.findings = summary.findings;
-        if let Some(received) = self.counter.went_back() {
+        if let Some(received) = self.runs_went_back() {
             self.spoofs.note(Spoof { received, why: Why::RunWentBack, author: None });
         }
     }
@@ -312,6 +312,11 @@ impl Facts {
     /// The highest run number that the checker has signed: a mail of a lower one proves nothing new.
     pub fn highest_run(&self) -> Option<Time> {
         self.counter.highest()
+    }
+
+    /// When the newest mail came, if the run numbers that the checker signs have gone back: its clock was set back, say.
+    pub fn runs_went_back(&self) -> Option<Time> {
+        self.counter.went_back()
     }
 
     /// When the alarm about mails that are not believed is over, if no other comes.

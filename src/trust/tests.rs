@@ -10,7 +10,7 @@ use crate::report::{NotHeard, Roster, Understood, understand};
 const KEY: &str = "correct horse battery staple";
 const RUN: i64 = 1_795_143_600;
 
-/// Two checkers with a key each, and the services `MSSQL1_Service` and `Dépôt n° 3`; `trust` is that of both.
+/// Two checkers, and the services `MSSQL1_Service` and `Dépôt n° 3`; `trust` is that of both.
 fn config(trust: &str) -> Config {
     let text = format!(
         "[watchdog]\nname = \"bresse8\"\n[mailbox]\nhost = \"mail.example\"\nuser = \"monitor@domain.com\"\n\
@@ -23,8 +23,9 @@ fn config(trust: &str) -> Config {
 }
 
 fn roster(trust: &str) -> Roster {
-    let keys = [("bresse1", KEY), ("bresse2", "another key of sixteen bytes")];
-    let keys = keys.map(|(name, key)| (name.to_owned(), Arc::from([Key::new(key.as_bytes()).unwrap()])));
+    // The same key for both: whom a mail is of is signed too.
+    let keys =
+        ["bresse1", "bresse2"].map(|name| (name.to_owned(), Arc::from([Key::new(KEY.as_bytes()).unwrap()])));
     Roster::new(&config(trust).checkers, &Keys::from(keys))
 }
 

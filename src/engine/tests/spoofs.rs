@@ -186,6 +186,27 @@ fn a_life_that_is_sent_again_a_day_later_proves_nothing_in_whatever_order_it_is_
 }
 
 #[test]
+fn a_lower_run_that_comes_late_refreshes_nothing_even_when_nothing_is_usual_yet() {
+    let mut mails = vec![signed("b1", 302, 300, FINE), signed("b1", 900, 0, "DRYRUN.OK SQL.OK")];
+    for _ in 0..2 {
+        assert_eq!(heard_at(&after(&mails, 901), "b1"), Some(302));
+        mails.reverse();
+    }
+}
+
+#[test]
+fn what_is_sent_again_makes_no_delay_usual() {
+    let mut mails = life();
+    mails.extend((0..=12).map(|run| signed("b1", run * 300 + 5 * HOUR, run * 300, FINE)));
+    // And now a new run that was held for two hours.
+    mails.push(signed("b1", 9 * HOUR, 7 * HOUR, FINE));
+    for _ in 0..2 {
+        assert_eq!(heard_at(&after(&mails, 9 * HOUR + 1), "b1"), Some(7 * HOUR + 2));
+        mails.reverse();
+    }
+}
+
+#[test]
 fn a_copy_that_was_read_first_takes_its_place_behind_the_original() {
     let mut world = World::new(signing());
     world.engine.observe(&signed("b1", 900, 0, FINE));
