@@ -279,6 +279,11 @@ impl Incident {
         self.members.iter().filter(move |(_, member)| !removed(member)).map(|(name, _)| name.as_str())
     }
 
+    /// Whether somebody last heard at `heard_at` was heard after all of its members fell silent.
+    pub fn is_outlived(&self, heard_at: Time, window: TimeDelta) -> bool {
+        self.members.values().all(|member| heard_at > member.since + window)
+    }
+
     /// Tokens that were announced and not recovered yet.
     pub fn owed(&self) -> impl Iterator<Item = &Announced> {
         self.announced.iter().filter(|announced| announced.recovered.is_none())
@@ -306,8 +311,8 @@ impl Incident {
 pub struct Standing<'a> {
     pub name: &'a str,
     pub provider: &'a str,
-    /// Silent, but in another incident: it was not heard before this one either.
-    pub silent_elsewhere: bool,
+    /// It was heard after the others fell silent, or still is. Who was silent before, or never heard, tells nothing.
+    pub witness: bool,
 }
 
 /// The token (without `.NOK`) that fits the silence of `silent`, given all configured checkers.
@@ -316,14 +321,15 @@ pub fn silence_token(silent: &BTreeSet<&str>, all: &[Standing<'_>]) -> String {
     if let (Some(only), None) = (names.next(), names.next()) {
         return format!("{only}_Checker");
     }
-    if all.iter().all(|one| silent.contains(one.name) || one.silent_elsewhere) {
+    let mut others = all.iter().filter(|one| !silent.contains(one.name) && one.witness).peekable();
+    if others.peek().is_none() {
         return "MONITOR_MailPath".to_owned();
     }
     let providers: BTreeSet<&str> =
         all.iter().filter(|one| silent.contains(one.name)).map(|one| one.provider).collect();
     let mut of = providers.iter();
     if let (Some(provider), None) = (of.next(), of.next())
-        && all.iter().filter(|one| one.provider == *provider).all(|one| silent.contains(one.name))
+        && others.all(|one| one.provider != *provider)
     {
         return format!("{provider}_Provider");
     }
@@ -343,22 +349,20 @@ mod tests {
     fn the_token_names_what_the_silent_have_in_common() {
         let fleet: &[(&str, &str)] = &[("b1", "free"), ("b2", "free"), ("b3", "orange"), ("b4", "sfr")];
         let cases: &[(&[&str], &[&str], &str)] = &[
-            (&["b1"], &[], "b1_Checker"),
-            (&["b1", "b2"], &[], "free_Provider"),
-            (&["b1", "b3"], &[], "MONITOR_Checkers"),
-            (&["b1", "b2", "b3"], &[], "MONITOR_Checkers"),
+            (&["b1"], &["b2", "b3", "b4"], "b1_Checker"),
+            (&["b1", "b2"], &["b3", "b4"], "free_Provider"),
+            (&["b1", "b2"], &["b4"], "free_Provider"),
+            (&["b1", "b3"], &["b2", "b4"], "MONITOR_Checkers"),
+            (&["b1", "b2", "b3"], &["b4"], "MONITOR_Checkers"),
             (&["b1", "b2", "b3", "b4"], &[], "MONITOR_MailPath"),
-            (&["b1", "b2", "b3"], &["b4"], "MONITOR_MailPath"),
-            (&["b4"], &["b1", "b2", "b3"], "b4_Checker"),
+            (&["b1", "b2", "b3"], &[], "MONITOR_MailPath"),
+            (&["b3", "b4"], &["b1"], "MONITOR_Checkers"),
+            (&["b4"], &[], "b4_Checker"),
         ];
-        for (silent, elsewhere, expected) in cases {
+        for (silent, witnesses, expected) in cases {
             let all: Vec<Standing<'_>> = fleet
                 .iter()
-                .map(|(name, provider)| Standing {
-                    name,
-                    provider,
-                    silent_elsewhere: elsewhere.contains(name),
-                })
+                .map(|(name, provider)| Standing { name, provider, witness: witnesses.contains(name) })
                 .collect();
             assert_eq!(silence_token(&silent.iter().copied().collect(), &all), *expected);
         }

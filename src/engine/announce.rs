@@ -239,15 +239,13 @@ impl Engine {
 
     fn fitting_token(&self, incident: &Incident) -> String {
         let silent: BTreeSet<&str> = incident.present().map(|(name, _)| name).collect();
-        let is_silent = |name: &str| self.facts.get(name).is_some_and(|facts| facts.silent.is_some());
         let all: Vec<Standing<'_>> = self
             .config
             .checkers
             .iter()
-            .map(|Checker { name, provider, .. }| Standing {
-                name,
-                provider,
-                silent_elsewhere: is_silent(name) && !silent.contains(name.as_str()),
+            .map(|Checker { name, provider, .. }| {
+                let witness = self.is_witness(name, incident);
+                Standing { name, provider, witness }
             })
             .collect();
         let token = silence_token(&silent, &all);

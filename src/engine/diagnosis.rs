@@ -94,11 +94,7 @@ impl Engine {
         for checker in &self.config.checkers {
             if members.contains(checker.name.as_str()) {
                 providers.insert(&checker.provider);
-            } else if self
-                .facts
-                .get(&checker.name)
-                .is_some_and(|facts| facts.silent.is_none() && facts.heard_at().is_some())
-            {
+            } else if self.is_witness(&checker.name, incident) {
                 *others_of.entry(&checker.provider).or_default() += 1;
                 others += 1;
             }
@@ -111,6 +107,14 @@ impl Engine {
             }
             _ => Company::Some { count, shared: self.shared_by(&members) },
         }
+    }
+
+    /// Whether a checker was heard after the members of `incident` fell silent, or still is.
+    pub(super) fn is_witness(&self, name: &str, incident: &Incident) -> bool {
+        let Some(facts) = self.facts.get(name) else { return false };
+        facts.heard_at().is_some_and(|heard_at| {
+            facts.silent.is_none() || incident.is_outlived(heard_at, facts.deadline.together_within())
+        })
     }
 
     /// The first relays that all of these used last, and nobody else.
