@@ -47,10 +47,9 @@ fn complaints(story: &Story, played: &Played) -> Vec<String> {
         played.wrong.iter().map(|(line, wrong)| format!("line {line}: it is otherwise: {wrong}")).collect();
     let mut unexpected: Vec<&Letter> = played.letters.iter().collect();
     for Timed { when, said } in &story.expected {
-        let Some((wanted, recovery)) = said.what.letter() else { continue };
-        let fits = |letter: &&Letter| {
-            letter.recovery == recovery && letter.token == wanted.token && when.holds(letter.at)
-        };
+        let Expectation::Letter(kind, wanted) = &said.what else { continue };
+        let fits =
+            |letter: &&Letter| letter.kind == *kind && letter.token == wanted.token && when.holds(letter.at);
         match unexpected.iter().position(fits) {
             Some(at) => complaints.extend(differences(said, wanted, unexpected.remove(at))),
             None => complaints.push(format!("line {}: it was not said: {}", said.line, said.text)),
@@ -97,15 +96,4 @@ fn named(letter: &Letter) -> BTreeSet<String> {
 
 fn listed(names: &BTreeSet<String>) -> String {
     if names.is_empty() { "nobody".to_owned() } else { names.iter().cloned().collect::<Vec<_>>().join(", ") }
-}
-
-impl Expectation {
-    /// The letter that is expected, and whether it is a recovery.
-    fn letter(&self) -> Option<(&Wanted, bool)> {
-        match self {
-            Self::Alarm(wanted) => Some((wanted, false)),
-            Self::Recovery(wanted) => Some((wanted, true)),
-            _ => None,
-        }
-    }
 }

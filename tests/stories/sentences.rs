@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bresse_watchdog::config::duration;
+use bresse_watchdog::outbox::Kind;
 use chrono::TimeDelta;
 
 /// What happens.
@@ -31,6 +32,8 @@ pub(crate) enum Act {
     Works { mailbox: Option<String> },
     WatchdogStops,
     WatchdogStarts,
+    Takes { person: String, token: String, length: TimeDelta },
+    Resolves { person: String, token: String },
 }
 
 /// What a checker's runs say of a service.
@@ -62,8 +65,7 @@ pub(crate) enum Stranger {
 /// What the watchdog is expected to say or to know.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expectation {
-    Alarm(Letter),
-    Recovery(Letter),
+    Letter(Kind, Letter),
     /// `saying`: what `explain` shows of it.
     State {
         who: String,
@@ -116,6 +118,11 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
     ("set {table}: {setting}", |w| Ok(Act::Set { table: w.text("table"), setting: w.text("setting") })),
     ("the watchdog stops", |_| Ok(Act::WatchdogStops)),
     ("the watchdog starts", |_| Ok(Act::WatchdogStarts)),
+    ("{person} takes {token} for {duration}", |w| {
+        let (person, token) = (w.text("person"), w.text("token"));
+        Ok(Act::Takes { person, token, length: w.duration()? })
+    }),
+    ("{person} resolves {token}", |w| Ok(Act::Resolves { person: w.text("person"), token: w.text("token") })),
     ("{who} report(s) every {duration}", |w| {
         Ok(Act::ReportEvery { who: w.text("who"), every: w.duration()? })
     }),
@@ -250,11 +257,10 @@ const RESULTS: [&str; 4] = ["OK", "NOK", "MISSING", "UNKNOWN"];
 /// # Errors
 /// When there is no such sentence.
 pub(crate) fn expectation(sentence: &str) -> Result<Expectation, String> {
-    if let Some(letter) = sentence.strip_prefix("alarm ") {
-        return letter_of(letter).map(Expectation::Alarm);
-    }
-    if let Some(letter) = sentence.strip_prefix("recovery ") {
-        return letter_of(letter).map(Expectation::Recovery);
+    for (word, kind) in [("alarm ", Kind::Alarm), ("recovery ", Kind::Recovery), ("notice ", Kind::Notice)] {
+        if let Some(letter) = sentence.strip_prefix(word) {
+            return Ok(Expectation::Letter(kind, letter_of(letter)?));
+        }
     }
     if sentence == "no alarm stands" {
         return Ok(Expectation::Standing { tokens: vec![] });
@@ -296,7 +302,7 @@ fn letter_of(text: &str) -> Result<Letter, String> {
     let (text, reason) = split_at_word(text, "because");
     let (token, naming) = split_at_word(text, "naming");
     if token.is_empty() || token.contains(" and ") {
-        return Err("an alarm or a recovery has one token".to_owned());
+        return Err("a mail has one token".to_owned());
     }
     Ok(Letter {
         token: token.to_owned(),
@@ -363,7 +369,7 @@ impl Act {
 impl Expectation {
     /// Not a letter, but what is so at a moment.
     pub(crate) fn is_about_a_moment(&self) -> bool {
-        !matches!(self, Self::Alarm(_) | Self::Recovery(_))
+        !matches!(self, Self::Letter(..))
     }
 }
 

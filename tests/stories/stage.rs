@@ -8,7 +8,8 @@ use bresse_watchdog::explanation::Known;
 use bresse_watchdog::incident::Incident;
 use bresse_watchdog::intake::{Key, take_in};
 use bresse_watchdog::mail::RawMail;
-use bresse_watchdog::outbox::{Message, Sent};
+use bresse_watchdog::orders::Order;
+use bresse_watchdog::outbox::{Kind, Message, Sent};
 use bresse_watchdog::reason::Reason;
 use bresse_watchdog::report::Roster;
 use bresse_watchdog::time::Time;
@@ -55,7 +56,7 @@ pub(crate) struct Played {
 pub(crate) struct Letter {
     pub(crate) at: Time,
     pub(crate) token: String,
-    pub(crate) recovery: bool,
+    pub(crate) kind: Kind,
     pub(crate) incident: String,
     pub(crate) subject: String,
     pub(crate) body: String,
@@ -278,6 +279,14 @@ impl<'s> Stage<'s> {
                     self.stranger(*kind, &name)?;
                 }
             }
+            Act::Takes { person, token, length } => {
+                let until = Some(self.now + *length);
+                let (incident, by) = (token.clone(), person.clone());
+                self.order(&Order::Acknowledge { incident, by, until, note: None })?;
+            }
+            Act::Resolves { person, token } => {
+                self.order(&Order::Resolve { incident: token.clone(), by: person.clone(), note: None })?;
+            }
             of_checkers => self.act_of_checkers(of_checkers)?,
         }
         Ok(())
@@ -319,6 +328,11 @@ impl<'s> Stage<'s> {
             released.iter().for_each(|draft| self.send(draft, now));
         }
         Ok(())
+    }
+
+    fn order(&mut self, order: &Order) -> Step {
+        self.engine.as_mut().ok_or("the watchdog is off")?.obey(order, self.now)?;
+        self.settle()
     }
 
     fn stranger(&mut self, kind: Stranger, name: &str) -> Step {
@@ -522,22 +536,25 @@ impl<'s> Stage<'s> {
 
     /// Notes a message, and that it keeps what every message must keep.
     fn said(&mut self, message: Message) -> Step {
-        let kind = if message.recovery { "OK" } else { "NOK" };
-        if !message.subject.starts_with(&format!("{}.{kind} ", message.token)) {
+        let begins = |result: &str| message.subject.starts_with(&format!("{}.{result} ", message.token));
+        if (message.kind == Kind::Alarm) != begins("NOK") || (message.kind == Kind::Recovery) != begins("OK")
+        {
             return Err(format!("a subject that does not begin with its token: {}", message.subject));
         }
         let text = format!("{}\n{}", message.subject, message.body);
-        if message.recovery && text.to_lowercase().contains("nok") {
-            return Err(format!("a recovery contains NOK: {text}"));
+        if message.kind != Kind::Alarm && text.to_lowercase().contains("nok") {
+            return Err(format!("what is no alarm contains NOK: {text}"));
         }
-        if message.recovery && !self.standing().contains(&(message.incident.clone(), message.token.clone())) {
+        if message.kind == Kind::Recovery
+            && !self.standing().contains(&(message.incident.clone(), message.token.clone()))
+        {
             return Err(format!("a recovery of what was not alarmed: {}", message.subject));
         }
         let checkers = self.config.checkers.iter().map(|checker| checker.name.clone()).collect();
         self.played.letters.push(Letter {
             at: self.now,
             token: message.token,
-            recovery: message.recovery,
+            kind: message.kind,
             incident: message.incident,
             subject: message.subject,
             body: message.body,
@@ -551,11 +568,11 @@ impl<'s> Stage<'s> {
         let mut standing = BTreeSet::new();
         for letter in &self.played.letters {
             let key = (letter.incident.clone(), letter.token.clone());
-            if letter.recovery {
-                standing.remove(&key);
-            } else {
-                standing.insert(key);
-            }
+            match letter.kind {
+                Kind::Alarm => standing.insert(key),
+                Kind::Recovery => standing.remove(&key),
+                Kind::Notice => false,
+            };
         }
         standing
     }
@@ -623,7 +640,7 @@ impl<'s> Stage<'s> {
                     return Err(format!("the alarms that stand are {found:?}"));
                 }
             }
-            Expectation::Alarm(_) | Expectation::Recovery(_) => {}
+            Expectation::Letter(..) => {}
         }
         Ok(())
     }
