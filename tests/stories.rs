@@ -8,6 +8,8 @@
 mod compare;
 #[path = "stories/mistakes.rs"]
 mod mistakes;
+#[path = "stories/moment.rs"]
+mod moment;
 #[path = "stories/post.rs"]
 mod post;
 #[path = "stories/sentences.rs"]
@@ -18,6 +20,8 @@ mod site;
 mod stage;
 #[path = "stories/story.rs"]
 mod story;
+#[path = "stories/watchdog.rs"]
+mod watchdog;
 
 use std::fs;
 use std::path::{Path, PathBuf};

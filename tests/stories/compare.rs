@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::sentences::{Expectation, Letter as Wanted};
-use crate::stage::{Letter, Played, Showing, Stage};
+use crate::stage::{Played, Showing, Stage};
 use crate::story::{Scripted, Story, Timed, indented, shown};
+use crate::watchdog::Letter;
 
 /// Plays a story in every way it may be shown.
 ///

@@ -367,6 +367,14 @@ impl Act {
 }
 
 impl Expectation {
+    /// Of whom something is expected.
+    pub(crate) fn who(&self) -> Option<&str> {
+        match self {
+            Self::State { who, .. } | Self::Result { who, .. } => Some(who),
+            _ => None,
+        }
+    }
+
     /// Not a letter, but what is so at a moment.
     pub(crate) fn is_about_a_moment(&self) -> bool {
         !matches!(self, Self::Letter(..))

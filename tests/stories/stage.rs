@@ -1,32 +1,22 @@
 //! Plays a story: checkers write, mails travel, the watchdog looks, judges and alarms, in virtual time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bresse_watchdog::config::Config;
-use bresse_watchdog::engine::{Engine, History, Snapshot};
-use bresse_watchdog::explanation::Known;
-use bresse_watchdog::incident::Incident;
-use bresse_watchdog::intake::{Key, take_in};
-use bresse_watchdog::mail::RawMail;
+use bresse_watchdog::engine::Engine;
 use bresse_watchdog::orders::Order;
-use bresse_watchdog::outbox::{Kind, Message, Sent};
-use bresse_watchdog::reason::Reason;
-use bresse_watchdog::report::Roster;
 use bresse_watchdog::time::Time;
-use bresse_watchdog::verdict::judge;
-use bresse_watchdog::view::LastSeen;
-use bresse_watchdog::words::Signature;
 use chrono::TimeDelta;
 
+use crate::moment::holds;
 use crate::post::{Checker, Draft, Fleet, stranger};
-use crate::sentences::{Act, Expectation, Fate, Stranger, list};
+use crate::sentences::{Act, Fate, Stranger, list};
 use crate::site::Site;
-use crate::story::{Story, Timed, indented, midnight, shown};
+use crate::story::{Story, Timed, midnight, shown};
+use crate::watchdog::{Letter, Mailbox, Step, Watchdog};
 
 /// A look at least this often, as `poll` has it by default.
 const POLL: TimeDelta = TimeDelta::seconds(60);
-/// On a first start the newest mails are read first, so many at a time.
-const WINDOW: usize = 5;
 /// A restart reads back all that is stored, which takes its time.
 const RESTART_EVERY: u32 = 3;
 /// What is expected of a second holds at its end.
@@ -51,57 +41,22 @@ pub(crate) struct Played {
     pub(crate) wrong: Vec<(usize, String)>,
 }
 
-/// What was said to people.
-#[derive(Debug, Clone)]
-pub(crate) struct Letter {
-    pub(crate) at: Time,
-    pub(crate) token: String,
-    pub(crate) kind: Kind,
-    pub(crate) incident: String,
-    pub(crate) subject: String,
-    pub(crate) body: String,
-    /// The configured checkers, in their order.
-    pub(crate) checkers: Vec<String>,
-}
-
-/// A mail in a mailbox.
-struct Arrived {
-    at: Time,
-    bytes: Vec<u8>,
-    uid: u32,
-}
-
-struct Post {
-    name: String,
-    error: Option<String>,
-    /// It takes no mail either.
-    down: bool,
-    unread: Vec<Arrived>,
-    next_uid: u32,
-}
-
 pub(crate) struct Stage<'s> {
     story: &'s Story,
     showing: Showing,
     site: Site,
     config: Config,
-    roster: Roster,
     fleet: Fleet,
-    mailboxes: Vec<Post>,
+    mailboxes: Vec<Mailbox>,
     /// On their way: when they arrive, and an order among those of one moment.
     travelling: BTreeMap<(Time, u32), Vec<u8>>,
     travelled: u32,
-    engine: Option<Engine>,
-    /// What a store holds.
-    disk: Snapshot,
-    known: BTreeSet<Key>,
+    watchdog: Watchdog,
     next_poll: Time,
     looks: u32,
     now: Time,
-    played: Played,
+    wrong: Vec<(usize, String)>,
 }
-
-type Step = Result<(), String>;
 
 impl<'s> Stage<'s> {
     /// # Errors
@@ -112,20 +67,17 @@ impl<'s> Stage<'s> {
         let mut stage = Self {
             story,
             showing,
-            roster: Roster::new(&config.checkers),
             site,
             config,
             fleet: Fleet::new(),
             mailboxes: vec![],
             travelling: BTreeMap::new(),
             travelled: 0,
-            engine: None,
-            disk: Snapshot::default(),
-            known: BTreeSet::new(),
+            watchdog: Watchdog::default(),
             next_poll: midnight(),
             looks: 0,
             now: midnight(),
-            played: Played { letters: vec![], wrong: vec![] },
+            wrong: vec![],
         };
         let mut wrong_since = None;
         for said in &story.before {
@@ -148,7 +100,7 @@ impl<'s> Stage<'s> {
             stage.start_watchdog()?;
         }
         stage.play_lines()?;
-        Ok(stage.played)
+        Ok(Played { letters: stage.watchdog.letters, wrong: stage.wrong })
     }
 
     fn play_lines(&mut self) -> Step {
@@ -173,8 +125,10 @@ impl<'s> Stage<'s> {
             } else if state == Some(next)
                 && let Some(Timed { said, .. }) = states.next()
             {
-                if let Err(wrong) = self.holds(&said.what) {
-                    self.played.wrong.push((said.line, wrong));
+                let names = said.what.who().map_or(Ok(vec![]), |who| self.names(who));
+                let names = names.map_err(|error| at_line(story, said.line, &error))?;
+                if let Err(wrong) = holds(&self.watchdog, &said.what, &names, next) {
+                    self.wrong.push((said.line, wrong));
                 }
             } else {
                 self.pass()?;
@@ -187,7 +141,7 @@ impl<'s> Stage<'s> {
     fn next_moment(&self, act: Option<Time>, state: Option<Time>) -> Option<Time> {
         let runs = self.fleet.values().filter_map(|checker| checker.next_run).min();
         let arrival = self.travelling.keys().next().map(|(time, _)| *time);
-        let watching = self.engine.as_ref();
+        let watching = self.watchdog.engine.as_ref();
         let poll = watching.map(|_| self.next_poll);
         // A wake that is due already waits for what it asked for.
         let wake =
@@ -213,19 +167,15 @@ impl<'s> Stage<'s> {
         while let Some(entry) = self.travelling.first_entry().filter(|entry| entry.key().0 <= now) {
             let bytes = entry.remove();
             came = true;
-            for mailbox in &mut self.mailboxes {
-                mailbox.next_uid += 1;
-                mailbox.unread.push(Arrived { at: now, bytes: bytes.clone(), uid: mailbox.next_uid });
-            }
+            self.mailboxes.iter_mut().for_each(|mailbox| mailbox.take(&bytes, now));
         }
-        if self.engine.is_none() {
+        if self.watchdog.engine.is_none() {
             return Ok(());
         }
         if came || self.next_poll <= now {
             self.looks += 1;
             if self.showing == Showing::Restarts && self.looks.is_multiple_of(RESTART_EVERY) {
-                self.store();
-                self.restore();
+                self.watchdog.start(&self.config, now);
             }
             self.look()?;
         }
@@ -269,10 +219,7 @@ impl<'s> Stage<'s> {
             Act::Unreadable { mailbox, error } => self.broken(mailbox.as_deref(), Some(error), false)?,
             Act::Down { mailbox } => self.broken(mailbox.as_deref(), Some("connection refused"), true)?,
             Act::Works { mailbox } => self.broken(mailbox.as_deref(), None, false)?,
-            Act::WatchdogStops => {
-                self.store();
-                self.engine = None;
-            }
+            Act::WatchdogStops => self.watchdog.stop(),
             Act::WatchdogStarts => self.start_watchdog()?,
             Act::Arrives { kind, who } => {
                 for name in self.names(who)? {
@@ -331,7 +278,7 @@ impl<'s> Stage<'s> {
     }
 
     fn order(&mut self, order: &Order) -> Step {
-        self.engine.as_mut().ok_or("the watchdog is off")?.obey(order, self.now)?;
+        self.watchdog.engine.as_mut().ok_or("the watchdog is off")?.obey(order, self.now)?;
         self.settle()
     }
 
@@ -382,7 +329,6 @@ impl<'s> Stage<'s> {
     /// The site became what it is now: checkers and mailboxes that are new begin to exist.
     fn reconfigured(&mut self) -> Step {
         self.config = self.site.config()?;
-        self.roster = Roster::new(&self.config.checkers);
         for checker in &self.config.checkers {
             let services: Vec<String> = checker.tests.iter().map(|test| test.service.clone()).collect();
             let new = || Checker::new(&checker.name, &checker.provider, &services);
@@ -390,16 +336,10 @@ impl<'s> Stage<'s> {
         }
         for mailbox in &self.config.mailboxes {
             if !self.mailboxes.iter().any(|known| known.name == mailbox.name) {
-                self.mailboxes.push(Post {
-                    name: mailbox.name.clone(),
-                    error: None,
-                    down: false,
-                    unread: vec![],
-                    next_uid: 0,
-                });
+                self.mailboxes.push(Mailbox::new(&mailbox.name));
             }
         }
-        if let Some(engine) = &mut self.engine {
+        if let Some(engine) = &mut self.watchdog.engine {
             engine.reconfigure(self.config.clone(), self.now);
             self.settle()?;
         }
@@ -407,248 +347,22 @@ impl<'s> Stage<'s> {
     }
 
     fn start_watchdog(&mut self) -> Step {
-        self.restore();
+        self.watchdog.start(&self.config, self.now);
         self.next_poll = self.now;
         self.look()?;
         self.settle()
     }
 
-    /// A new process that finds what the one before it has stored, as the store would give it back.
-    fn restore(&mut self) {
-        let disk = Snapshot {
-            facts: self.disk.facts.iter().map(|(name, facts)| (name.clone(), stored(facts))).collect(),
-            mailboxes: self
-                .disk
-                .mailboxes
-                .iter()
-                .map(|(name, state)| (name.clone(), stored(state)))
-                .collect(),
-            incidents: self.disk.incidents.iter().map(stored).collect(),
-            messages: self.disk.messages.iter().map(stored).collect(),
-            ..self.disk
-        };
-        self.engine = Some(Engine::restore(self.config.clone(), disk, self.now));
-    }
-
     /// Every mailbox is read to its end, as far as it can be read.
     fn look(&mut self) -> Step {
         self.next_poll = self.now + POLL;
-        for index in 0..self.mailboxes.len() {
-            self.look_at(index);
-            self.deliver()?;
-        }
-        Ok(())
+        let backwards = self.showing == Showing::Backwards;
+        self.mailboxes.iter_mut().try_for_each(|mailbox| self.watchdog.look(mailbox, backwards, self.now))
     }
 
-    fn look_at(&mut self, index: usize) {
-        let (now, backwards) = (self.now, self.showing == Showing::Backwards);
-        let Some(engine) = &mut self.engine else { return };
-        let mailbox = &mut self.mailboxes[index];
-        let name = mailbox.name.clone();
-        if let Some(error) = &mailbox.error {
-            engine.look_failed(&name, error, now);
-            return;
-        }
-        let first = engine.mailboxes().get(&name).is_none_or(|state| state.heard_until.is_none());
-        let mut mails = std::mem::take(&mut mailbox.unread);
-        if first || backwards {
-            mails.reverse();
-        }
-        let windows: Vec<&[Arrived]> = mails.chunks(if first { WINDOW } else { usize::MAX }).collect();
-        for (number, window) in windows.iter().enumerate() {
-            for mail in *window {
-                let raw = RawMail {
-                    uid: mail.uid,
-                    internal_date: Some(mail.at),
-                    seen: now,
-                    bytes: mail.bytes.clone(),
-                    truncated: false,
-                };
-                let taken = take_in(&raw, &name, &self.roster);
-                if self.known.insert(taken.key) {
-                    engine.observe(&taken.observation);
-                } else {
-                    engine.observe_copy(&taken.observation);
-                }
-            }
-            if number + 1 < windows.len() {
-                engine.looked(&name, now, History::Filling, now);
-            }
-        }
-        engine.looked(&name, now, History::Complete, now);
-    }
-
-    /// What the service does after every event.
     fn settle(&mut self) -> Step {
-        let now = self.now;
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        engine.tick(now);
-        let wants_look = engine.wants_look(now);
-        self.deliver()?;
-        if wants_look {
-            self.look()?;
-        }
-        Ok(())
+        if self.watchdog.settle(self.now)? { self.look() } else { Ok(()) }
     }
-
-    fn store(&mut self) {
-        let Some(engine) = &mut self.engine else { return };
-        let changes = engine.take_changes();
-        self.disk.facts.extend(changes.checkers.into_iter().map(|row| (row.name, row.facts)));
-        changes.removed.iter().for_each(|name| {
-            self.disk.facts.remove(name);
-        });
-        self.disk.mailboxes.extend(changes.mailboxes.into_iter().map(|row| (row.name, row.state)));
-        for incident in changes.incidents {
-            self.disk.last_incident = self.disk.last_incident.max(incident.number);
-            self.disk.incidents.retain(|known| known.number != incident.number);
-            if incident.closed.is_none() {
-                self.disk.incidents.push(incident);
-            }
-        }
-        for message in changes.messages {
-            self.disk.last_message = self.disk.last_message.max(message.id);
-            self.disk.messages.retain(|known| known.id != message.id);
-            self.disk.messages.push(message);
-        }
-        for delivery in changes.deliveries {
-            self.disk.messages.retain(|known| known.id != delivery.message.id);
-        }
-    }
-
-    /// The channel takes what it is given at once.
-    fn deliver(&mut self) -> Step {
-        loop {
-            let Some(engine) = &mut self.engine else { return Ok(()) };
-            let due = engine.take_due(self.now);
-            self.store();
-            if due.is_empty() {
-                return Ok(());
-            }
-            for message in due {
-                if let Some(engine) = &mut self.engine {
-                    engine.sent(message.id, Sent::Accepted("250 ok".into()), self.now);
-                }
-                self.said(message)?;
-            }
-        }
-    }
-
-    /// Notes a message, and that it keeps what every message must keep.
-    fn said(&mut self, message: Message) -> Step {
-        let begins = |result: &str| message.subject.starts_with(&format!("{}.{result} ", message.token));
-        if (message.kind == Kind::Alarm) != begins("NOK") || (message.kind == Kind::Recovery) != begins("OK")
-        {
-            return Err(format!("a subject that does not begin with its token: {}", message.subject));
-        }
-        let text = format!("{}\n{}", message.subject, message.body);
-        if message.kind != Kind::Alarm && text.to_lowercase().contains("nok") {
-            return Err(format!("what is no alarm contains NOK: {text}"));
-        }
-        if message.kind == Kind::Recovery
-            && !self.standing().contains(&(message.incident.clone(), message.token.clone()))
-        {
-            return Err(format!("a recovery of what was not alarmed: {}", message.subject));
-        }
-        let checkers = self.config.checkers.iter().map(|checker| checker.name.clone()).collect();
-        self.played.letters.push(Letter {
-            at: self.now,
-            token: message.token,
-            kind: message.kind,
-            incident: message.incident,
-            subject: message.subject,
-            body: message.body,
-            checkers,
-        });
-        Ok(())
-    }
-
-    /// Incidents and tokens that were alarmed and not recovered.
-    fn standing(&self) -> BTreeSet<(String, String)> {
-        let mut standing = BTreeSet::new();
-        for letter in &self.played.letters {
-            let key = (letter.incident.clone(), letter.token.clone());
-            match letter.kind {
-                Kind::Alarm => standing.insert(key),
-                Kind::Recovery => standing.remove(&key),
-                Kind::Notice => false,
-            };
-        }
-        standing
-    }
-
-    /// What `explain` says of a checker.
-    fn explained(&self, engine: &Engine, name: &str) -> String {
-        let checker = self.config.checkers.iter().find(|checker| checker.name == name);
-        let (Some(checker), Some(facts)) = (checker, engine.facts().get(name)) else { return String::new() };
-        let (watch, now) = (engine.watch_of(facts), self.now);
-        let verdict = judge(facts, watch, now);
-        let cause = engine.cause(name, &engine.companies(), now);
-        let by = Signature { watchdog: &self.config.name, zone: self.config.timezone, now };
-        Known { checker, facts, watch, verdict, cause, by, reports: &[] }.text()
-    }
-
-    fn holds(&self, wanted: &Expectation) -> Step {
-        let engine = self.engine.as_ref().ok_or("the watchdog is off")?;
-        let table = LastSeen::of(engine, self.now);
-        let line = |name: &str| {
-            let found = table.checkers.iter().find(|line| line.name == name);
-            found.ok_or_else(|| format!("{name} is not in the table"))
-        };
-        match wanted {
-            Expectation::State { who, state, reason, saying } => {
-                for name in self.names(who)? {
-                    let line = line(&name)?;
-                    let known = line.reason.map(Reason::word);
-                    if line.state.word() != state || !reason.admits(known) {
-                        let because = known
-                            .map_or(", without a reason".to_owned(), |known| format!(" because {known}"));
-                        return Err(format!("{name} is {}{because}", line.state.word()));
-                    }
-                    let text = self.explained(engine, &name);
-                    if let Some(words) = saying.iter().find(|words| !text.contains(words.as_str())) {
-                        return Err(format!(
-                            "explain does not say {words:?} of {name}:\n{}",
-                            indented(&text)
-                        ));
-                    }
-                }
-            }
-            Expectation::Cause { token, reason } => {
-                let announced = |one: &&Incident| one.owed().any(|announced| announced.token == *token);
-                let incident = engine.open_incidents().find(announced);
-                let cause = incident.ok_or("no such alarm stands")?.cause.as_ref().map(|cause| cause.reason);
-                let found = cause.map_or("nothing", Reason::word);
-                if found != reason {
-                    return Err(format!("{token} is put down to {found}"));
-                }
-            }
-            Expectation::Result { service, who, result } => {
-                for name in self.names(who)? {
-                    let services = &line(&name)?.services;
-                    let found = services.iter().find(|line| line.name == *service);
-                    let found = found.ok_or_else(|| format!("{name} does not test {service}"))?;
-                    if found.result != result {
-                        return Err(format!("{service} of {name} is {}", found.result));
-                    }
-                }
-            }
-            Expectation::Standing { tokens } => {
-                let found: BTreeSet<String> = self.standing().into_iter().map(|(_, token)| token).collect();
-                let wanted: BTreeSet<String> = tokens.iter().cloned().collect();
-                if found != wanted {
-                    return Err(format!("the alarms that stand are {found:?}"));
-                }
-            }
-            Expectation::Letter(..) => {}
-        }
-        Ok(())
-    }
-}
-
-/// As the store gives it back.
-fn stored<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
-    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
 fn at_line(story: &Story, line: usize, error: &str) -> String {

@@ -1,0 +1,240 @@
+//! The watchdog of a story: the core, driven as the service drives it, with a store and a channel that always work.
+
+use std::collections::BTreeSet;
+
+use bresse_watchdog::config::Config;
+use bresse_watchdog::engine::{Engine, History, Snapshot};
+use bresse_watchdog::intake::{Key, take_in};
+use bresse_watchdog::mail::RawMail;
+use bresse_watchdog::outbox::{Kind, Message, Sent};
+use bresse_watchdog::report::Roster;
+use bresse_watchdog::time::Time;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// On a first start the newest mails are read first, so many at a time.
+const WINDOW: usize = 5;
+
+pub(crate) type Step = Result<(), String>;
+
+/// What was said to people.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) at: Time,
+    pub(crate) token: String,
+    pub(crate) kind: Kind,
+    pub(crate) incident: String,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    /// The configured checkers, in their order.
+    pub(crate) checkers: Vec<String>,
+}
+
+/// A mailbox on its server.
+pub(crate) struct Mailbox {
+    pub(crate) name: String,
+    /// Why it cannot be read.
+    pub(crate) error: Option<String>,
+    /// It takes no mail either.
+    pub(crate) down: bool,
+    unread: Vec<Arrived>,
+    next_uid: u32,
+}
+
+struct Arrived {
+    at: Time,
+    bytes: Vec<u8>,
+    uid: u32,
+}
+
+impl Mailbox {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), error: None, down: false, unread: vec![], next_uid: 0 }
+    }
+
+    pub(crate) fn take(&mut self, bytes: &[u8], at: Time) {
+        self.next_uid += 1;
+        self.unread.push(Arrived { at, bytes: bytes.to_vec(), uid: self.next_uid });
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Watchdog {
+    /// None while its process is off.
+    pub(crate) engine: Option<Engine>,
+    pub(crate) letters: Vec<Letter>,
+    /// What its store holds.
+    disk: Snapshot,
+    known: BTreeSet<Key>,
+}
+
+impl Watchdog {
+    /// A new process that finds what the one before it has stored.
+    pub(crate) fn start(&mut self, config: &Config, now: Time) {
+        self.store();
+        let disk = Snapshot {
+            facts: self.disk.facts.iter().map(|(name, facts)| (name.clone(), stored(facts))).collect(),
+            mailboxes: self
+                .disk
+                .mailboxes
+                .iter()
+                .map(|(name, state)| (name.clone(), stored(state)))
+                .collect(),
+            incidents: self.disk.incidents.iter().map(stored).collect(),
+            messages: self.disk.messages.iter().map(stored).collect(),
+            ..self.disk
+        };
+        self.engine = Some(Engine::restore(config.clone(), disk, now));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.store();
+        self.engine = None;
+    }
+
+    /// Reads a mailbox to its end, if it can be read.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`].
+    pub(crate) fn look(&mut self, mailbox: &mut Mailbox, backwards: bool, now: Time) -> Step {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        let name = mailbox.name.as_str();
+        if let Some(error) = &mailbox.error {
+            engine.look_failed(name, error, now);
+            return self.deliver(now);
+        }
+        let roster = Roster::new(&engine.config().checkers);
+        let first = engine.mailboxes().get(name).is_none_or(|state| state.heard_until.is_none());
+        let mut mails = std::mem::take(&mut mailbox.unread);
+        if first || backwards {
+            mails.reverse();
+        }
+        let mut windows = mails.chunks(if first { WINDOW } else { usize::MAX }).peekable();
+        while let Some(window) = windows.next() {
+            for mail in window {
+                let raw = RawMail {
+                    uid: mail.uid,
+                    internal_date: Some(mail.at),
+                    seen: now,
+                    bytes: mail.bytes.clone(),
+                    truncated: false,
+                };
+                let taken = take_in(&raw, name, &roster);
+                if self.known.insert(taken.key) {
+                    engine.observe(&taken.observation);
+                } else {
+                    engine.observe_copy(&taken.observation);
+                }
+            }
+            if windows.peek().is_some() {
+                engine.looked(name, now, History::Filling, now);
+            }
+        }
+        engine.looked(name, now, History::Complete, now);
+        self.deliver(now)
+    }
+
+    /// What the service does after every event. Whether a look is wanted.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`].
+    pub(crate) fn settle(&mut self, now: Time) -> Result<bool, String> {
+        let Some(engine) = &mut self.engine else { return Ok(false) };
+        engine.tick(now);
+        let wants_look = engine.wants_look(now);
+        self.deliver(now)?;
+        Ok(wants_look)
+    }
+
+    /// Incidents and tokens that were alarmed and not recovered.
+    pub(crate) fn standing(&self) -> BTreeSet<(String, String)> {
+        let mut standing = BTreeSet::new();
+        for letter in &self.letters {
+            let key = (letter.incident.clone(), letter.token.clone());
+            match letter.kind {
+                Kind::Alarm => standing.insert(key),
+                Kind::Recovery => standing.remove(&key),
+                Kind::Notice => false,
+            };
+        }
+        standing
+    }
+
+    /// Stores what changed, sends what is due, and the channel takes it at once.
+    ///
+    /// # Errors
+    /// When a message breaks a rule that holds for all of them.
+    fn deliver(&mut self, now: Time) -> Step {
+        loop {
+            let Some(engine) = &mut self.engine else { return Ok(()) };
+            let due = engine.take_due(now);
+            self.store();
+            if due.is_empty() {
+                return Ok(());
+            }
+            for message in due {
+                if let Some(engine) = &mut self.engine {
+                    engine.sent(message.id, Sent::Accepted("250 ok".into()), now);
+                }
+                self.said(message, now)?;
+            }
+        }
+    }
+
+    fn said(&mut self, message: Message, now: Time) -> Step {
+        let begins = |result: &str| message.subject.starts_with(&format!("{}.{result} ", message.token));
+        let (alarm, recovery) = (message.kind == Kind::Alarm, message.kind == Kind::Recovery);
+        if alarm != begins("NOK") || recovery != begins("OK") {
+            return Err(format!("a subject that does not begin with its token: {}", message.subject));
+        }
+        let text = format!("{}\n{}", message.subject, message.body);
+        if !alarm && text.to_lowercase().contains("nok") {
+            return Err(format!("what is no alarm contains NOK: {text}"));
+        }
+        if recovery && !self.standing().contains(&(message.incident.clone(), message.token.clone())) {
+            return Err(format!("a recovery of what was not alarmed: {}", message.subject));
+        }
+        let config = self.engine.as_ref().map(Engine::config);
+        let checkers = config.into_iter().flat_map(|config| &config.checkers);
+        self.letters.push(Letter {
+            at: now,
+            token: message.token,
+            kind: message.kind,
+            incident: message.incident,
+            subject: message.subject,
+            body: message.body,
+            checkers: checkers.map(|checker| checker.name.clone()).collect(),
+        });
+        Ok(())
+    }
+
+    fn store(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
+        let changes = engine.take_changes();
+        self.disk.facts.extend(changes.checkers.into_iter().map(|row| (row.name, row.facts)));
+        changes.removed.iter().for_each(|name| {
+            self.disk.facts.remove(name);
+        });
+        self.disk.mailboxes.extend(changes.mailboxes.into_iter().map(|row| (row.name, row.state)));
+        for incident in changes.incidents {
+            self.disk.last_incident = self.disk.last_incident.max(incident.number);
+            self.disk.incidents.retain(|known| known.number != incident.number);
+            if incident.closed.is_none() {
+                self.disk.incidents.push(incident);
+            }
+        }
+        for message in changes.messages {
+            self.disk.last_message = self.disk.last_message.max(message.id);
+            self.disk.messages.retain(|known| known.id != message.id);
+            self.disk.messages.push(message);
+        }
+        for delivery in changes.deliveries {
+            self.disk.messages.retain(|known| known.id != delivery.message.id);
+        }
+    }
+}
+
+/// As the store gives it back.
+fn stored<T: Serialize + DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
