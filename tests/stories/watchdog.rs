@@ -82,6 +82,7 @@ impl Watchdog {
                 .collect(),
             incidents: self.disk.incidents.iter().map(stored).collect(),
             messages: self.disk.messages.iter().map(stored).collect(),
+            silences: self.disk.silences.iter().map(stored).collect(),
             ..self.disk
         };
         self.engine = Some(Engine::restore(config.clone(), disk, now));
@@ -227,6 +228,11 @@ impl Watchdog {
             self.disk.last_message = self.disk.last_message.max(message.id);
             self.disk.messages.retain(|known| known.id != message.id);
             self.disk.messages.push(message);
+        }
+        for silence in changes.silences {
+            self.disk.last_silence = self.disk.last_silence.max(silence.id);
+            self.disk.silences.retain(|known| known.id != silence.id);
+            self.disk.silences.push(silence);
         }
         for delivery in changes.deliveries {
             self.disk.messages.retain(|known| known.id != delivery.message.id);
