@@ -167,7 +167,8 @@ impl Engine {
         }
     }
 
-    /// What most of those who are still silent are put down to, with the clues of the first of them.
+    /// What most of those who are still silent are put down to, with the clues of the first of them; when all are heard
+    /// again, what their mails tell of it afterwards.
     fn cause_of(&self, incident: &Incident, now: Time) -> Option<Cause> {
         let company = self.company(incident);
         let mut votes: BTreeMap<Reason, (usize, Cause)> = BTreeMap::new();
@@ -177,6 +178,16 @@ impl Engine {
             }
         }
         // Of equal ones the first, which is the stronger.
-        votes.into_values().rev().max_by_key(|(count, _)| *count).map(|(_, cause)| cause)
+        let most = votes.into_values().rev().max_by_key(|(count, _)| *count).map(|(_, cause)| cause);
+        most.or_else(|| self.cause_told_by_the_return(incident, now))
+    }
+
+    /// Those who are heard by mails that were held had not been silent at all: known only now, and only of them.
+    fn cause_told_by_the_return(&self, incident: &Incident, now: Time) -> Option<Cause> {
+        let names = || incident.fell_silent();
+        let held = names().filter_map(|name| self.cause_in(name, &Company::Alone, now));
+        let mut held = held.filter(|cause| cause.reason == Reason::MailDelayed).peekable();
+        let first = held.peek().cloned()?;
+        (held.count() * 2 > names().count()).then_some(first)
     }
 }

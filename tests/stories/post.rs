@@ -22,6 +22,10 @@ pub(crate) struct Checker {
     /// In the order in which they are tested.
     pub(crate) services: Vec<(String, Saying)>,
     pub(crate) one_mail_per_result: bool,
+    /// From its first mail to its last, where there is one per result.
+    pub(crate) run_length: TimeDelta,
+    pub(crate) runs_twice: bool,
+    pub(crate) says_dryrun: bool,
     pub(crate) clock_ahead: TimeDelta,
     pub(crate) delay: TimeDelta,
     pub(crate) fate: Fate,
@@ -29,6 +33,8 @@ pub(crate) struct Checker {
     /// Mails that wait somewhere.
     pub(crate) held: Vec<Draft>,
     pub(crate) last_mail: Option<Draft>,
+    /// With the moments of their receipt.
+    pub(crate) in_junk: Vec<(Draft, Time)>,
     mails: u32,
 }
 
@@ -62,19 +68,23 @@ impl Checker {
             next_run: None,
             services: services.iter().map(|service| (service.clone(), Saying::Ok)).collect(),
             one_mail_per_result: false,
+            run_length: TimeDelta::seconds(2),
+            runs_twice: false,
+            says_dryrun: true,
             clock_ahead: TimeDelta::zero(),
             delay: TimeDelta::seconds(2),
             fate: Fate::Straight,
             relay,
             held: vec![],
             last_mail: None,
+            in_junk: vec![],
             mails: 0,
         }
     }
 
-    /// The mails of one run, each with the second in which it is sent.
+    /// The mails of one run.
     pub(crate) fn run(&mut self, now: Time) -> Vec<Draft> {
-        let mut tokens = vec!["DRYRUN.OK".to_owned()];
+        let mut tokens: Vec<String> = self.says_dryrun.then(|| "DRYRUN.OK".to_owned()).into_iter().collect();
         for (service, saying) in &self.services {
             match saying {
                 Saying::Ok => tokens.push(format!("{service}.OK")),
@@ -83,13 +93,15 @@ impl Checker {
                 Saying::Both => tokens.extend([format!("{service}.OK"), format!("{service}.NOK")]),
             }
         }
-        if self.one_mail_per_result {
-            let mails = tokens.iter().enumerate();
-            let second = |number: usize| now + TimeDelta::seconds(i64::try_from(number).unwrap_or(0));
-            mails.map(|(number, token)| self.write(token, second(number))).collect()
-        } else {
-            vec![self.write(&tokens.join("\n"), now)]
+        let copies = if self.runs_twice { 2 } else { 1 };
+        if !self.one_mail_per_result {
+            let text = tokens.join("\n");
+            return (0..copies).map(|_| self.write(&text, now)).collect();
         }
+        let gaps = i32::try_from(tokens.len()).unwrap_or(i32::MAX).saturating_sub(1).max(1);
+        let moments = (0..).map(|number| now + self.run_length / gaps * number);
+        let timed: Vec<(String, Time)> = tokens.into_iter().zip(moments).collect();
+        (0..copies).flat_map(|_| timed.clone()).map(|(token, at)| self.write(&token, at)).collect()
     }
 
     /// A mail with these words, one token per line.
@@ -105,7 +117,7 @@ impl Checker {
             body: body.replace([' ', '\n'], "\r\n"),
             held_at: match &self.fate {
                 Fate::Held { at } => Some(at.clone()),
-                Fate::Straight | Fate::Lost => None,
+                _ => None,
             },
         };
         self.last_mail = Some(draft.clone());
@@ -163,31 +175,53 @@ impl Draft {
     }
 }
 
-/// A mail to `to` that no checker made.
-pub(crate) fn stranger(kind: Stranger, to: &str, now: Time) -> Vec<u8> {
-    let date = now.to_rfc2822();
-    let report = "DRYRUN.OK\r\nMSSQL1_Service.OK\r\nESHOP_Service.OK\r\n";
-    let lines: Vec<String> = match kind {
-        Stranger::OutOfOffice => vec![
-            "From: Anna <anna@domain.com>".to_owned(),
-            "Subject: Automatic reply: run: DRYRUN.OK MSSQL1_Service.OK ESHOP_Service.OK".to_owned(),
-            "Auto-Submitted: auto-replied".to_owned(),
+/// A mail to `name` that no checker made.
+pub(crate) fn stranger(kind: Stranger, name: &str, now: Time) -> Vec<u8> {
+    if kind == Stranger::Warning {
+        return delivery_report(name, "delayed", "4.4.1 connection timed out", now);
+    }
+    let lines: &[&str] = match kind {
+        Stranger::OutOfOffice => &[
+            "From: Anna <anna@domain.com>",
+            "Subject: Automatic reply: run: DRYRUN.OK MSSQL1_Service.OK ESHOP_Service.OK",
+            "Auto-Submitted: auto-replied",
         ],
-        Stranger::Forward => vec![
-            "From: Anna <anna@domain.com>".to_owned(),
-            "Subject: FW: run: DRYRUN.OK MSSQL1_Service.OK ESHOP_Service.OK".to_owned(),
+        Stranger::Forward => &[
+            "From: Anna <anna@domain.com>",
+            "Subject: FW: run: DRYRUN.OK MSSQL1_Service.OK ESHOP_Service.OK",
         ],
-        Stranger::DeliveryReport | Stranger::SecondCopy => vec![
-            "From: MAILER-DAEMON@smtp.free.fr".to_owned(),
-            "Return-Path: <>".to_owned(),
-            "Subject: Undelivered Mail Returned to Sender".to_owned(),
+        _ => &[
+            "From: MAILER-DAEMON@smtp.free.fr",
+            "Return-Path: <>",
+            "Subject: Undelivered Mail Returned to Sender",
         ],
     };
-    let id = format!("Message-ID: <{}.{to}@strangers.example>", now.timestamp());
-    let to = format!("To: <{to}+monitor@domain.com>");
-    let kind = "Content-Type: text/plain; charset=utf-8".to_owned();
-    let all = [lines, vec![to, format!("Date: {date}"), id, kind]].concat();
-    format!("{}\r\n\r\n{report}", all.join("\r\n")).into_bytes()
+    let (head, date, second) = (lines.join("\r\n"), now.to_rfc2822(), now.timestamp());
+    format!(
+        "{head}\r\nTo: <{name}+monitor@domain.com>\r\nDate: {date}\r\nMessage-ID: <{second}.{name}@strangers.example>\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\r\nDRYRUN.OK\r\nMSSQL1_Service.OK\r\nESHOP_Service.OK\r\n"
+    )
+    .into_bytes()
+}
+
+/// What a mail server writes (RFC 3464) to the sender of a mail to `name`, who is an alias of the mailbox too. `words`
+/// begin with the status.
+pub(crate) fn delivery_report(name: &str, action: &str, words: &str, now: Time) -> Vec<u8> {
+    let status = words.split_whitespace().find(|word| word.split('.').count() == 3).unwrap_or("5.0.0");
+    let (date, second) = (now.to_rfc2822(), now.timestamp());
+    format!(
+        "Return-Path: <>\r\nFrom: Mail Delivery System <MAILER-DAEMON@smtp.relay.example>\r\n\
+         To: <{name}@domain.com>\r\nSubject: Undelivered Mail Returned to Sender\r\nDate: {date}\r\n\
+         Message-ID: <{second}.{name}.{action}@smtp.relay.example>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=\"=_b\"\r\n\r\n\
+         --=_b\r\nContent-Type: text/plain\r\n\r\nI'm sorry to have to inform you.\r\n\
+         --=_b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; smtp.relay.example\r\n\r\n\
+         Final-Recipient: rfc822; {name}+monitor@domain.com\r\nAction: {action}\r\nStatus: {status}\r\n\
+         Diagnostic-Code: smtp; {words}\r\n\
+         --=_b\r\nContent-Type: text/rfc822-headers\r\n\r\nTo: <{name}+monitor@domain.com>\r\n\
+         Subject: {name} run: DRYRUN.OK\r\n--=_b--\r\n"
+    )
+    .into_bytes()
 }
 
 /// All checkers, by name.

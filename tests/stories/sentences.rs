@@ -20,10 +20,14 @@ pub(crate) enum Act {
     Stop { who: String },
     Result { service: String, who: String, saying: Saying },
     OneMailPerResult { who: String },
+    RunsTake { who: String, length: TimeDelta },
+    RunsTwice { who: String },
+    Dryrun { who: String, said: bool },
     Take { who: String, delay: TimeDelta },
     Fate { who: String, fate: Fate },
     Release { who: String },
     Lose { who: String },
+    MoveOutOfJunk { who: String },
     SendThrough { who: String, host: String },
     Clock { who: String, ahead: TimeDelta },
     Arrives { kind: Stranger, who: String },
@@ -50,7 +54,14 @@ pub(crate) enum Saying {
 pub(crate) enum Fate {
     Straight,
     Lost,
-    Held { at: String },
+    Held {
+        at: String,
+    },
+    Junk,
+    /// A delivery report with these words comes back instead.
+    Bounced {
+        words: String,
+    },
 }
 
 /// A mail that no checker made, or not now.
@@ -59,6 +70,8 @@ pub(crate) enum Stranger {
     OutOfOffice,
     Forward,
     DeliveryReport,
+    /// A queue still tries.
+    Warning,
     SecondCopy,
 }
 
@@ -127,7 +140,12 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
         Ok(Act::ReportEvery { who: w.text("who"), every: w.duration()? })
     }),
     ("{who} report(s) once", |w| Ok(Act::ReportOnce { who: w.text("who") })),
+    ("{who} leave(s) out DRYRUN", |w| Ok(Act::Dryrun { who: w.text("who"), said: false })),
+    ("{who} begin(s) with DRYRUN", |w| Ok(Act::Dryrun { who: w.text("who"), said: true })),
+    ("{who} make(s) every run twice", |w| Ok(Act::RunsTwice { who: w.text("who") })),
+    ("runs of {who} take {duration}", |w| Ok(Act::RunsTake { who: w.text("who"), length: w.duration()? })),
     ("{who} send(s) one mail per result", |w| Ok(Act::OneMailPerResult { who: w.text("who") })),
+    ("mails of {who} are moved out of Junk", |w| Ok(Act::MoveOutOfJunk { who: w.text("who") })),
     ("{who} send(s) through {host}", |w| Ok(Act::SendThrough { who: w.text("who"), host: w.text("host") })),
     ("{who} send(s) {quoted text}", |w| Ok(Act::Say { who: w.text("who"), text: w.quoted("quoted text")? })),
     ("{who} stop(s)", |w| Ok(Act::Stop { who: w.text("who") })),
@@ -138,6 +156,8 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
     ("mails of {who} take {duration}", |w| Ok(Act::Take { who: w.text("who"), delay: w.duration()? })),
     ("mails of {who} are lost", |w| w.fate(Fate::Lost)),
     ("mails of {who} are held at {host}", |w| w.fate(Fate::Held { at: w.text("host") })),
+    ("mails of {who} go into Junk", |w| w.fate(Fate::Junk)),
+    ("mails of {who} bounce: {words}", |w| w.fate(Fate::Bounced { words: w.text("words") })),
     ("mails of {who} go straight again", |w| w.fate(Fate::Straight)),
     ("held mails of {who} are released", |w| Ok(Act::Release { who: w.text("who") })),
     ("held mails of {who} are lost", |w| Ok(Act::Lose { who: w.text("who") })),
@@ -151,6 +171,7 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
     ("an out-of-office reply to {who} arrives", |w| w.arrives(Stranger::OutOfOffice)),
     ("a person's forward of a report of {who} arrives", |w| w.arrives(Stranger::Forward)),
     ("a delivery report about a mail to {who} arrives", |w| w.arrives(Stranger::DeliveryReport)),
+    ("a warning that a mail to {who} still waits arrives", |w| w.arrives(Stranger::Warning)),
     ("the last mail of {who} arrives a second time", |w| w.arrives(Stranger::SecondCopy)),
     ("the mailbox cannot be read: {error}", |w| {
         Ok(Act::Unreadable { mailbox: None, error: w.text("error") })
@@ -343,10 +364,14 @@ impl Act {
             | Self::Stop { who }
             | Self::Result { who, .. }
             | Self::OneMailPerResult { who }
+            | Self::RunsTake { who, .. }
+            | Self::RunsTwice { who }
+            | Self::Dryrun { who, .. }
             | Self::Take { who, .. }
             | Self::Fate { who, .. }
             | Self::Release { who }
             | Self::Lose { who }
+            | Self::MoveOutOfJunk { who }
             | Self::SendThrough { who, .. }
             | Self::Clock { who, .. } => who,
             _ => "",

@@ -9,11 +9,11 @@ use bresse_watchdog::time::Time;
 use chrono::TimeDelta;
 
 use crate::moment::holds;
-use crate::post::{Checker, Draft, Fleet, stranger};
+use crate::post::{Checker, Draft, Fleet, delivery_report, stranger};
 use crate::sentences::{Act, Fate, Stranger, list};
 use crate::site::Site;
 use crate::story::{Story, Timed, midnight, shown};
-use crate::watchdog::{Letter, Mailbox, Step, Watchdog};
+use crate::watchdog::{Folder, Letter, Mailbox, Step, Watchdog};
 
 /// A look at least this often, as `poll` has it by default.
 const POLL: TimeDelta = TimeDelta::seconds(60);
@@ -49,7 +49,7 @@ pub(crate) struct Stage<'s> {
     fleet: Fleet,
     mailboxes: Vec<Mailbox>,
     /// On their way: when they arrive, and an order among those of one moment.
-    travelling: BTreeMap<(Time, u32), Vec<u8>>,
+    travelling: BTreeMap<(Time, u32), (Folder, Vec<u8>)>,
     travelled: u32,
     watchdog: Watchdog,
     next_poll: Time,
@@ -165,9 +165,10 @@ impl<'s> Stage<'s> {
         }
         let mut came = false;
         while let Some(entry) = self.travelling.first_entry().filter(|entry| entry.key().0 <= now) {
-            let bytes = entry.remove();
-            came = true;
-            self.mailboxes.iter_mut().for_each(|mailbox| mailbox.take(&bytes, now));
+            let (folder, bytes) = entry.remove();
+            // The server tells of new mail in the inbox only.
+            came |= folder == Folder::Inbox;
+            self.mailboxes.iter_mut().for_each(|mailbox| mailbox.take(folder, &bytes, now));
         }
         if self.watchdog.engine.is_none() {
             return Ok(());
@@ -191,14 +192,25 @@ impl<'s> Stage<'s> {
             Fate::Straight if no_mail_taken => checker.held.push(draft),
             Fate::Straight => {
                 let arrives = draft.sent() + checker.delay;
-                self.send(&draft, arrives);
+                self.travels(draft.arrived(arrives), Folder::Inbox, arrives);
+            }
+            Fate::Junk => {
+                let arrives = draft.sent() + checker.delay;
+                let bytes = draft.arrived(arrives);
+                checker.in_junk.push((draft, arrives));
+                self.travels(bytes, Folder::Junk, arrives);
+            }
+            Fate::Bounced { words } => {
+                let arrives = draft.sent() + checker.delay;
+                let bytes = delivery_report(name, "failed", words, arrives);
+                self.travels(bytes, Folder::Inbox, arrives);
             }
         }
     }
 
-    fn send(&mut self, draft: &Draft, arrives: Time) {
+    fn travels(&mut self, bytes: Vec<u8>, folder: Folder, arrives: Time) {
         self.travelled += 1;
-        self.travelling.insert((arrives, self.travelled), draft.arrived(arrives));
+        self.travelling.insert((arrives, self.travelled), (folder, bytes));
     }
 
     fn act(&mut self, act: &Act) -> Step {
@@ -243,7 +255,7 @@ impl<'s> Stage<'s> {
         let now = self.now;
         for name in self.names(act.who())? {
             let mut drafts = vec![];
-            let mut released = vec![];
+            let mut arriving = vec![];
             let checker = self.fleet.get_mut(&name).ok_or("nobody has this name")?;
             match act {
                 Act::ReportEvery { every, .. } => {
@@ -260,19 +272,34 @@ impl<'s> Stage<'s> {
                     }
                 }
                 Act::OneMailPerResult { .. } => checker.one_mail_per_result = true,
+                Act::RunsTake { length, .. } => checker.run_length = *length,
+                Act::RunsTwice { .. } => checker.runs_twice = true,
+                Act::Dryrun { said, .. } => checker.says_dryrun = *said,
                 Act::Take { delay, .. } => checker.delay = *delay,
                 Act::Fate { fate, .. } => checker.fate = fate.clone(),
                 Act::Release { .. } => {
-                    released = std::mem::take(&mut checker.held);
+                    let held = std::mem::take(&mut checker.held);
+                    arriving = held.iter().map(|draft| draft.arrived(now)).collect();
                     checker.fate = Fate::Straight;
                 }
                 Act::Lose { .. } => checker.held.clear(),
+                Act::MoveOutOfJunk { .. } => {
+                    let junk = std::mem::take(&mut checker.in_junk);
+                    for (draft, received) in junk {
+                        let bytes = draft.arrived(received);
+                        // A move keeps the moment of receipt.
+                        self.mailboxes.iter_mut().for_each(|mailbox| {
+                            mailbox.take(Folder::Inbox, &bytes, received);
+                        });
+                    }
+                    self.next_poll = now;
+                }
                 Act::SendThrough { host, .. } => checker.relay.clone_from(host),
                 Act::Clock { ahead, .. } => checker.clock_ahead = *ahead,
                 _ => {}
             }
             drafts.into_iter().for_each(|draft| self.post(&name, draft));
-            released.iter().for_each(|draft| self.send(draft, now));
+            arriving.into_iter().for_each(|bytes| self.travels(bytes, Folder::Inbox, now));
         }
         Ok(())
     }
@@ -290,8 +317,7 @@ impl<'s> Stage<'s> {
             }
             kind => stranger(kind, name, self.now),
         };
-        self.travelled += 1;
-        self.travelling.insert((self.now, self.travelled), bytes);
+        self.travels(bytes, Folder::Inbox, self.now);
         Ok(())
     }
 

@@ -41,7 +41,14 @@ pub(crate) struct Mailbox {
     next_uid: u32,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folder {
+    Inbox,
+    Junk,
+}
+
 struct Arrived {
+    folder: Folder,
     at: Time,
     bytes: Vec<u8>,
     uid: u32,
@@ -52,9 +59,9 @@ impl Mailbox {
         Self { name: name.to_owned(), error: None, down: false, unread: vec![], next_uid: 0 }
     }
 
-    pub(crate) fn take(&mut self, bytes: &[u8], at: Time) {
+    pub(crate) fn take(&mut self, folder: Folder, bytes: &[u8], at: Time) {
         self.next_uid += 1;
-        self.unread.push(Arrived { at, bytes: bytes.to_vec(), uid: self.next_uid });
+        self.unread.push(Arrived { folder, at, bytes: bytes.to_vec(), uid: self.next_uid });
     }
 }
 
@@ -120,7 +127,10 @@ impl Watchdog {
                     bytes: mail.bytes.clone(),
                     truncated: false,
                 };
-                let taken = take_in(&raw, name, &roster);
+                let taken = match mail.folder {
+                    Folder::Inbox => take_in(&raw, name, &roster),
+                    Folder::Junk => continue,
+                };
                 if self.known.insert(taken.key) {
                     engine.observe(&taken.observation);
                 } else {
