@@ -313,6 +313,8 @@ pub struct Standing<'a> {
     pub provider: &'a str,
     /// It was heard after the others fell silent, or still is. Who was silent before, or never heard, tells nothing.
     pub witness: bool,
+    /// It wrote, and its mails are known to lie elsewhere.
+    pub spoke: bool,
 }
 
 /// The token (without `.NOK`) that fits the silence of `silent`, given all configured checkers.
@@ -325,10 +327,12 @@ pub fn silence_token(silent: &BTreeSet<&str>, all: &[Standing<'_>]) -> String {
     if others.peek().is_none() {
         return "MONITOR_MailPath".to_owned();
     }
-    let providers: BTreeSet<&str> =
-        all.iter().filter(|one| silent.contains(one.name)).map(|one| one.provider).collect();
+    let of_silent = || all.iter().filter(|one| silent.contains(one.name));
+    let providers: BTreeSet<&str> = of_silent().map(|one| one.provider).collect();
+    let spoke: BTreeSet<bool> = of_silent().map(|one| one.spoke).collect();
     let mut of = providers.iter();
     if let (Some(provider), None) = (of.next(), of.next())
+        && spoke.len() == 1
         && others.all(|one| one.provider != *provider)
     {
         return format!("{provider}_Provider");
@@ -362,7 +366,12 @@ mod tests {
         for (silent, witnesses, expected) in cases {
             let all: Vec<Standing<'_>> = fleet
                 .iter()
-                .map(|(name, provider)| Standing { name, provider, witness: witnesses.contains(name) })
+                .map(|(name, provider)| Standing {
+                    name,
+                    provider,
+                    witness: witnesses.contains(name),
+                    spoke: false,
+                })
                 .collect();
             assert_eq!(silence_token(&silent.iter().copied().collect(), &all), *expected);
         }

@@ -244,8 +244,8 @@ impl Engine {
             .checkers
             .iter()
             .map(|Checker { name, provider, .. }| {
-                let witness = self.is_witness(name, incident);
-                Standing { name, provider, witness }
+                let (witness, spoke) = (self.is_witness(name, incident), self.spoke(name));
+                Standing { name, provider, witness, spoke }
             })
             .collect();
         let token = silence_token(&silent, &all);

@@ -84,29 +84,39 @@ impl Engine {
         let was_heard = |name: &str| self.facts.get(name).is_some_and(|facts| facts.heard_at().is_some());
         // Who was silent before, or was never heard, says nothing about what happened now.
         let members: BTreeSet<&str> = incident.fell_silent().filter(|name| was_heard(name)).collect();
-        let count = members.len();
-        if count < 2 || incident.apart {
+        if members.len() < 2 || incident.apart {
             return Company::Alone;
         }
-        let mut others_of: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut providers: BTreeSet<&str> = BTreeSet::new();
-        let mut others = 0;
-        for checker in &self.config.checkers {
-            if members.contains(checker.name.as_str()) {
-                providers.insert(&checker.provider);
-            } else if self.is_witness(&checker.name, incident) {
-                *others_of.entry(&checker.provider).or_default() += 1;
-                others += 1;
-            }
+        let others = self.config.checkers.iter().filter(|one| !members.contains(one.name.as_str()));
+        let others: Vec<_> = others.filter(|one| self.is_witness(&one.name, incident)).collect();
+        if others.is_empty() {
+            return Company::All { count: members.len() };
         }
+        let (spoke, quiet): (BTreeSet<&str>, BTreeSet<&str>) =
+            members.into_iter().partition(|name| self.spoke(name));
+        let of = |names: &BTreeSet<&str>| -> BTreeSet<&str> {
+            let of_them = self.config.checkers.iter().filter(|one| names.contains(one.name.as_str()));
+            of_them.map(|one| one.provider.as_str()).collect()
+        };
+        let (count, providers, works) = (quiet.len(), of(&quiet), of(&spoke));
         let only = providers.first().filter(|_| providers.len() == 1);
         match only {
-            _ if others == 0 => Company::All { count },
-            Some(provider) if !others_of.contains_key(provider) => {
+            _ if count < 2 => Company::Alone,
+            Some(provider)
+                if !works.contains(provider) && others.iter().all(|one| one.provider != *provider) =>
+            {
                 Company::Provider { provider: (*provider).to_owned(), count }
             }
-            _ => Company::Some { count, shared: self.shared_by(&members) },
+            _ => Company::Some { count, shared: self.shared_by(&quiet) },
         }
+    }
+
+    /// Whether a silent checker is known to have written since: its own cause is another than that of those who did not.
+    pub(super) fn spoke(&self, name: &str) -> bool {
+        let Some(facts) = self.facts.get(name).filter(|facts| facts.silent.is_some()) else { return false };
+        let cause = |until| self.cause_in(name, &Company::Alone, until);
+        let reason = self.watch_of(facts).heard_until.and_then(cause).map(|cause| cause.reason);
+        matches!(reason, Some(Reason::Junked | Reason::Rejected | Reason::MailboxFull))
     }
 
     /// Whether a checker was heard after the members of `incident` fell silent, or still is.

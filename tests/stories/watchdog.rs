@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bresse_watchdog::config::Config;
 use bresse_watchdog::engine::{Engine, History, Snapshot};
-use bresse_watchdog::intake::{Key, take_in};
+use bresse_watchdog::intake::{Key, take_in, take_in_junk};
 use bresse_watchdog::mail::RawMail;
 use bresse_watchdog::outbox::{Kind, Message, Sent};
 use bresse_watchdog::report::Roster;
@@ -112,6 +112,8 @@ impl Watchdog {
             return self.deliver(now);
         }
         let roster = Roster::new(&engine.config().checkers);
+        let config = engine.config().mailboxes.iter().find(|mailbox| mailbox.name == name);
+        let reads_junk = config.is_some_and(|mailbox| mailbox.junk.is_some());
         let first = engine.mailboxes().get(name).is_none_or(|state| state.heard_until.is_none());
         let mut mails = std::mem::take(&mut mailbox.unread);
         if first || backwards {
@@ -128,9 +130,11 @@ impl Watchdog {
                     truncated: false,
                 };
                 let taken = match mail.folder {
-                    Folder::Inbox => take_in(&raw, name, &roster),
-                    Folder::Junk => continue,
+                    Folder::Inbox => Some(take_in(&raw, name, &roster)),
+                    Folder::Junk if reads_junk => take_in_junk(&raw, name, &roster),
+                    Folder::Junk => None,
                 };
+                let Some(taken) = taken else { continue };
                 if self.known.insert(taken.key) {
                     engine.observe(&taken.observation);
                 } else {
