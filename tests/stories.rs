@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use story::Story;
 
-const STORIES_AT_LEAST: usize = 40;
+const STORIES_AT_LEAST: usize = 100;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

@@ -88,11 +88,16 @@ fn names(naming: &str, letter: &Letter) -> BTreeSet<String> {
     crate::sentences::list(naming).into_iter().collect()
 }
 
-/// The configured checkers that stand in the words of the subject.
+/// The configured checkers that stand in the words of the subject; where none does, those with a line of their own.
 fn named(letter: &Letter) -> BTreeSet<String> {
     let words = letter.subject.split_once(' ').map_or("", |(_, words)| words);
-    let words: BTreeSet<&str> = words.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
-    letter.checkers.iter().filter(|name| words.contains(name.as_str())).cloned().collect()
+    let in_subject: BTreeSet<&str> = words.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
+    let lines = || letter.body.lines().filter_map(|line| line.split_once(" (").map(|(name, _)| name));
+    let of = |words: &BTreeSet<&str>| -> BTreeSet<String> {
+        letter.checkers.iter().filter(|name| words.contains(name.as_str())).cloned().collect()
+    };
+    let named = of(&in_subject);
+    if named.is_empty() { of(&lines().collect()) } else { named }
 }
 
 fn listed(names: &BTreeSet<String>) -> String {
