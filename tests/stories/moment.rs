@@ -21,6 +21,7 @@ use crate::watchdog::{Step, Watchdog};
 /// How it is instead.
 pub(crate) fn holds(watchdog: &Watchdog, wanted: &Expectation, names: &[String], now: Time) -> Step {
     let engine = watchdog.engine.as_ref().ok_or("the watchdog is off")?;
+    let now = now + watchdog.clock_ahead;
     match wanted {
         Expectation::State { state, reason, saying, .. } => {
             names.iter().try_for_each(|name| state_is(engine, name, state, reason, saying, now))
@@ -80,5 +81,5 @@ fn explained(engine: &Engine, name: &str, now: Time) -> String {
     let verdict = judge(facts, watch, now);
     let cause = engine.cause(name, &engine.companies(), now);
     let by = Signature { watchdog: &config.name, zone: config.timezone, now };
-    Known { checker, facts, watch, verdict, cause, by, reports: &[] }.text()
+    Known { checker, facts, watch, verdict, cause, by, reports: &[], offsets: &[] }.text()
 }

@@ -34,6 +34,7 @@ pub(crate) enum Act {
     Unreadable { mailbox: Option<String>, error: String },
     Down { mailbox: Option<String> },
     Works { mailbox: Option<String> },
+    WatchdogsClock { ahead: TimeDelta },
     WatchdogStops,
     WatchdogStarts,
     Takes { person: String, token: String, length: TimeDelta },
@@ -131,6 +132,9 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
     ("set {table}: {setting}", |w| Ok(Act::Set { table: w.text("table"), setting: w.text("setting") })),
     ("the watchdog stops", |_| Ok(Act::WatchdogStops)),
     ("the watchdog starts", |_| Ok(Act::WatchdogStarts)),
+    ("the clock of the watchdog is {duration} fast", |w| Ok(Act::WatchdogsClock { ahead: w.duration()? })),
+    ("the clock of the watchdog is {duration} slow", |w| Ok(Act::WatchdogsClock { ahead: -w.duration()? })),
+    ("the clock of the watchdog is right", |_| Ok(Act::WatchdogsClock { ahead: TimeDelta::zero() })),
     ("{person} takes {token} for {duration}", |w| {
         let (person, token) = (w.text("person"), w.text("token"));
         Ok(Act::Takes { person, token, length: w.duration()? })

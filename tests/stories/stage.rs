@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bresse_watchdog::config::Config;
-use bresse_watchdog::engine::Engine;
 use bresse_watchdog::orders::Order;
 use bresse_watchdog::time::Time;
 use chrono::TimeDelta;
@@ -141,11 +140,9 @@ impl<'s> Stage<'s> {
     fn next_moment(&self, act: Option<Time>, state: Option<Time>) -> Option<Time> {
         let runs = self.fleet.values().filter_map(|checker| checker.next_run).min();
         let arrival = self.travelling.keys().next().map(|(time, _)| *time);
-        let watching = self.watchdog.engine.as_ref();
-        let poll = watching.map(|_| self.next_poll);
+        let poll = self.watchdog.engine.as_ref().map(|_| self.next_poll);
         // A wake that is due already waits for what it asked for.
-        let wake =
-            watching.and_then(Engine::next_wake).map(|wake| wake.max(self.now + TimeDelta::milliseconds(1)));
+        let wake = self.watchdog.next_wake().map(|wake| wake.max(self.now + TimeDelta::milliseconds(1)));
         [act, state, runs, arrival, poll, wake].into_iter().flatten().min()
     }
 
@@ -231,6 +228,7 @@ impl<'s> Stage<'s> {
             Act::Unreadable { mailbox, error } => self.broken(mailbox.as_deref(), Some(error), false)?,
             Act::Down { mailbox } => self.broken(mailbox.as_deref(), Some("connection refused"), true)?,
             Act::Works { mailbox } => self.broken(mailbox.as_deref(), None, false)?,
+            Act::WatchdogsClock { ahead } => self.watchdog.clock_ahead = *ahead,
             Act::WatchdogStops => self.watchdog.stop(),
             Act::WatchdogStarts => self.start_watchdog()?,
             Act::Arrives { kind, who } => {
@@ -305,7 +303,8 @@ impl<'s> Stage<'s> {
     }
 
     fn order(&mut self, order: &Order) -> Step {
-        self.watchdog.engine.as_mut().ok_or("the watchdog is off")?.obey(order, self.now)?;
+        let now = self.now + self.watchdog.clock_ahead;
+        self.watchdog.engine.as_mut().ok_or("the watchdog is off")?.obey(order, now)?;
         self.settle()
     }
 
@@ -366,7 +365,7 @@ impl<'s> Stage<'s> {
             }
         }
         if let Some(engine) = &mut self.watchdog.engine {
-            engine.reconfigure(self.config.clone(), self.now);
+            engine.reconfigure(self.config.clone(), self.now + self.watchdog.clock_ahead);
             self.settle()?;
         }
         Ok(())

@@ -9,6 +9,7 @@ use bresse_watchdog::mail::RawMail;
 use bresse_watchdog::outbox::{Kind, Message, Sent};
 use bresse_watchdog::report::Roster;
 use bresse_watchdog::time::Time;
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -70,6 +71,8 @@ pub(crate) struct Watchdog {
     /// None while its process is off.
     pub(crate) engine: Option<Engine>,
     pub(crate) letters: Vec<Letter>,
+    /// How much its clock is ahead of the true time, which all times here are.
+    pub(crate) clock_ahead: TimeDelta,
     /// What its store holds.
     disk: Snapshot,
     known: BTreeSet<Key>,
@@ -92,7 +95,13 @@ impl Watchdog {
             silences: self.disk.silences.iter().map(stored).collect(),
             ..self.disk
         };
-        self.engine = Some(Engine::restore(config.clone(), disk, now));
+        self.engine = Some(Engine::restore(config.clone(), disk, now + self.clock_ahead));
+    }
+
+    /// When it wants to do something next.
+    pub(crate) fn next_wake(&self) -> Option<Time> {
+        let wake = self.engine.as_ref().and_then(Engine::next_wake);
+        wake.map(|wake| wake - self.clock_ahead)
     }
 
     pub(crate) fn stop(&mut self) {
@@ -105,6 +114,7 @@ impl Watchdog {
     /// # Errors
     /// As [`Self::deliver`].
     pub(crate) fn look(&mut self, mailbox: &mut Mailbox, backwards: bool, now: Time) -> Step {
+        let now = now + self.clock_ahead;
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let name = mailbox.name.as_str();
         if let Some(error) = &mailbox.error {
@@ -135,10 +145,15 @@ impl Watchdog {
                     Folder::Junk => None,
                 };
                 let Some(taken) = taken else { continue };
-                if self.known.insert(taken.key) {
+                let news = if self.known.insert(taken.key) {
                     engine.observe(&taken.observation);
+                    true
                 } else {
-                    engine.observe_copy(&taken.observation);
+                    engine.observe_copy(&taken.observation)
+                };
+                // What lay there before the first look says nothing about the clocks.
+                if news && !first && mail.folder == Folder::Inbox {
+                    engine.arrived(&taken.observation, mail.at);
                 }
             }
             if windows.peek().is_some() {
@@ -154,6 +169,7 @@ impl Watchdog {
     /// # Errors
     /// As [`Self::deliver`].
     pub(crate) fn settle(&mut self, now: Time) -> Result<bool, String> {
+        let now = now + self.clock_ahead;
         let Some(engine) = &mut self.engine else { return Ok(false) };
         engine.tick(now);
         let wants_look = engine.wants_look(now);
@@ -212,7 +228,7 @@ impl Watchdog {
         let config = self.engine.as_ref().map(Engine::config);
         let checkers = config.into_iter().flat_map(|config| &config.checkers);
         self.letters.push(Letter {
-            at: now,
+            at: now - self.clock_ahead,
             token: message.token,
             kind: message.kind,
             incident: message.incident,
