@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use bresse_watchdog::time::Time;
+use bresse_watchdog::trust::Key;
 use chrono::TimeDelta;
 
-use crate::sentences::{Fate, Saying, Stranger};
+use crate::sentences::{Fate, Saying, Signing, Stranger};
 
 /// The servers that stand between a provider's relay and the mailbox.
 const FRONTEND: &str = "AM7EUR03FT001.mail.protection.outlook.com";
 const BACKEND: &str = "DB9P194MB0002.EURP194.PROD.OUTLOOK.COM";
+/// What every checker that signs and the watchdog share.
+pub(crate) const SHARED_KEY: &str = "what every checker of the stories signs with";
 /// What stories call all of that.
 const MAILBOX_SIDE: &str = "the mailbox";
 
@@ -30,6 +33,7 @@ pub(crate) struct Checker {
     pub(crate) delay: TimeDelta,
     pub(crate) fate: Fate,
     pub(crate) relay: String,
+    pub(crate) signing: Signing,
     /// Mails that wait somewhere.
     pub(crate) held: Vec<Draft>,
     pub(crate) last_mail: Option<Draft>,
@@ -49,6 +53,8 @@ pub(crate) struct Draft {
     date: Time,
     subject: String,
     body: String,
+    /// Further lines of its head.
+    signature: String,
     /// Where it waits; None when it goes straight.
     held_at: Option<String>,
 }
@@ -75,6 +81,7 @@ impl Checker {
             delay: TimeDelta::seconds(2),
             fate: Fate::Straight,
             relay,
+            signing: Signing::No,
             held: vec![],
             last_mail: None,
             in_junk: vec![],
@@ -104,17 +111,32 @@ impl Checker {
         (0..copies).flat_map(|_| timed.clone()).map(|(token, at)| self.write(&token, at)).collect()
     }
 
+    /// Its lines in the head of a mail; empty when it does not sign.
+    fn signature(&self, tokens: &[&str], run: i64) -> String {
+        let key = match self.signing {
+            Signing::No => return String::new(),
+            Signing::Rightly => SHARED_KEY,
+            Signing::WithAnotherKey => "a key that nobody else knows",
+        };
+        let key = Key::new(key.as_bytes()).unwrap();
+        let signature = key.sign(&self.name, run, tokens.iter().copied());
+        format!("X-Bresse-Run: {run}\r\nX-Bresse-Signature: {signature}\r\n")
+    }
+
     /// A mail with these words, one token per line.
     pub(crate) fn write(&mut self, body: &str, now: Time) -> Draft {
         self.mails += 1;
+        let date = now + self.clock_ahead;
+        let tokens: Vec<&str> = body.split(['\n', ' ']).collect();
         let draft = Draft {
             name: self.name.clone(),
             relay: self.relay.clone(),
             message_id: format!("{}.{}@{}.local", now.timestamp(), self.mails, self.name),
             sent: now,
-            date: now + self.clock_ahead,
+            date,
             subject: format!("{} run: {}", self.name, body.replace('\n', " ")),
             body: body.replace([' ', '\n'], "\r\n"),
+            signature: self.signature(&tokens, date.timestamp()),
             held_at: match &self.fate {
                 Fate::Held { at } => Some(at.clone()),
                 _ => None,
@@ -171,7 +193,12 @@ impl Draft {
             "MIME-Version: 1.0".to_owned(),
             "Content-Type: text/plain; charset=utf-8".to_owned(),
         ];
-        format!("{}\r\n\r\n{}\r\n", lines.join("\r\n"), self.body).into_bytes()
+        format!("{}\r\n{}\r\n{}\r\n", lines.join("\r\n"), self.signature, self.body).into_bytes()
+    }
+
+    /// The same as a mail of its own.
+    pub(crate) fn sent_once_more(&self, now: Time) -> Vec<u8> {
+        Self { message_id: format!("{}@elsewhere.example", now.timestamp()), ..self.clone() }.arrived(now)
     }
 }
 
@@ -200,6 +227,20 @@ pub(crate) fn stranger(kind: Stranger, name: &str, now: Time) -> Vec<u8> {
     format!(
         "{head}\r\nTo: <{name}+monitor@domain.com>\r\nDate: {date}\r\nMessage-ID: <{second}.{name}@strangers.example>\r\n\
          Content-Type: text/plain; charset=utf-8\r\n\r\nDRYRUN.OK\r\nMSSQL1_Service.OK\r\nESHOP_Service.OK\r\n"
+    )
+    .into_bytes()
+}
+
+/// A mail in the name of a checker, as Microsoft 365 marks it.
+pub(crate) fn forged(name: &str, body: &str, sender: &str, now: Time) -> Vec<u8> {
+    let (date, second, domain) =
+        (now.to_rfc2822(), now.timestamp(), sender.rsplit('@').next().unwrap_or(sender));
+    format!(
+        "Received: from mail.{domain} (203.0.113.9) by {FRONTEND} (10.152.0.1) with Microsoft SMTP Server; {date}\r\n\
+         Authentication-Results: spf=fail (sender IP is 203.0.113.9) smtp.mailfrom={domain}; dkim=none (message not \
+         signed) header.d=none;dmarc=fail action=none header.from={domain};compauth=fail reason=001\r\n\
+         From: <{sender}>\r\nTo: <{name}+monitor@domain.com>\r\nSubject: {name} run\r\nDate: {date}\r\n\
+         Message-ID: <{second}.{name}@{domain}>\r\nContent-Type: text/plain\r\n\r\n{body}\r\n"
     )
     .into_bytes()
 }

@@ -30,6 +30,8 @@ pub(crate) enum Act {
     MoveOutOfJunk { who: String },
     SendThrough { who: String, host: String },
     Clock { who: String, ahead: TimeDelta },
+    Sign { who: String, signing: Signing },
+    Forged { who: String, text: String, sender: String },
     Arrives { kind: Stranger, who: String },
     Unreadable { mailbox: Option<String>, error: String },
     Down { mailbox: Option<String> },
@@ -48,6 +50,14 @@ pub(crate) enum Saying {
     Nok,
     Nothing,
     Both,
+}
+
+/// Whether a checker's mails are signed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Signing {
+    No,
+    Rightly,
+    WithAnotherKey,
 }
 
 /// What becomes of a checker's mails.
@@ -74,6 +84,8 @@ pub(crate) enum Stranger {
     /// A queue still tries.
     Warning,
     SecondCopy,
+    /// Somebody who can read the mails sends it as a new one.
+    Replay,
 }
 
 /// What the watchdog is expected to say or to know.
@@ -172,11 +184,20 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
         Ok(Act::Clock { who: w.text("who"), ahead: -w.duration()? })
     }),
     ("the clock of {who} is right", |w| Ok(Act::Clock { who: w.text("who"), ahead: TimeDelta::zero() })),
+    ("{who} sign(s) with another key", |w| {
+        Ok(Act::Sign { who: w.text("who"), signing: Signing::WithAnotherKey })
+    }),
+    ("{who} sign(s)", |w| Ok(Act::Sign { who: w.text("who"), signing: Signing::Rightly })),
+    ("somebody at {sender} writes {quoted text} as {who}", |w| {
+        let (who, text, sender) = (w.text("who"), w.quoted("quoted text")?, w.text("sender"));
+        Ok(Act::Forged { who, text, sender })
+    }),
     ("an out-of-office reply to {who} arrives", |w| w.arrives(Stranger::OutOfOffice)),
     ("a person's forward of a report of {who} arrives", |w| w.arrives(Stranger::Forward)),
     ("a delivery report about a mail to {who} arrives", |w| w.arrives(Stranger::DeliveryReport)),
     ("a warning that a mail to {who} still waits arrives", |w| w.arrives(Stranger::Warning)),
     ("the last mail of {who} arrives a second time", |w| w.arrives(Stranger::SecondCopy)),
+    ("the last mail of {who} is sent once more", |w| w.arrives(Stranger::Replay)),
     ("the mailbox cannot be read: {error}", |w| {
         Ok(Act::Unreadable { mailbox: None, error: w.text("error") })
     }),
@@ -377,6 +398,7 @@ impl Act {
             | Self::Lose { who }
             | Self::MoveOutOfJunk { who }
             | Self::SendThrough { who, .. }
+            | Self::Sign { who, .. }
             | Self::Clock { who, .. } => who,
             _ => "",
         }

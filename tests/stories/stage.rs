@@ -8,7 +8,7 @@ use bresse_watchdog::time::Time;
 use chrono::TimeDelta;
 
 use crate::moment::holds;
-use crate::post::{Checker, Draft, Fleet, delivery_report, stranger};
+use crate::post::{Checker, Draft, Fleet, delivery_report, forged, stranger};
 use crate::sentences::{Act, Fate, Stranger, list};
 use crate::site::Site;
 use crate::story::{Story, Timed, midnight, shown};
@@ -236,6 +236,11 @@ impl<'s> Stage<'s> {
                     self.stranger(*kind, &name)?;
                 }
             }
+            Act::Forged { who, text, sender } => {
+                for name in self.names(who)? {
+                    self.travels(forged(&name, text, sender, self.now), Folder::Inbox, self.now);
+                }
+            }
             Act::Takes { person, token, length } => {
                 let until = Some(self.now + *length);
                 let (incident, by) = (token.clone(), person.clone());
@@ -293,6 +298,7 @@ impl<'s> Stage<'s> {
                     self.next_poll = now;
                 }
                 Act::SendThrough { host, .. } => checker.relay.clone_from(host),
+                Act::Sign { signing, .. } => checker.signing = *signing,
                 Act::Clock { ahead, .. } => checker.clock_ahead = *ahead,
                 _ => {}
             }
@@ -309,11 +315,13 @@ impl<'s> Stage<'s> {
     }
 
     fn stranger(&mut self, kind: Stranger, name: &str) -> Step {
+        let last = || {
+            let last = self.fleet.get(name).and_then(|checker| checker.last_mail.as_ref());
+            last.ok_or("it has not written yet")
+        };
         let bytes = match kind {
-            Stranger::SecondCopy => {
-                let last = self.fleet.get(name).and_then(|checker| checker.last_mail.as_ref());
-                last.ok_or("it has not written yet")?.arrived(self.now)
-            }
+            Stranger::SecondCopy => last()?.arrived(self.now),
+            Stranger::Replay => last()?.sent_once_more(self.now),
             kind => stranger(kind, name, self.now),
         };
         self.travels(bytes, Folder::Inbox, self.now);

@@ -1,17 +1,20 @@
 //! The watchdog of a story: the core, driven as the service drives it, with a store and a channel that always work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bresse_watchdog::config::Config;
+use bresse_watchdog::config::{Checker, Config};
 use bresse_watchdog::engine::{Engine, History, Snapshot};
-use bresse_watchdog::intake::{Key, take_in, take_in_junk};
+use bresse_watchdog::intake::{Again, Key, RunKey, SameRun, Taken, take_in, take_in_junk};
 use bresse_watchdog::mail::RawMail;
 use bresse_watchdog::outbox::{Kind, Message, Sent};
 use bresse_watchdog::report::Roster;
 use bresse_watchdog::time::Time;
+use bresse_watchdog::trust::{self, Why};
 use chrono::TimeDelta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::post::SHARED_KEY;
 
 /// On a first start the newest mails are read first, so many at a time.
 const WINDOW: usize = 5;
@@ -76,6 +79,7 @@ pub(crate) struct Watchdog {
     /// What its store holds.
     disk: Snapshot,
     known: BTreeSet<Key>,
+    runs: BTreeMap<RunKey, SameRun>,
 }
 
 impl Watchdog {
@@ -121,7 +125,7 @@ impl Watchdog {
             engine.look_failed(name, error, now);
             return self.deliver(now);
         }
-        let roster = Roster::new(&engine.config().checkers);
+        let roster = roster(engine.config());
         let config = engine.config().mailboxes.iter().find(|mailbox| mailbox.name == name);
         let reads_junk = config.is_some_and(|mailbox| mailbox.junk.is_some());
         let first = engine.mailboxes().get(name).is_none_or(|state| state.heard_until.is_none());
@@ -144,12 +148,14 @@ impl Watchdog {
                     Folder::Junk if reads_junk => take_in_junk(&raw, name, &roster),
                     Folder::Junk => None,
                 };
-                let Some(taken) = taken else { continue };
-                let news = if self.known.insert(taken.key) {
+                let Some(mut taken) = taken else { continue };
+                let is_known = !self.known.insert(taken.key);
+                let copy = is_known || said_before(&mut self.runs, &mut taken, engine) == Some(Again::Copy);
+                let news = if copy {
+                    engine.observe_copy(&taken.observation)
+                } else {
                     engine.observe(&taken.observation);
                     true
-                } else {
-                    engine.observe_copy(&taken.observation)
                 };
                 // What lay there before the first look says nothing about the clocks.
                 if news && !first && mail.folder == Folder::Inbox {
@@ -268,6 +274,39 @@ impl Watchdog {
             self.disk.messages.retain(|known| known.id != delivery.message.id);
         }
     }
+}
+
+/// Whoever has to sign, signs with the key that all stories share.
+fn roster(config: &Config) -> Roster {
+    let signing = |checker: &&Checker| checker.trust.as_ref().is_some_and(|trust| trust.signs());
+    let key = || trust::Key::new(SHARED_KEY.as_bytes()).unwrap();
+    let keys = config.checkers.iter().filter(signing).map(|checker| (checker.name.clone(), [key()].into()));
+    Roster::new(&config.checkers, &keys.collect())
+}
+
+/// As the service does it: a signed report is held against others of the same run.
+fn said_before(
+    runs: &mut BTreeMap<RunKey, SameRun>,
+    taken: &mut Taken,
+    engine: &mut Engine,
+) -> Option<Again> {
+    let key = taken.run_key?;
+    let (checker, received) = (taken.observation.mail.checker.clone()?, taken.observation.received);
+    let this = SameRun { received, message_id: taken.message_id.clone() };
+    let Some(other) = runs.get(&key) else {
+        runs.insert(key, this);
+        return None;
+    };
+    let again = taken.compared_with(other);
+    match again {
+        Again::Copy => {}
+        Again::Replay => taken.distrust(Why::Replayed),
+        Again::Original => {
+            engine.suspect_replay(&checker, other.received);
+            runs.insert(key, this);
+        }
+    }
+    Some(again)
 }
 
 /// As the store gives it back.
