@@ -75,6 +75,7 @@ impl Engine {
             delayed: facts.trail.delayed.as_ref(),
             full: None,
             held: held.as_ref(),
+            spoof: facts.spoofs.newest.as_ref(),
             clock: facts.clock_offset().map(|clock| (clock.offset, clock.uncertainty)),
         })
     }

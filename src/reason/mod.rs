@@ -9,7 +9,9 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 pub use crate::ledger::Bounce;
+use crate::ledger::Spoof;
 use crate::time::Time;
+use crate::trust::Why;
 use crate::verdict::State;
 
 /// The machine words of the contract.
@@ -144,6 +146,11 @@ pub enum Clue {
     },
     /// No mail at all was received after its own was due.
     NobodyHeard,
+    /// Mails came in its name and were not believed.
+    NotBelieved {
+        received: Time,
+        why: Why,
+    },
     /// Its clock goes so much before the true time (negative: behind it), give or take.
     Clock {
         ahead_ms: i64,
@@ -203,6 +210,8 @@ pub struct Evidence<'a> {
     /// The mailbox that receives it, and how full it is, when it takes no more.
     pub full: Option<(&'a str, &'a str)>,
     pub held: Option<&'a Held>,
+    /// The newest mail in its name that was not believed.
+    pub spoof: Option<&'a Spoof>,
     /// How much its clock goes before the true time, and the uncertainty.
     pub clock: Option<(TimeDelta, TimeDelta)>,
 }

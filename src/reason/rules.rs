@@ -4,10 +4,11 @@ use chrono::TimeDelta;
 
 use super::Reason::{
     AuthExpired, CheckerDead, ClockSkew, CommonCause, Junked, MailDelayed, MailPathDown, MailboxFull,
-    NeverSeen, ProviderDown, Rejected, WatcherBlind,
+    NeverSeen, ProviderDown, Rejected, Unknown, WatcherBlind,
 };
 use super::{Bounce, Clue, Confidence, Evidence, Reason, Together};
 use crate::time::Time;
+use crate::trust::Why;
 use crate::verdict::State;
 use Confidence::{Certain, Likely, Possible};
 
@@ -20,7 +21,7 @@ const SKEW_MIN: TimeDelta = TimeDelta::seconds(60);
 const FULL: [(u16, u16); 2] = [(2, 2), (3, 1)];
 
 /// In the order of their precedence.
-pub(super) const RULES: [Rule; 14] = [
+pub(super) const RULES: [Rule; 16] = [
     login_refused,
     unread,
     in_junk,
@@ -33,6 +34,8 @@ pub(super) const RULES: [Rule; 14] = [
     all_together,
     provider_together,
     some_together,
+    runs_back,
+    not_believed,
     others_heard,
     clock,
 ];
@@ -118,6 +121,18 @@ fn some_together(of: &Evidence<'_>) -> Option<Finding> {
 fn never_heard(of: &Evidence<'_>) -> Option<Finding> {
     let never = of.state == State::Silent && of.heard_at.is_none();
     never.then_some((NeverSeen, Certain, Clue::NeverHeard { since: of.watched_since }))
+}
+
+/// Its mails come, but the runs that they are signed for lie before those it has signed already.
+fn runs_back(of: &Evidence<'_>) -> Option<Finding> {
+    let spoof = of.spoof.filter(|spoof| spoof.why == Why::RunWentBack && of.is_fresh(spoof.received))?;
+    Some((ClockSkew, Likely, Clue::NotBelieved { received: spoof.received, why: spoof.why }))
+}
+
+/// Somebody writes in its name: it, without showing that it is so, or another who would have it look alive.
+fn not_believed(of: &Evidence<'_>) -> Option<Finding> {
+    let spoof = of.spoof.filter(|spoof| spoof.why != Why::RunWentBack && of.is_fresh(spoof.received))?;
+    Some((Unknown, Possible, Clue::NotBelieved { received: spoof.received, why: spoof.why }))
 }
 
 fn others_heard(of: &Evidence<'_>) -> Option<Finding> {

@@ -24,6 +24,7 @@ fn silent() -> Evidence<'static> {
         delayed: None,
         full: None,
         held: None,
+        spoof: None,
         clock: None,
     }
 }
@@ -74,6 +75,12 @@ fn each_row_of_the_table_and_its_near_miss() {
     assert_eq!(reason(&Evidence { delayed: Some(&old), ..silent() }), Some((CheckerDead, Likely)));
     let full = Some(("MONITOR", "100 %"));
     assert_eq!(reason(&Evidence { full, ..silent() }), Some((CheckerDead, Likely)), "others get in");
+    let spoof = |second, why| Spoof { received: at(second), why, author: None };
+    let (forged, early_forged, back) =
+        (spoof(1, Why::NotSigned), spoof(0, Why::NotSigned), spoof(1, Why::RunWentBack));
+    assert_eq!(reason(&Evidence { spoof: Some(&forged), ..silent() }), Some((Unknown, Possible)));
+    assert_eq!(reason(&Evidence { spoof: Some(&early_forged), ..silent() }), Some((CheckerDead, Likely)));
+    assert_eq!(reason(&Evidence { spoof: Some(&back), ..silent() }), Some((ClockSkew, Likely)));
     let nobody = Evidence { newest_heard: Some(at(5)), ..silent() };
     assert_eq!(reason(&Evidence { full, ..nobody }), Some((MailboxFull, Likely)));
     assert_eq!(reason(&Evidence { held: Some(&slow), ..silent() }), Some((MailDelayed, Likely)));

@@ -14,7 +14,8 @@ const QUOTED_CHARS_MAX: usize = 200;
 /// The reason in a subject line: after the comma, so that it can be read on a phone. None while it is not known.
 pub(super) fn phrase(reason: Reason) -> Option<&'static str> {
     match reason {
-        Reason::WatcherBlind | Reason::ClockSkew | Reason::Unknown => None,
+        Reason::WatcherBlind | Reason::Unknown => None,
+        Reason::ClockSkew => Some("its clock is wrong"),
         Reason::AuthExpired => Some("the login is refused"),
         Reason::Junked => Some("mails lie in Junk"),
         Reason::Rejected => Some("mails are rejected"),
@@ -74,6 +75,9 @@ fn sentence(clue: &Clue, by: Signature<'_>) -> String {
         Clue::NeverHeard { since: None } => "It was never heard.".to_owned(),
         Clue::OthersHeard { last } => {
             format!("The mail path works: another checker was heard {}.", by.shown(*last))
+        }
+        Clue::NotBelieved { received, why } => {
+            format!("A mail in its name was not believed ({}): {}.", why.word(), by.shown(*received))
         }
         Clue::NobodyHeard => "Nobody else was heard either since its mail was due.".to_owned(),
         Clue::Clock { ahead_ms, uncertainty_ms } => {
