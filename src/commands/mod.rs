@@ -12,6 +12,7 @@ mod order;
 mod output;
 mod policy;
 mod propose;
+mod reading;
 mod run;
 mod sign;
 mod silence;
