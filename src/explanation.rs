@@ -197,7 +197,7 @@ pub fn of_mail(mail: &Mail, understood: &Understood) -> String {
         ("Sent", sent),
         ("Subject", one_line(&mail.subject)),
         ("Says", said(understood)),
-        ("Unknown names", listed(&mut understood.unknown.iter())),
+        ("Unknown names", listed(&mut understood.unknown.keys())),
     ] {
         let _ = writeln!(text, "{what:<15}{shown}");
     }

@@ -128,6 +128,7 @@ fn answer(bytes: &[u8], cut: bool, roster: &Roster) -> Map<String, Value> {
     let Value::Object(mut answer) = serde_json::to_value(&understood).unwrap() else {
         panic!("not an object")
     };
+    answer.insert("unknown".to_owned(), json!(understood.unknown.keys().collect::<Vec<_>>()));
     answer.insert("problems".to_owned(), json!(usize::from(!understood.problems.is_empty())));
     answer.insert(WORDING.to_owned(), json!(understood.problems));
     answer

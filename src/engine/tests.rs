@@ -278,7 +278,7 @@ fn report(mailbox: &str, name: &str, second: i64, text: &str) -> Observation {
         dryrun: dryrun.first().map(|(_, said)| *said),
         dryrun_late: !text.starts_with("DRYRUN"),
         results: merged,
-        unknown: unknown.into_iter().map(|(name, _)| name).collect(),
+        unknown: unknown.into_iter().collect(),
         truncated: false,
         problems: vec![],
         undelivered: None,

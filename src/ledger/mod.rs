@@ -424,7 +424,7 @@ impl Facts {
 
     fn complain(&mut self, seen: &Observation) {
         if self.last_received.is_none_or(|last| last < seen.received) {
-            let unknown: Vec<&str> = seen.mail.unknown.iter().map(String::as_str).collect();
+            let unknown: Vec<&str> = seen.mail.unknown.keys().map(String::as_str).collect();
             let what = if unknown.is_empty() {
                 "its mail holds no result".to_owned()
             } else {

@@ -64,7 +64,7 @@ impl Piece {
             whole: mail.whole_run(),
             truncated: mail.truncated,
             results: mail.results.clone(),
-            unknown: mail.unknown.iter().take(NAMES_MAX).cloned().collect(),
+            unknown: mail.unknown.keys().take(NAMES_MAX).cloned().collect(),
             again: BTreeSet::new(),
         }
     }

@@ -87,7 +87,7 @@ impl Survey {
         match (understood.not_heard, understood.checker) {
             (None | Some(NotHeard::NoToken), Some(checker)) => {
                 let names: Vec<&str> =
-                    understood.results.keys().chain(&understood.unknown).map(String::as_str).collect();
+                    understood.results.keys().chain(understood.unknown.keys()).map(String::as_str).collect();
                 let writer = self.configured.entry(checker).or_default();
                 writer.add(received, understood.dryrun.is_some(), &names, route);
             }

@@ -108,8 +108,8 @@ pub struct Understood {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dryrun_late: bool,
     pub results: BTreeMap<String, Said>,
-    /// Tokens nobody configured for this checker.
-    pub unknown: BTreeSet<String>,
+    /// What it says under names that nobody configured for this checker.
+    pub unknown: BTreeMap<String, Said>,
     /// The mail was larger than what was read of it: a service it does not name is unknown, not missing.
     pub truncated: bool,
     pub problems: Vec<String>,
@@ -196,7 +196,7 @@ pub fn understand(mail: Mail, roster: &Roster) -> Understood {
         dryrun: tokens.dryrun,
         dryrun_late: tokens.dryrun.is_some() && !tokens.dryrun_first,
         results: tokens.results,
-        unknown: tokens.unknown.into_keys().collect(),
+        unknown: tokens.unknown,
         truncated: mail.truncated,
         problems: mail.problems,
         undelivered: undelivered.map(|(_, why)| why),

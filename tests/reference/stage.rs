@@ -124,7 +124,7 @@ fn observation(mail: &Mail, known: bool, seen: i64) -> Observation {
             dryrun: mail.dryrun.then_some(Said::Ok),
             dryrun_late: false,
             results: mail.results.clone(),
-            unknown: BTreeSet::new(),
+            unknown: BTreeMap::new(),
             truncated: false,
             problems: vec![],
             undelivered: None,

@@ -35,7 +35,7 @@ fn piece(second: i64, text: &str, deadline: Deadline) -> Piece {
         dryrun: tokens.dryrun,
         dryrun_late: !tokens.dryrun_first,
         results: tokens.results,
-        unknown: tokens.unknown.into_keys().collect(),
+        unknown: tokens.unknown,
         run: None,
         examined: Default::default(),
         truncated: text.contains("cut"),
