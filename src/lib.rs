@@ -70,6 +70,7 @@ pub mod matrix;
 pub mod explanation;
 mod site;
 pub mod proposal;
+pub mod backtest;
 pub mod checkup;
 
 // The shell.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 23] = [
+const CORE: [&str; 24] = [
     "time.rs",
     "text.rs",
     "mail",
@@ -30,6 +30,7 @@ const CORE: [&str; 23] = [
     "config",
     "site.rs",
     "proposal",
+    "backtest",
     "checkup",
 ];
 /// Reads the environment and the file, which is its purpose.

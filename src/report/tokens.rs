@@ -119,6 +119,12 @@ impl Scanner {
         }
     }
 
+    /// The configured name that `text`, which stands before a result, ends with.
+    pub fn name_at_end(&self, text: &str) -> Option<&str> {
+        let name = self.names.iter().find(|name| ends_with_name(text, &name.composed))?;
+        Some(&name.configured)
+    }
+
     fn scan_line(&self, line: &str, first: &mut bool, found: &mut Tokens) {
         let mut free_from = 0;
         for dot in memchr::memchr_iter(b'.', line.as_bytes()) {
@@ -126,10 +132,10 @@ impl Scanner {
                 continue;
             };
             let Some((said, length)) = result_at(after) else { continue };
-            match self.names.iter().find(|name| ends_with_name(before, &name.composed)) {
+            match self.name_at_end(before) {
                 Some(name) => {
-                    found.dryrun_first |= *first && name.configured == DRYRUN;
-                    found.add(&name.configured, said);
+                    found.dryrun_first |= *first && name == DRYRUN;
+                    found.add(name, said);
                 }
                 None => match unknown_name(before) {
                     "" => {}
