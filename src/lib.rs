@@ -83,6 +83,7 @@ mod oauth2;
 pub mod imap;
 pub mod store;
 mod past;
+pub mod rerun;
 pub mod channel;
 mod control;
 pub mod service;

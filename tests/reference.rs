@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "reference/backtest.rs"]
+mod backtest;
 #[path = "reference/compare.rs"]
 mod compare;
 #[path = "reference/model.rs"]

@@ -3,6 +3,7 @@
 mod examine;
 mod lock;
 mod read;
+mod recorded;
 mod write;
 
 use std::fs::OpenOptions;
@@ -19,6 +20,7 @@ use crate::time::Time;
 pub use examine::Examined;
 pub use lock::InUse;
 use lock::Lock;
+pub use recorded::{Entry, EntryId};
 
 /// Marks a file as ours (SQLite's `application_id`): "BRWD".
 const APPLICATION_ID: i64 = 0x4252_5744;

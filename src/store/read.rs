@@ -287,7 +287,7 @@ impl Store {
         .collect()
     }
 
-    fn contents<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
+    pub(super) fn contents<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
         let mut statement = self.db.prepare(sql)?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
         let damaged = || format!("an incident or message in it is damaged; {MOVE_AWAY}");
@@ -295,7 +295,7 @@ impl Store {
     }
 }
 
-fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     let kind = rusqlite::types::Type::Text;
     serde_json::from_str(text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error)))

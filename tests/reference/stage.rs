@@ -20,7 +20,7 @@ use crate::compare::Standing;
 use crate::model::Model;
 use crate::world::{Checker, Event, Mail, World};
 
-const MAILBOX: &str = "MONITOR";
+pub(crate) const MAILBOX: &str = "MONITOR";
 
 /// How a world is shown to the engine. None of it may change what is said in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ fn server() -> Server {
     Server { host: "mail.example".into(), port: 993, tls: Tls::Implicit, ca_file: None, pin_sha256: None }
 }
 
-fn config(fleet: &[Checker], blind_after: i64) -> Config {
+pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
     let checkers = fleet.iter().map(|checker| CheckerConfig {
         name: checker.name.clone(),
         provider: checker.provider.clone(),
@@ -105,7 +105,7 @@ fn config(fleet: &[Checker], blind_after: i64) -> Config {
     }
 }
 
-fn observation(mail: &Mail, known: bool, seen: i64) -> Observation {
+pub(crate) fn observation(mail: &Mail, known: bool, seen: i64) -> Observation {
     let hop =
         |second| Hop { from: Some("a.example".into()), by: Some("b.example".into()), at: Some(at(second)) };
     let not_heard = match (known, mail.heard) {
