@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; this one knows which there are.
 
 mod alert_test;
+mod backtest;
 mod check;
 mod demo;
 mod explain;
@@ -91,6 +92,8 @@ enum Command {
     Check,
     /// Read the mailbox and print [[checker]] blocks: who writes, which services, which cycle
     Propose,
+    /// Judge the past with another configuration: what would have alarmed, when, and how late
+    Backtest(backtest::Options),
     /// Send a marked test through one channel or all, and say what the far side answered
     AlertTest(alert_test::Options),
     /// Print the open incidents: what, since when, why, who has taken it
@@ -148,6 +151,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Explain(options) => runtime.block_on(explain::explain(global, &options)),
         Command::Check => runtime.block_on(check::check(global)),
         Command::Propose => runtime.block_on(propose::propose(global)),
+        Command::Backtest(options) => runtime.block_on(backtest::backtest(global, &options)),
         Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
         Command::Incidents(options) => incidents::incidents(global, &options),
         Command::Ack(options) => runtime.block_on(order::acknowledge(global, options)),
