@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use crate::bulletin::About;
 use crate::config::Event;
 use crate::ledger::Outcome;
 use crate::reason::Cause;
@@ -134,6 +135,8 @@ pub struct Announced {
     pub at: Time,
     /// Who was told, and when the last time.
     pub channels: BTreeMap<String, Time>,
+    /// Whom it was about, and why.
+    pub about: About,
     pub recovered: Option<Time>,
 }
 

@@ -61,6 +61,7 @@ pub mod reason;
 pub mod incident;
 pub mod policy;
 pub mod words;
+pub mod bulletin;
 pub mod outbox;
 pub mod orders;
 pub mod engine;

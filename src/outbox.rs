@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use crate::bulletin::Bulletin;
 use crate::config::Channel;
-use crate::incident::Incident;
 use crate::time::Time;
 use crate::words::Letter;
 
@@ -19,8 +19,12 @@ const RETRY_FIRST: TimeDelta = TimeDelta::seconds(5);
 const RETRY_LONGEST: TimeDelta = TimeDelta::minutes(5);
 /// The wait after the far side refused for good: somebody may have mended it.
 const RETRY_REFUSED: TimeDelta = TimeDelta::hours(1);
+/// A far side that asks for more patience than this does not get it.
+const RETRY_AFTER_MAX: TimeDelta = TimeDelta::hours(1);
 /// So many failures in a row hand the message over to the fallback channels.
 const FAILURES_UNTIL_HAND_OVER: u32 = 3;
+/// A far side that asks for more patience than this hands the message over at once: an alarm cannot wait.
+const WAIT_UNTIL_HAND_OVER: TimeDelta = TimeDelta::seconds(30);
 /// So many messages of one channel are on their way at once.
 const IN_FLIGHT_PER_CHANNEL: usize = 4;
 
@@ -55,32 +59,26 @@ pub enum Kind {
 /// What is said at one moment about one token, to however many addresses.
 #[derive(Debug, Clone)]
 pub struct Notice<'a> {
-    /// What people call the incident.
-    pub incident: String,
     /// Its number among the incident's notices, from 1.
     pub ordinal: u32,
-    /// Without `.NOK` or `.OK`.
-    pub token: &'a str,
     pub kind: Kind,
     pub letter: &'a Letter,
-}
-
-impl<'a> Notice<'a> {
-    /// The latest notice of an incident.
-    pub fn of(incident: &Incident, token: &'a str, kind: Kind, letter: &'a Letter) -> Self {
-        Self { incident: incident.id(), ordinal: incident.messages, token, kind, letter }
-    }
+    /// The same for machines, with the incident and the token.
+    pub bulletin: Bulletin,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Ascending in the order of composing.
     pub id: u64,
-    /// This and the next three as in [`Notice`].
+    /// What people call it.
     pub incident: String,
+    /// As in [`Notice`].
     pub ordinal: u32,
+    /// Without `.NOK` or `.OK`.
     pub token: String,
     pub kind: Kind,
+    pub bulletin: Bulletin,
     pub channel: String,
     pub recipient: String,
     pub subject: String,
@@ -100,10 +98,11 @@ impl Message {
     pub fn new(id: u64, notice: &Notice<'_>, to: Address, now: Time) -> Self {
         Self {
             id,
-            incident: notice.incident.clone(),
+            incident: notice.bulletin.incident.clone(),
             ordinal: notice.ordinal,
-            token: notice.token.to_owned(),
+            token: notice.bulletin.token.clone(),
             kind: notice.kind,
+            bulletin: notice.bulletin.clone(),
             channel: to.channel,
             recipient: to.recipient,
             subject: notice.letter.subject.clone(),
@@ -128,9 +127,30 @@ pub enum Sent {
     /// What the far side answered.
     Accepted(String),
     /// Another try may help.
-    Failed(String),
+    Failed {
+        error: String,
+        /// The far side asked not to be tried again before.
+        retry_after: Option<TimeDelta>,
+    },
     /// The far side will not take it, however often it is tried.
     Refused(String),
+}
+
+impl Sent {
+    /// Another try may help, at any time.
+    pub fn failed(error: impl Into<String>) -> Self {
+        Self::Failed { error: error.into(), retry_after: None }
+    }
+}
+
+/// Why an attempt did not end well.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    pub error: &'a str,
+    /// The far side will not take it, however often it is tried.
+    pub refused: bool,
+    /// The far side asked not to be tried again before.
+    pub retry_after: Option<TimeDelta>,
 }
 
 /// What keeps its order: the address, and the incident or the token.
@@ -144,7 +164,7 @@ pub struct Outbox {
     /// Heads of lanes that are not on their way, by channel and due time.
     ready: BTreeMap<String, BTreeSet<(Time, u64)>>,
     in_flight: BTreeMap<String, BTreeSet<u64>>,
-    /// Spacing: the channel's next message may not go before this.
+    /// Spacing, or the far side's wish: the channel's next message may not go before this.
     not_before: BTreeMap<String, Time>,
 }
 
@@ -229,16 +249,26 @@ impl Outbox {
         Some(message)
     }
 
-    /// The attempt failed: the message waits. Returns it, and whether the fallback channels must take over.
-    pub fn failed(&mut self, id: u64, error: &str, refused: bool, now: Time) -> Option<(Message, bool)> {
+    /// The attempt failed: the message waits, and when the far side asked for patience, so does its channel. Returns the
+    /// message, and whether the fallback channels must take over.
+    pub fn failed(&mut self, id: u64, failure: Failure<'_>, now: Time) -> Option<(Message, bool)> {
         self.land(id);
         let message = self.messages.get_mut(&id)?;
-        message.last_error = Some(error.to_owned());
+        let refused = failure.refused;
+        let patience = failure.retry_after.unwrap_or_default().clamp(TimeDelta::zero(), RETRY_AFTER_MAX);
+        message.last_error = Some(failure.error.to_owned());
         message.refused = refused;
-        message.due = now + if refused { RETRY_REFUSED } else { retry_after(message.attempts) };
-        let hand_over = !message.handed_over && (refused || message.attempts >= FAILURES_UNTIL_HAND_OVER);
+        let wait = if refused { RETRY_REFUSED } else { retry_after(message.attempts) };
+        message.due = now + wait.max(patience);
+        let stuck =
+            refused || message.attempts >= FAILURES_UNTIL_HAND_OVER || patience > WAIT_UNTIL_HAND_OVER;
+        let hand_over = stuck && !message.handed_over;
         message.handed_over |= hand_over;
         let message = message.clone();
+        if patience > TimeDelta::zero() {
+            let earliest = self.not_before.entry(message.channel.clone()).or_insert(now);
+            *earliest = (*earliest).max(now + patience);
+        }
         self.ready.entry(message.channel.clone()).or_default().insert((message.due, id));
         Some((message, hand_over))
     }

@@ -20,6 +20,7 @@ const CORE: [&str; 24] = [
     "incident.rs",
     "policy",
     "words",
+    "bulletin.rs",
     "outbox.rs",
     "orders.rs",
     "engine",

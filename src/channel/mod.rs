@@ -35,5 +35,5 @@ pub async fn deliver(channel: &Channel, message: &Message, now: Time) -> Sent {
     };
     tokio::time::timeout(ATTEMPT_LIMIT, attempt)
         .await
-        .unwrap_or_else(|_| Sent::Failed(format!("no answer within {} s", ATTEMPT_LIMIT.as_secs())))
+        .unwrap_or_else(|_| Sent::failed(format!("no answer within {} s", ATTEMPT_LIMIT.as_secs())))
 }

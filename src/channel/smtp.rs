@@ -45,7 +45,7 @@ pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
     };
     let mut connection = match connect(smtp).await {
         Ok(connection) => connection,
-        Err(error) => return Sent::Failed(error),
+        Err(error) => return Sent::failed(error),
     };
     let sent = match connection.send(&envelope, &mail).await {
         Ok(answer) => {
@@ -55,7 +55,7 @@ pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
         Err(error) if error.is_permanent() => {
             Sent::Refused(format!("{} refused it ({})", smtp.server.host, quoted(error)))
         }
-        Err(error) => Sent::Failed(format!("{} did not take it ({})", smtp.server.host, quoted(error))),
+        Err(error) => Sent::failed(format!("{} did not take it ({})", smtp.server.host, quoted(error))),
     };
     // The answer stands, whatever becomes of the goodbye.
     let _ = connection.quit().await;
@@ -255,6 +255,7 @@ impl AsyncWrite for Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulletin::{Bulletin, State};
     use crate::config::Server;
     use chrono::{TimeZone, Utc};
 
@@ -277,6 +278,7 @@ mod tests {
             ordinal: 2,
             token: "bresse3_Checker".into(),
             kind: crate::outbox::Kind::Alarm,
+            bulletin: Bulletin::own("20261120-42", "bresse3_Checker", State::Firing, "bresse8", now),
             channel: "backup mail".into(),
             recipient: "oncall@elsewhere.example".into(),
             subject: subject.into(),

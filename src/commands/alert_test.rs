@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Global, output};
+use crate::bulletin::{Bulletin, State};
 use crate::outbox::{Address, Kind, Message, Notice, Sent};
 use crate::words::{self, Signature};
 use crate::{channel, clock};
@@ -31,17 +32,14 @@ pub(super) async fn alert_test(global: &Global, options: &Options) -> Result<u8>
             let (now, recipient) = (clock::now(), address.recipient.clone());
             let by = Signature { watchdog: &config.name, zone: config.timezone, now };
             let letter = words::channel_test(by, &channel.name);
-            let notice = Notice {
-                incident: format!("test-{}", now.format("%Y%m%d%H%M%S")),
-                ordinal: 1,
-                token: &format!("{}_Test", config.name),
-                kind: Kind::Notice,
-                letter: &letter,
-            };
+            let (id, token) =
+                (format!("test-{}", now.format("%Y%m%d%H%M%S")), format!("{}_Test", config.name));
+            let bulletin = Bulletin::own(&id, &token, State::Test, &config.name, now);
+            let notice = Notice { ordinal: 1, kind: Kind::Notice, letter: &letter, bulletin };
             let message = Message::new(0, &notice, address, now);
             let answer = match channel::deliver(channel, &message, now).await {
                 Sent::Accepted(answer) => format!("accepted: {answer}"),
-                Sent::Failed(error) | Sent::Refused(error) => {
+                Sent::Failed { error, .. } | Sent::Refused(error) => {
                     failed += 1;
                     format!("NOT delivered: {error}")
                 }

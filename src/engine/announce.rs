@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::{Delivery, Engine};
+use crate::bulletin::{About, Bulletin};
 use crate::config::{Checker, Mailbox};
 use crate::incident::{Announced, Incident, Standing, Subject, What, silence_token};
 use crate::ledger::Facts;
@@ -60,6 +61,7 @@ impl Engine {
         let channels: BTreeSet<String> = plan.channels.keys().cloned().collect();
         let told: BTreeMap<String, Time> = channels.iter().map(|name| (name.clone(), now)).collect();
         let to = self.addresses(&channels);
+        let about = About::of(incident, false, |name| self.provider_of(name));
         self.note_announcement(number, &token, &channels, now);
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.alarms += usize::from(incident.has_unnamed());
@@ -72,18 +74,17 @@ impl Engine {
             Some(before) => {
                 if before.recovered.take().is_some() {
                     before.channels.clear();
+                    before.about = about;
                 }
                 before.channels.extend(told);
             }
             None => {
-                let announced = Announced { token: token.clone(), at: now, channels: told, recovered: None };
+                let announced =
+                    Announced { token: token.clone(), at: now, channels: told, about, recovered: None };
                 incident.announced.push(announced);
             }
         }
-        incident.messages += 1;
-        let notice = Notice::of(incident, &token, Kind::Alarm, &letter);
-        self.dirty.incidents.insert(number);
-        self.queue(&notice, to, now);
+        self.say(number, &token, (Kind::Alarm, &letter), to, now);
         self.follow(number, now);
     }
 
@@ -102,24 +103,21 @@ impl Engine {
         let Some(announced) = incident.announced.iter_mut().find(owed) else { return };
         announced.recovered = Some(now);
         let channels: BTreeSet<String> = announced.channels.keys().cloned().collect();
-        incident.messages += 1;
         let id = incident.id();
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::recovery(incident, token, &self.scene(incident, now));
         let dropped = self.outbox.drop_refused(&id);
-        let notice = Notice::of(incident, token, Kind::Recovery, &letter);
         let untold: BTreeSet<Address> =
             dropped.iter().filter(|message| message.token == token).map(Message::address).collect();
         for message in dropped {
             self.dirty.messages.remove(&message.id);
             self.dirty.deliveries.push(Delivery { message, at: now, answer: None });
         }
-        self.dirty.incidents.insert(number);
         let told = format!("{token} to {}", listed(&channels));
         self.note_step(number, What::Recovered, None, Some(told), now);
         let mut to = self.addresses(&channels);
         to.retain(|address| !untold.contains(address));
-        self.queue(&notice, to, now);
+        self.say(number, token, (Kind::Recovery, &letter), to, now);
     }
 
     /// Gives a copy of an alarm that a channel could not deliver to the fallback channels that do not have it yet.
@@ -148,9 +146,8 @@ impl Engine {
         let letter = Letter { subject: message.subject.clone(), body: message.body.clone() };
         let letter = words::handed_over(&letter, &message.channel, error);
         let told = format!("{} from {} to {}", message.token, message.channel, listed(&new));
-        let notice = Notice::of(incident, &message.token, Kind::Alarm, &letter);
-        self.dirty.incidents.insert(number);
-        self.queue(&notice, self.addresses(&new), now);
+        let to = self.addresses(&new);
+        self.say(number, &message.token, (Kind::Alarm, &letter), to, now);
         self.note_step(number, What::HandedOver, None, Some(told), now);
     }
 
@@ -280,13 +277,35 @@ impl Engine {
         channels.flat_map(Address::of).collect()
     }
 
-    pub(super) fn queue(&mut self, notice: &Notice<'_>, to: Vec<Address>, now: Time) {
+    /// One more notice of an incident, under one of its tokens, to each of these addresses.
+    pub(super) fn say(
+        &mut self,
+        number: u64,
+        token: &str,
+        (kind, letter): (Kind, &Letter),
+        to: Vec<Address>,
+        now: Time,
+    ) {
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        incident.messages += 1;
+        self.dirty.incidents.insert(number);
+        let Some(incident) = self.incidents.get(&number) else { return };
+        let bulletin = self.bulletin(incident, token, kind);
+        let notice = Notice { ordinal: incident.messages, kind, letter, bulletin };
         for address in to {
             self.last_message += 1;
-            let message = Message::new(self.last_message, notice, address, now);
+            let message = Message::new(self.last_message, &notice, address, now);
             self.dirty.messages.insert(message.id, message.clone());
             self.outbox.put(message);
         }
+    }
+
+    fn bulletin(&self, incident: &Incident, token: &str, kind: Kind) -> Bulletin {
+        Bulletin::of(incident, token, kind, &self.config.name, |name| self.provider_of(name))
+    }
+
+    fn provider_of(&self, checker: &str) -> Option<String> {
+        self.checker(checker).map(|checker| checker.provider.clone())
     }
 
     pub(super) fn signature(&self, now: Time) -> Signature<'_> {

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::Engine;
 use crate::incident::{Incident, What};
-use crate::outbox::{Kind, Notice};
+use crate::outbox::Kind;
 use crate::policy::{Matter, Plan};
 use crate::time::Time;
 use crate::words;
@@ -105,10 +105,7 @@ impl Engine {
         if let Some(standing) = incident.announced.iter_mut().find(|announced| announced.token == token) {
             standing.channels.extend(channels.iter().map(|name| (name.clone(), now)));
         }
-        incident.messages += 1;
-        let notice = Notice::of(incident, token, Kind::Alarm, &letter);
-        self.dirty.incidents.insert(number);
-        self.queue(&notice, self.addresses(channels), now);
+        self.say(number, token, (Kind::Alarm, &letter), self.addresses(channels), now);
         let told = format!("{token} to {}", super::announce::listed(channels));
         self.note_step(number, what, None, Some(told), now);
     }

@@ -24,7 +24,7 @@ use chrono::TimeDelta;
 use crate::config::{Checker, Config};
 use crate::incident::{Incident, Step};
 use crate::ledger::{Facts, Observation};
-use crate::outbox::{Message, Outbox, Sent};
+use crate::outbox::{Failure, Message, Outbox, Sent};
 use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::report::NotHeard;
@@ -290,8 +290,12 @@ impl Engine {
                     self.dirty.deliveries.push(Delivery { message, at: now, answer: Some(answer) });
                 }
             }
-            Sent::Failed(error) => self.failed(id, &error, false, now),
-            Sent::Refused(error) => self.failed(id, &error, true, now),
+            Sent::Failed { error, retry_after } => {
+                self.failed(id, Failure { error: &error, refused: false, retry_after }, now);
+            }
+            Sent::Refused(error) => {
+                self.failed(id, Failure { error: &error, refused: true, retry_after: None }, now);
+            }
         }
     }
 
@@ -364,11 +368,11 @@ impl Engine {
         self.index.get(name).and_then(|index| self.config.checkers.get(*index))
     }
 
-    fn failed(&mut self, id: u64, error: &str, refused: bool, now: Time) {
-        let Some((message, hand_over)) = self.outbox.failed(id, error, refused, now) else { return };
+    fn failed(&mut self, id: u64, failure: Failure<'_>, now: Time) {
+        let Some((message, hand_over)) = self.outbox.failed(id, failure, now) else { return };
         self.dirty.messages.insert(id, message.clone());
         if hand_over {
-            self.hand_over(&message, error, now);
+            self.hand_over(&message, failure.error, now);
         }
     }
 }

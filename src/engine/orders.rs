@@ -6,7 +6,7 @@ use super::Engine;
 use crate::incident::{Acknowledgement, End, Incident, Step, Subject, What};
 use crate::ledger::Silence;
 use crate::orders::{ACKNOWLEDGED_MAX, Order};
-use crate::outbox::{Kind, Notice};
+use crate::outbox::Kind;
 use crate::policy::Silencing;
 use crate::time::{Time, rfc3339};
 use crate::words;
@@ -87,17 +87,14 @@ impl Engine {
 
     /// Those who had the alarm hear who took it.
     fn tell_who_knows(&mut self, number: u64, now: Time) {
-        let Some(incident) = self.incidents.get_mut(&number) else { return };
+        let Some(incident) = self.incidents.get(&number) else { return };
         let channels: BTreeSet<String> =
             incident.owed().flat_map(|announced| announced.channels.keys().cloned()).collect();
         let Some(token) = incident.token().map(str::to_owned).filter(|_| !channels.is_empty()) else {
             return;
         };
-        incident.messages += 1;
-        let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::acknowledged(incident, &token, self.signature(now));
-        let notice = Notice::of(incident, &token, Kind::Notice, &letter);
-        self.queue(&notice, self.addresses(&channels), now);
+        self.say(number, &token, (Kind::Notice, &letter), self.addresses(&channels), now);
     }
 
     /// Ends what a person says is over. The checkers go on being judged: the same trouble alarms again only after it has

@@ -1,4 +1,5 @@
 use super::*;
+use crate::bulletin::State;
 use crate::config::{ChannelKind, Server, Smtp, Tls};
 use chrono::{TimeZone, Utc};
 
@@ -26,6 +27,7 @@ fn message(id: u64, incident: &str, recipient: &str) -> Message {
         ordinal: 1,
         token: format!("{incident}_Checker"),
         kind: Kind::Alarm,
+        bulletin: Bulletin::own(incident, &format!("{incident}_Checker"), State::Firing, "bresse8", at(0)),
         channel: "mail".into(),
         recipient: recipient.into(),
         subject: String::new(),
@@ -37,6 +39,14 @@ fn message(id: u64, incident: &str, recipient: &str) -> Message {
         refused: false,
         handed_over: false,
     }
+}
+
+fn failure(error: &str) -> Failure<'_> {
+    Failure { error, refused: false, retry_after: None }
+}
+
+fn refusal(error: &str) -> Failure<'_> {
+    Failure { refused: true, ..failure(error) }
 }
 
 fn outbox(messages: &[Message]) -> Outbox {
@@ -65,7 +75,7 @@ fn waits_double_up_to_five_minutes_and_the_first_is_within_ten_seconds() {
     let mut waits = Vec::new();
     for _ in 0..9 {
         assert_eq!(outbox.take_due(&[channel("mail", 0)], now).len(), 1);
-        let (failed, _) = outbox.failed(1, "451 later", false, now).unwrap();
+        let (failed, _) = outbox.failed(1, failure("451 later"), now).unwrap();
         waits.push((failed.due - now).num_seconds());
         assert_eq!(outbox.next_due(&[channel("mail", 0)]), Some(failed.due));
         now = failed.due;
@@ -74,11 +84,28 @@ fn waits_double_up_to_five_minutes_and_the_first_is_within_ten_seconds() {
 }
 
 #[test]
+fn a_far_side_that_asks_for_patience_gets_it_from_the_whole_channel_for_an_hour_at_most() {
+    // Asked for, in seconds; then when it is tried again, and whether the fallback channels take over at once.
+    for (asked, tried, handed_over) in
+        [(-7, 5, false), (3, 5, false), (20, 20, false), (31, 31, true), (86_400, 3_600, true)]
+    {
+        let mut outbox = outbox(&[message(1, "i", "a"), message(2, "j", "b")]);
+        let one = [Channel { spacing: TimeDelta::seconds(1), ..channel("mail", 0) }];
+        assert_eq!(outbox.take_due(&one, at(0)).len(), 1);
+        let patience = Failure { retry_after: Some(TimeDelta::seconds(asked)), ..failure("429") };
+        let (failed, hand_over) = outbox.failed(1, patience, at(0)).unwrap();
+        assert_eq!((failed.due, hand_over), (at(tried), handed_over), "{asked}");
+        let other = if asked > 0 { at(asked.min(3_600)) } else { at(1) };
+        assert_eq!(outbox.next_due(&one), Some(other.max(at(1))), "the other message waits too: {asked}");
+    }
+}
+
+#[test]
 fn order_is_kept_within_an_incident_and_recipient_only() {
     let mut outbox =
         outbox(&[message(1, "i", "a"), message(2, "i", "a"), message(3, "i", "b"), message(4, "j", "a")]);
     assert_eq!(taken(&mut outbox, 0), [1, 3, 4]);
-    outbox.failed(1, "451", false, at(0));
+    outbox.failed(1, failure("451"), at(0));
     assert_eq!(taken(&mut outbox, 1), [0; 0], "2 waits behind 1");
     assert_eq!(taken(&mut outbox, 5), [1]);
     outbox.accepted(1);
@@ -91,12 +118,12 @@ fn the_third_failure_or_a_refusal_hands_over_once() {
     let mut handed = Vec::new();
     for attempt in 0..4 {
         taken(&mut temporary, attempt * 1000);
-        handed.push(temporary.failed(1, "451", false, at(attempt * 1000)).unwrap().1);
+        handed.push(temporary.failed(1, failure("451"), at(attempt * 1000)).unwrap().1);
     }
     assert_eq!(handed, [false, false, true, false]);
     let mut refused = outbox(&[message(1, "i", "a")]);
     taken(&mut refused, 0);
-    let (message, hand_over) = refused.failed(1, "550 no such user", true, at(0)).unwrap();
+    let (message, hand_over) = refused.failed(1, refusal("550 no such user"), at(0)).unwrap();
     assert!(hand_over);
     assert_eq!(message.due, at(3600));
 }
@@ -131,8 +158,8 @@ fn spacing_keeps_messages_apart() {
 fn what_was_refused_for_good_is_dropped_when_its_incident_is_over() {
     let mut outbox = outbox(&[message(1, "i", "a"), message(2, "i", "b"), message(3, "i", "a")]);
     taken(&mut outbox, 0);
-    outbox.failed(1, "550", true, at(0));
-    outbox.failed(2, "451", false, at(0));
+    outbox.failed(1, refusal("550"), at(0));
+    outbox.failed(2, failure("451"), at(0));
     let dropped: Vec<u64> = outbox.drop_refused("i").iter().map(|message| message.id).collect();
     assert_eq!(dropped, [1]);
     assert_eq!(taken(&mut outbox, 5), [3, 2], "in the order in which they are due");
@@ -146,7 +173,7 @@ fn under_one_token_a_new_alarm_waits_for_the_recovery_of_the_old_one() {
     outbox.put(of(1, "a", Kind::Recovery));
     outbox.put(of(2, "b", Kind::Alarm));
     assert_eq!(taken(&mut outbox, 0), [1]);
-    outbox.failed(1, "refused", true, at(0));
+    outbox.failed(1, refusal("refused"), at(0));
     assert_eq!(taken(&mut outbox, 10), [0; 0], "its turn has not come");
     outbox.put(of(3, "b", Kind::Alarm));
     assert_eq!(taken(&mut outbox, 10), [1], "what stands in the way is tried again at once");

@@ -151,7 +151,7 @@ impl Service {
                 id,
                 attempt
                     .await
-                    .unwrap_or_else(|error| Sent::Failed(format!("the attempt broke off ({error})"))),
+                    .unwrap_or_else(|error| Sent::failed(format!("the attempt broke off ({error})"))),
             )
         });
     }
@@ -162,7 +162,7 @@ impl Service {
             let (subject, channel) = (&message.subject, &message.channel);
             match &sent {
                 Sent::Accepted(answer) => tracing::info!(subject, channel, answer, "delivered"),
-                Sent::Failed(error) | Sent::Refused(error) => {
+                Sent::Failed { error, .. } | Sent::Refused(error) => {
                     tracing::warn!(subject, channel, attempts = message.attempts, error, "not delivered");
                 }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Error;
 use tokio::task::JoinSet;
 
+use crate::bulletin::Bulletin;
 use crate::channel;
 use crate::clock;
 use crate::config::{Channel, Config, Event};
@@ -72,13 +73,9 @@ fn incident(raised: Time) -> String {
 
 fn send_all(config: &Config, letter: &Letter, raised: Time, ordinal: u32) -> JoinSet<()> {
     let mut sending = JoinSet::new();
-    let notice = Notice {
-        incident: incident(raised),
-        ordinal,
-        token: words::STORE_TOKEN,
-        kind: if ordinal > 1 { Kind::Recovery } else { Kind::Alarm },
-        letter,
-    };
+    let kind = if ordinal > 1 { Kind::Recovery } else { Kind::Alarm };
+    let bulletin = Bulletin::own(&incident(raised), words::STORE_TOKEN, kind.into(), &config.name, raised);
+    let notice = Notice { ordinal, kind, letter, bulletin };
     for channel in config.channels_for(Event::Mailbox) {
         for address in Address::of(channel) {
             sending.spawn(send(channel.clone(), Message::new(0, &notice, address, raised)));
@@ -91,7 +88,7 @@ async fn send(channel: Channel, message: Message) {
     loop {
         match channel::deliver(&channel, &message, clock::now()).await {
             Sent::Accepted(_) => return,
-            Sent::Failed(error) | Sent::Refused(error) => {
+            Sent::Failed { error, .. } | Sent::Refused(error) => {
                 tracing::warn!(
                     channel = channel.name,
                     error,

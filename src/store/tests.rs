@@ -180,7 +180,7 @@ fn a_restarted_watchdog_knows_all_that_the_one_before_knew() {
     let due = world.engine.take_due(world.at(0));
     assert_eq!(due.len(), 4, "two alarms to two people");
     world.engine.sent(due[0].id, Sent::Accepted("250 OK".to_owned()), world.at(1));
-    world.engine.sent(due[1].id, Sent::Failed("452 full".to_owned()), world.at(1));
+    world.engine.sent(due[1].id, Sent::failed("452 full"), world.at(1));
     world.engine.sent(due[2].id, Sent::Refused("550 no".to_owned()), world.at(1));
     world.commit();
     let snapshot = world.store.load().unwrap();

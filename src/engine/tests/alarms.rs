@@ -45,7 +45,7 @@ fn a_failing_alarm_goes_to_the_fallback_after_the_third_try() {
     for tried in 1..=3 {
         let alarm = due(&mut world, now).remove(0);
         assert_eq!((alarm.channel.as_str(), alarm.attempts), ("mail", tried));
-        world.engine.sent(alarm.id, Sent::Failed("451 later".into()), at(now));
+        world.engine.sent(alarm.id, Sent::failed("451 later"), at(now));
         now += 30;
     }
     let channels: Vec<String> = due(&mut world, now).into_iter().map(|message| message.channel).collect();
