@@ -63,6 +63,7 @@ pub mod policy;
 pub mod words;
 pub mod bulletin;
 pub mod outbox;
+pub mod payload;
 pub mod orders;
 pub mod engine;
 pub mod view;

@@ -18,6 +18,14 @@ pub(crate) fn quoted(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// The text with its line breaks, cut to `chars_max` characters at most.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some(_) => text.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
+}
+
 fn is_plain(c: char) -> bool {
     // Unicode's line and paragraph separators, and its explicit directional formatting (UAX #9, section 2).
     let formatting = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -46,5 +54,6 @@ mod tests {
         assert_eq!(quoted("éééé", 3), "ééé…");
         assert_eq!(quoted(&format!("\n\n{}", "x".repeat(1 << 20)), 3), "xxx…");
         assert_eq!(quoted("\r\n", 3), "");
+        assert_eq!((cut("é\né", 3), cut("é\néé", 3)), ("é\né".to_owned(), "é\n…".to_owned()));
     }
 }

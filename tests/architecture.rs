@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 24] = [
+const CORE: [&str; 25] = [
     "time.rs",
     "text.rs",
     "mail",
@@ -22,6 +22,7 @@ const CORE: [&str; 24] = [
     "words",
     "bulletin.rs",
     "outbox.rs",
+    "payload.rs",
     "orders.rs",
     "engine",
     "view.rs",

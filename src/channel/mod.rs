@@ -1,6 +1,13 @@
 //! Delivering messages: one file per kind of channel. A channel only tries, and says how it ended.
 
+mod alertmanager;
+mod command;
+mod file;
+mod http;
+mod presets;
 pub mod smtp;
+mod teams;
+mod webhook;
 
 use std::time::Duration;
 
@@ -11,7 +18,8 @@ use crate::time::Time;
 /// From the first packet to the far side's answer.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(25);
 
-/// Connects and signs in, and sends nothing. Never longer than 25 s.
+/// Goes as far as it can without sending anything: signs in, connects, looks whether the program or file is there. Never
+/// longer than 25 s.
 ///
 /// # Errors
 /// One sentence that says what is wrong and what to do.
@@ -19,6 +27,12 @@ pub async fn probe(channel: &Channel) -> Result<(), String> {
     let attempt = async {
         match &channel.kind {
             ChannelKind::Smtp(smtp) => smtp::probe(smtp).await,
+            // No HEAD either: to some services any request is a message.
+            ChannelKind::Webhook(webhook) => http::probe(&webhook.endpoint).await,
+            ChannelKind::Teams(endpoint) => http::probe(endpoint).await,
+            ChannelKind::Alertmanager(endpoint) => alertmanager::probe(endpoint).await,
+            ChannelKind::Command(words) => command::probe(words),
+            ChannelKind::File(path) => file::probe(path),
         }
     };
     tokio::time::timeout(ATTEMPT_LIMIT, attempt)
@@ -28,12 +42,64 @@ pub async fn probe(channel: &Channel) -> Result<(), String> {
 
 /// Tries once to deliver a message. Never longer than 25 s.
 pub async fn deliver(channel: &Channel, message: &Message, now: Time) -> Sent {
-    let attempt = async {
+    limited(async {
         match &channel.kind {
             ChannelKind::Smtp(smtp) => smtp::deliver(smtp, message, now).await,
+            ChannelKind::Webhook(webhook) => webhook::deliver(webhook, message, now).await,
+            ChannelKind::Teams(endpoint) => teams::deliver(endpoint, message, now).await,
+            ChannelKind::Alertmanager(endpoint) => alertmanager::deliver(endpoint, message, now).await,
+            ChannelKind::Command(words) => command::deliver(words, message).await,
+            ChannelKind::File(path) => file::deliver(path, message).await,
         }
-    };
+    })
+    .await
+}
+
+/// Whether a far side forgets what stands unless it is told again.
+pub fn forgets(channel: &Channel) -> bool {
+    matches!(channel.kind, ChannelKind::Alertmanager(_))
+}
+
+/// Tells what stands again to a channel that [`forgets`]. Never longer than 25 s.
+pub async fn refresh(channel: &Channel, standing: &[Message], now: Time) -> Sent {
+    match &channel.kind {
+        ChannelKind::Alertmanager(endpoint) => limited(alertmanager::refresh(endpoint, standing, now)).await,
+        ChannelKind::Smtp(_)
+        | ChannelKind::Webhook(_)
+        | ChannelKind::Teams(_)
+        | ChannelKind::Command(_)
+        | ChannelKind::File(_) => Sent::Accepted("it forgets nothing".to_owned()),
+    }
+}
+
+async fn limited(attempt: impl Future<Output = Sent>) -> Sent {
     tokio::time::timeout(ATTEMPT_LIMIT, attempt)
         .await
         .unwrap_or_else(|_| Sent::failed(format!("no answer within {} s", ATTEMPT_LIMIT.as_secs())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::http::Post;
+    use crate::config::{Endpoint, Secret};
+
+    pub(super) fn endpoint() -> Endpoint {
+        Endpoint {
+            url: Secret::Value("https://hooks.example/".into()),
+            host: Some("hooks.example".into()),
+            headers: Vec::new(),
+            ca_file: None,
+            pin_sha256: None,
+        }
+    }
+
+    /// A request as a person reads it.
+    pub(super) fn shown(post: &Post) -> String {
+        let body = match serde_json::from_slice::<serde_json::Value>(&post.body) {
+            Ok(json) => serde_json::to_string_pretty(&json).unwrap(),
+            Err(_) => String::from_utf8(post.body.clone()).unwrap(),
+        };
+        let headers: String = post.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        format!("{} {}\ncontent-type: {}\n{headers}\n{body}\n\n", post.method, post.url, post.content_type)
+    }
 }

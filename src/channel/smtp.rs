@@ -15,8 +15,9 @@ use secrecy::ExposeSecret;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::config::{Smtp, Tls};
+use crate::config::{Login, Smtp, Tls};
 use crate::net::{self, Stream};
+use crate::oauth2::TokenSource;
 use crate::outbox::{Message, Sent};
 use crate::time::Time;
 use crate::{secret, text};
@@ -136,15 +137,35 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
                 let error = quoted(error);
                 format!("{host} does not greet as a mail server ({error}); check host, port and tls")
             })?;
-    if let Some((user, password)) = &smtp.login {
-        let password = secret::resolve(password).await.map_err(|error| format!("{error:#}"))?;
-        let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
-        connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(|error| {
-            let error = quoted(error);
-            format!("{host} does not let {user} in ({error}); check user and password of the channel")
-        })?;
+    if let Some((user, login)) = &smtp.login {
+        sign_in(&mut connection, host, user, login).await?;
     }
     Ok(connection)
+}
+
+async fn sign_in(
+    connection: &mut AsyncSmtpConnection,
+    host: &str,
+    user: &str,
+    login: &Login,
+) -> Result<(), String> {
+    let (secret, mechanisms, check): (_, &[Mechanism], _) = match login {
+        Login::Password(password) => (
+            secret::resolve(password).await,
+            &[Mechanism::Plain, Mechanism::Login],
+            "check user and password of the channel",
+        ),
+        // Alarms are rare: a token for each is no burden, and none is too old.
+        Login::OAuth2(oauth2) => (
+            TokenSource::new(oauth2.clone()).token().await,
+            &[Mechanism::Xoauth2],
+            "check user and oauth2 of the channel, and that the application may send as this user (SMTP.SendAsApp)",
+        ),
+    };
+    let secret = secret.map_err(|error| format!("{error:#}"))?;
+    let credentials = Credentials::new(user.to_owned(), secret.expose_secret().to_owned());
+    let answer = connection.auth(mechanisms, &credentials).await;
+    answer.map(drop).map_err(|error| format!("{host} does not let {user} in ({}); {check}", quoted(error)))
 }
 
 /// Speaks SMTP in the clear up to the server's consent to TLS.

@@ -1,36 +1,47 @@
 //! One channel: whether it signs in, and whether it would survive what it alarms about.
 
 use super::{Finding, Level};
-use crate::config::{Channel, ChannelKind, Config, Mailbox, Smtp, is_loopback};
+use crate::config::{Channel, ChannelKind, Config, Login, Mailbox, is_loopback};
 use crate::site;
 
 pub(super) fn findings(channel: &Channel, reached: &Result<(), String>, config: &Config) -> Vec<Finding> {
     let what = format!("channel {}", channel.name);
-    let ChannelKind::Smtp(smtp) = &channel.kind;
     let mut found = vec![match reached {
-        Ok(()) => Finding::new(Level::Ok, &what, works(smtp)),
+        Ok(()) => Finding::new(Level::Ok, &what, works(channel)),
         Err(why) => Finding::new(Level::Fail, &what, why),
     }];
-    let unsafe_ways = config.mailboxes.iter().filter_map(|mailbox| shared_fate(smtp, mailbox));
-    found.extend(unsafe_ways.map(|text| Finding::new(Level::Warn, &what, text)));
-    for recipient in &smtp.to {
-        if let Some(text) = bad_recipient(recipient, config) {
-            found.push(Finding::new(Level::Warn, &what, text));
-        }
+    if let Some(host) = channel.host() {
+        let unsafe_ways = config.mailboxes.iter().filter_map(|mailbox| shared_fate(host, mailbox));
+        found.extend(unsafe_ways.map(|text| Finding::new(Level::Warn, &what, text)));
+    }
+    if let ChannelKind::Smtp(smtp) = &channel.kind {
+        let bad = smtp.to.iter().filter_map(|recipient| bad_recipient(recipient, config));
+        found.extend(bad.map(|text| Finding::new(Level::Warn, &what, text)));
     }
     found
 }
 
-fn works(smtp: &Smtp) -> String {
-    let host = &smtp.server.host;
-    match &smtp.login {
-        Some((user, _)) => format!("signed in to {host} as {user}; nothing was sent"),
-        None => format!("connected to {host} without signing in; nothing was sent"),
+fn works(channel: &Channel) -> String {
+    let host = channel.host().unwrap_or("the server that its url names");
+    match &channel.kind {
+        ChannelKind::Smtp(smtp) => match &smtp.login {
+            Some((user, Login::Password(_))) => format!("signed in to {host} as {user}; nothing was sent"),
+            Some((user, Login::OAuth2(_))) => {
+                format!("signed in to {host} as {user} with a token; nothing was sent")
+            }
+            None => format!("connected to {host} without signing in; nothing was sent"),
+        },
+        ChannelKind::Webhook(_) | ChannelKind::Teams(_) => {
+            format!("connected to {host}; nothing was sent, so only `alert-test` shows whether it accepts")
+        }
+        ChannelKind::Alertmanager(_) => format!("the Alertmanager on {host} answers; nothing was sent"),
+        ChannelKind::Command(_) => "the program is there; it was not run".to_owned(),
+        ChannelKind::File(_) => "the file can be written; nothing was".to_owned(),
     }
 }
 
-fn shared_fate(smtp: &Smtp, mailbox: &Mailbox) -> Option<String> {
-    let (own, others) = (&smtp.server.host, &mailbox.server.host);
+fn shared_fate(own: &str, mailbox: &Mailbox) -> Option<String> {
+    let others = &mailbox.server.host;
     let same_host = own.eq_ignore_ascii_case(others) || (is_loopback(own) && is_loopback(others));
     let place = if same_host {
         "on the same host".to_owned()

@@ -10,6 +10,7 @@ mod checker;
 mod document;
 mod findings;
 mod load;
+mod login;
 mod mailbox;
 mod matrix;
 mod node;
@@ -22,7 +23,7 @@ mod server;
 mod trust;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ use secrecy::SecretString;
 
 use crate::policy::Policies;
 
+pub use channel::{Channel, ChannelKind, Content, Endpoint, Preset, Smtp, Verb, Webhook};
+pub(crate) use channel::{parse_url, shown_host};
 pub use findings::{Breach, Findings, Reaction};
 pub use report::ConfigErrors;
 pub(crate) use value::{is_loopback, is_mail_address, is_name, is_service};
@@ -328,22 +331,6 @@ impl Quorum {
     }
 }
 
-/// One way to reach people.
-#[derive(Debug, Clone)]
-pub struct Channel {
-    pub name: String,
-    /// Used only for what another channel could not deliver.
-    pub fallback: bool,
-    /// The kinds of alarm it wants; all by default.
-    pub events: BTreeSet<Event>,
-    /// Whether an alarm is said again while it lasts: never, or every 15 minutes where no route says how often. None: as
-    /// the routes say.
-    pub repeat: Option<bool>,
-    /// At least this long between two messages; zero by default.
-    pub spacing: TimeDelta,
-    pub kind: ChannelKind,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// A checker is silent, or breaks the rules of reporting.
@@ -352,30 +339,6 @@ pub enum Event {
     Service,
     /// The watchdog cannot read a mailbox, or cannot work for another reason of its own.
     Mailbox,
-}
-
-#[derive(Debug, Clone)]
-pub enum ChannelKind {
-    Smtp(Smtp),
-}
-
-#[derive(Debug, Clone)]
-pub struct Smtp {
-    pub server: Server,
-    /// User and password; without it nothing is authenticated.
-    pub login: Option<(String, Secret)>,
-    pub from: String,
-    /// At least one.
-    pub to: Vec<String>,
-}
-
-impl Channel {
-    /// Whom one message of this channel goes to, each alone.
-    pub fn recipients(&self) -> Vec<String> {
-        match &self.kind {
-            ChannelKind::Smtp(smtp) => smtp.to.clone(),
-        }
-    }
 }
 
 #[cfg(test)]

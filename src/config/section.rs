@@ -170,6 +170,33 @@ impl<'r> Item<'r> {
         if self.is_text() && !self.is_overlay() { Ok(vec![read(self)?]) } else { self.list(length, read) }
     }
 
+    /// Reads each entry of a table whose keys are the user's own.
+    pub(super) fn entries<T>(
+        self,
+        length: RangeInclusive<usize>,
+        mut read: impl FnMut(String, Self) -> Result<T, Reported>,
+    ) -> Result<Vec<T>, Reported> {
+        let content = self.retyped();
+        let (report, place) = (self.report, self.place);
+        let table = match content.unwrap_or(self.content) {
+            Content::Table(table) => table,
+            ref other => return Err(report.error(Nature::Value, &place, not_wanted("a table", other))),
+        };
+        if !length.contains(&table.len()) {
+            let (given, from, to) = (table.len(), length.start(), length.end());
+            let sentence = format!("the table has {given} entries; {from} to {to} are allowed");
+            return Err(report.error(Nature::Value, &place, sentence));
+        }
+        let results: Vec<_> = table
+            .into_iter()
+            .map(|(key, Node { origin, content })| {
+                let place = Place { origin, path: format!("{}.{}", place.path, shown_key(&key)) };
+                read(key, Item { report, place, content })
+            })
+            .collect();
+        results.into_iter().collect()
+    }
+
     /// `title` is the table as it is written, `[mailbox]`.
     pub(super) fn section(self, title: &'static str) -> Result<Section<'r>, Reported> {
         match self.retyped().unwrap_or(self.content) {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -35,7 +37,7 @@ fn smallest() -> String {
 }
 
 fn smtp(channel: &Channel) -> &Smtp {
-    let ChannelKind::Smtp(smtp) = &channel.kind;
+    let ChannelKind::Smtp(smtp) = &channel.kind else { panic!("{:?}", channel.kind) };
     smtp
 }
 

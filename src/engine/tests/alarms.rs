@@ -48,8 +48,9 @@ fn a_failing_alarm_goes_to_the_fallback_after_the_third_try() {
         world.engine.sent(alarm.id, Sent::failed("451 later"), at(now));
         now += 30;
     }
-    let channels: Vec<String> = due(&mut world, now).into_iter().map(|message| message.channel).collect();
-    assert_eq!(channels, ["mail", "backup"]);
+    let told = due(&mut world, now).into_iter().map(|message| (message.channel, message.token));
+    let told: Vec<String> = told.map(|(channel, token)| format!("{channel} {token}")).collect();
+    assert_eq!(told, ["mail b4_Checker", "backup b4_Checker", "backup mail_Channel"]);
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn a_channel_gets_only_the_events_it_wants() {
 #[test]
 fn every_recipient_gets_a_mail_of_his_own() {
     let mut two = config();
-    let ChannelKind::Smtp(smtp) = &mut two.channels[0].kind;
+    let ChannelKind::Smtp(smtp) = &mut two.channels[0].kind else { panic!() };
     smtp.to.push("second@people.example".into());
     let mut world = World::new(two);
     world.look(DEADLINE + 1);
