@@ -33,6 +33,8 @@ pub enum Subject {
     Clock,
     /// Mails in the name of this checker are not believed to be its own.
     Spoof(String),
+    /// The channel of this name does not take messages; its members are the recipients who do not get them.
+    Channel(String),
 }
 
 impl Subject {
@@ -41,13 +43,13 @@ impl Subject {
         match self {
             Self::Silence | Self::Report(_) | Self::Spoof(_) => Event::Checker,
             Self::Service(_) => Event::Service,
-            Self::Mailbox(_) | Self::Clock => Event::Mailbox,
+            Self::Mailbox(_) | Self::Channel(_) | Self::Clock => Event::Mailbox,
         }
     }
 
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Silence | Self::Service(_) | Self::Mailbox(_) => Severity::Critical,
+            Self::Silence | Self::Service(_) | Self::Mailbox(_) | Self::Channel(_) => Severity::Critical,
             // What is forged counts for nothing; a death that it should hide is critical by itself.
             Self::Report(_) | Self::Clock | Self::Spoof(_) => Severity::Warning,
         }
@@ -57,7 +59,12 @@ impl Subject {
     pub fn service(&self) -> Option<&str> {
         match self {
             Self::Service(service) => Some(service),
-            Self::Silence | Self::Mailbox(_) | Self::Report(_) | Self::Clock | Self::Spoof(_) => None,
+            Self::Silence
+            | Self::Mailbox(_)
+            | Self::Channel(_)
+            | Self::Report(_)
+            | Self::Clock
+            | Self::Spoof(_) => None,
         }
     }
 
@@ -70,6 +77,7 @@ impl Subject {
             Self::Report(_) => "report",
             Self::Clock => "clock",
             Self::Spoof(_) => "spoof",
+            Self::Channel(_) => "channel",
         }
     }
 }

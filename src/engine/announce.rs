@@ -27,7 +27,7 @@ impl Engine {
             match incident.subject {
                 Subject::Silence => self.settle_silence(number, heard_until, now),
                 Subject::Service(_) | Subject::Report(_) => self.settle_one(number, now),
-                Subject::Mailbox(_) | Subject::Clock | Subject::Spoof(_) => {}
+                Subject::Mailbox(_) | Subject::Channel(_) | Subject::Clock | Subject::Spoof(_) => {}
             }
         }
     }
@@ -262,7 +262,11 @@ impl Engine {
         let token = match &incident.subject {
             Subject::Service(service) => service.clone(),
             Subject::Report(checker) => format!("{checker}_Report"),
-            Subject::Silence | Subject::Mailbox(_) | Subject::Clock | Subject::Spoof(_) => return,
+            Subject::Silence
+            | Subject::Mailbox(_)
+            | Subject::Channel(_)
+            | Subject::Clock
+            | Subject::Spoof(_) => return,
         };
         if incident.present().next().is_none() {
             self.close(number, now);
@@ -300,7 +304,7 @@ impl Engine {
         }
     }
 
-    fn bulletin(&self, incident: &Incident, token: &str, kind: Kind) -> Bulletin {
+    pub(super) fn bulletin(&self, incident: &Incident, token: &str, kind: Kind) -> Bulletin {
         Bulletin::of(incident, token, kind, &self.config.name, |name| self.provider_of(name))
     }
 
@@ -320,6 +324,7 @@ impl Engine {
             }
             Subject::Silence
             | Subject::Mailbox(_)
+            | Subject::Channel(_)
             | Subject::Report(_)
             | Subject::Clock
             | Subject::Spoof(_) => None,
@@ -328,6 +333,7 @@ impl Engine {
             Subject::Report(name) => self.findings_of_report(name),
             Subject::Silence
             | Subject::Mailbox(_)
+            | Subject::Channel(_)
             | Subject::Service(_)
             | Subject::Clock
             | Subject::Spoof(_) => Vec::new(),
@@ -362,6 +368,7 @@ impl Engine {
             checkers: self.config.checkers.iter().filter_map(card).collect(),
             findings,
             service,
+            channel: self.channel_card(&incident.subject),
         }
     }
 }

@@ -30,6 +30,7 @@ impl Engine {
         let taken = incident.acknowledged.is_some();
         let mut plan = policies.plan(&matter, incident.opened, taken, &usual.collect(), now);
         plan.next = [plan.next, change].into_iter().flatten().min();
+        self.go_around(&mut plan, &incident.subject);
         let wants = |name: &str| {
             let channel = self.config.channels.iter().find(|channel| channel.name == name);
             channel.filter(|channel| channel.events.contains(&matter.event))

@@ -4,6 +4,7 @@
 //! transaction, and only then acts on [`Engine::take_due`]. What it holds can always be restored from the store.
 
 mod announce;
+mod channels;
 mod diagnosis;
 mod follow;
 mod judge;
@@ -287,7 +288,9 @@ impl Engine {
             Sent::Accepted(answer) => {
                 if let Some(message) = self.outbox.accepted(id) {
                     self.dirty.messages.remove(&id);
+                    let address = message.address();
                     self.dirty.deliveries.push(Delivery { message, at: now, answer: Some(answer) });
+                    self.channel_works(&address, now);
                 }
             }
             Sent::Failed { error, retry_after } => {
@@ -373,6 +376,7 @@ impl Engine {
         self.dirty.messages.insert(id, message.clone());
         if hand_over {
             self.hand_over(&message, failure.error, now);
+            self.channel_fails(&message, now);
         }
     }
 }

@@ -101,7 +101,7 @@ impl Engine {
     /// ended once.
     fn resolve(&mut self, number: u64, by: &str, note: Option<&str>, now: Time) -> Result<String, String> {
         let Some(incident) = self.incidents.get_mut(&number) else { return Err("It is over.".to_owned()) };
-        if !matches!(incident.subject, Subject::Silence | Subject::Service(_)) {
+        if !matches!(incident.subject, Subject::Silence | Subject::Service(_) | Subject::Channel(_)) {
             return Err(format!(
                 "Incident {} ends by itself when its cause does; acknowledge it instead.",
                 incident.id()
@@ -111,7 +111,8 @@ impl Engine {
         let members: Vec<String> = incident.present().map(|(name, _)| name.to_owned()).collect();
         for name in &members {
             incident.leave(name, End::Resolved(now));
-            let Some(facts) = self.facts.get_mut(name) else { continue };
+            let about_checkers = !matches!(incident.subject, Subject::Channel(_));
+            let Some(facts) = self.facts.get_mut(name).filter(|_| about_checkers) else { continue };
             match &incident.subject {
                 Subject::Service(service) => {
                     facts.resolved.insert(service.clone());

@@ -24,6 +24,7 @@ impl Engine {
         self.take_over_checkers(now);
         self.take_over_mailboxes(now);
         self.end_removed_services(now);
+        self.end_removed_addresses(now);
         self.move_orphaned_messages(now);
         let names: Vec<String> = self.facts.keys().cloned().collect();
         names.iter().for_each(|name| self.set_timer(name, now));

@@ -16,6 +16,7 @@ mod blindness;
 mod flapping;
 mod reports;
 mod causes;
+mod channels;
 mod orders;
 mod policies;
 mod own_time;

@@ -126,8 +126,7 @@ impl Daemon {
     /// Waits for one thing to happen and takes it in. Nothing is lost when the wait is given up.
     async fn wait(&mut self) {
         let store_fails = self.alarm.is_some();
-        let wake =
-            if store_fails { Some(clock::now() + STORE_RETRY) } else { self.service.engine.next_wake() };
+        let wake = if store_fails { Some(clock::now() + STORE_RETRY) } else { self.service.next_wake() };
         tokio::select! {
             Some(done) = self.service.deliveries.join_next(), if !self.service.deliveries.is_empty() => {
                 self.take_delivery(done);

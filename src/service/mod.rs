@@ -4,6 +4,7 @@
 
 mod daemon;
 mod once;
+mod refresh;
 mod store_alarm;
 mod take;
 
@@ -22,10 +23,12 @@ use crate::orders::Order;
 use crate::outbox::{Message, Sent};
 use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
+use crate::time::Time;
 use crate::trust::Keys;
 use crate::{channel, clock, intake};
 pub use daemon::{run, run_until};
 pub use once::{Once, once};
+use refresh::Refreshing;
 
 /// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
 const EVENTS_WAITING_MAX: usize = 8;
@@ -47,6 +50,7 @@ struct Service {
     /// Taken from the outbox with the batch; sent once it is stored.
     due: Vec<Message>,
     deliveries: JoinSet<(u64, Sent)>,
+    refreshing: Refreshing,
 }
 
 impl Service {
@@ -67,6 +71,7 @@ impl Service {
             runs: BTreeMap::new(),
             due: Vec::new(),
             deliveries: JoinSet::new(),
+            refreshing: Refreshing::default(),
         })
     }
 
@@ -112,6 +117,7 @@ impl Service {
         for message in std::mem::take(&mut self.due) {
             self.send(message);
         }
+        self.refresh(now);
         Ok(())
     }
 
@@ -142,8 +148,10 @@ impl Service {
             // While the store failed, a new configuration took the channel away; the engine has moved the message on.
             return;
         };
+        let turn = self.refreshing.turn(&channel);
         self.deliveries.spawn(async move {
             let id = message.id;
+            let _turn = turn.await;
             let attempt =
                 tokio::spawn(async move { channel::deliver(&channel, &message, clock::now()).await });
             // A panic in a channel must not leave its message on the way for ever.
@@ -154,6 +162,11 @@ impl Service {
                     .unwrap_or_else(|error| Sent::failed(format!("the attempt broke off ({error})"))),
             )
         });
+    }
+
+    /// When [`Self::settle`] wants to be called next, if nothing else happens.
+    fn next_wake(&self) -> Option<Time> {
+        [self.engine.next_wake(), self.refreshing.next()].into_iter().flatten().min()
     }
 
     /// Takes in how an attempt ended.

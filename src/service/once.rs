@@ -109,6 +109,8 @@ impl Service {
             }
             self.settle()?;
         }
+        let refreshed = async { while self.refreshing.tasks.join_next().await.is_some() {} };
+        let _ = timeout(deadline.saturating_duration_since(Instant::now()), refreshed).await;
         self.store_only()
     }
 }

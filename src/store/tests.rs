@@ -184,7 +184,7 @@ fn a_restarted_watchdog_knows_all_that_the_one_before_knew() {
     world.engine.sent(due[2].id, Sent::Refused("550 no".to_owned()), world.at(1));
     world.commit();
     let snapshot = world.store.load().unwrap();
-    assert_eq!((snapshot.last_incident, snapshot.last_message), (2, 4));
+    assert_eq!((snapshot.last_incident, snapshot.last_message), (3, 4));
     assert_eq!(snapshot.messages.iter().map(|message| message.attempts).collect::<Vec<_>>(), [1, 1, 1]);
     let restored = Engine::restore(config(CONFIG), snapshot, world.at(2));
     let mut expected = World::memory(&world.engine);

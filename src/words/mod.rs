@@ -5,6 +5,7 @@
 
 pub mod cause;
 mod acknowledgement;
+mod channel;
 mod own;
 mod report;
 mod own_time;
@@ -24,6 +25,7 @@ use crate::matrix::ServiceRow;
 use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
 pub use acknowledgement::{acknowledged, reminder};
+pub use channel::ChannelCard;
 pub use own::{STORE_TOKEN, channel_test, handed_over, store_alarm, store_recovery};
 pub use own_time::offset_range;
 pub use report::finding;
@@ -60,6 +62,8 @@ pub struct Scene<'a> {
     pub findings: Vec<(Breach, &'a Finding)>,
     /// The service the incident is about, from all providers.
     pub service: Option<ServiceRow>,
+    /// The channel that the incident is about.
+    pub channel: Option<ChannelCard<'a>>,
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +134,7 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Silence => silence::alarm(incident, scene),
         Subject::Service(service) => service::alarm(incident, service, scene),
         Subject::Mailbox(name) => own::mailbox_alarm(name, scene),
+        Subject::Channel(name) => channel::alarm(incident, name, scene),
         Subject::Report(checker) => report::alarm(checker, scene),
         Subject::Clock => own_time::alarm(incident, scene),
         Subject::Spoof(name) => spoof::alarm(name, scene),
@@ -144,6 +149,7 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Silence => silence::recovery(incident, scene),
         Subject::Service(service) => service::recovery(incident, service, scene),
         Subject::Mailbox(name) => own::mailbox_recovery(incident, name),
+        Subject::Channel(name) => channel::recovery(incident, name),
         Subject::Report(checker) => report::recovery(incident, checker, scene),
         Subject::Clock => own_time::recovery(incident, scene),
         Subject::Spoof(name) => spoof::recovery(incident, name, scene),

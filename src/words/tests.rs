@@ -52,6 +52,7 @@ fn scene(checkers: Vec<CheckerCard<'_>>) -> Scene<'_> {
         checkers,
         findings: vec![],
         service: None,
+        channel: None,
     }
 }
 

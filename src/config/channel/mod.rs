@@ -17,7 +17,7 @@ use super::{Event, value};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::{parse_url, shown_host};
 pub use smtp::Smtp;
-pub use webhook::{Content, Verb, Preset, Webhook};
+pub use webhook::{Content, Preset, Verb, Webhook};
 
 const MAX_CHANNELS: usize = 100;
 
