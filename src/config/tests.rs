@@ -181,11 +181,21 @@ fn the_shipped_example_shows_every_known_key() {
         "events",
         "spacing",
         "repeat",
+        "url",
+        "preset",
+        "key",
+        "method",
+        "headers",
+        "template",
+        "hmac",
+        "command",
+        "path",
         "quorum",
         "services",
     ] {
         let shown =
-            EXAMPLE.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
+            EXAMPLE.lines().filter_map(|line| line.trim_start_matches('#').trim_start().split_once('='));
+        let shown = shown.into_iter().any(|(shown, _)| shown.trim_end() == key);
         assert!(shown, "{key}");
     }
 }
@@ -526,4 +536,39 @@ fn the_examples_of_policies_in_the_shipped_file_are_right() {
     let config = load(&[WATCHDOG, MAILBOX, &checkers, &phone, &backup, &example].concat());
     let policies = config.policies;
     assert_eq!((policies.schedules.len(), policies.routes.len(), policies.maintenance.len()), (2, 2, 1));
+}
+
+#[test]
+fn the_examples_of_channels_in_the_shipped_file_are_right() {
+    let (_, shipped) = EXAMPLE.split_once("# Other ways to reach people").unwrap();
+    let (shipped, _) = shipped.split_once("# Who is told of what").unwrap();
+    let example: String = shipped
+        .lines()
+        .filter_map(|line| line.strip_prefix("#     "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let variables = ["SLACK_URL", "PAGERDUTY_KEY", "TICKET_TOKEN", "TICKET_HMAC"].map(|name| {
+        (name, if name == "SLACK_URL" { "https://hooks.example/T0/B0/hunter2" } else { "hunter2" })
+    });
+    let config = load_with(&[WATCHDOG, MAILBOX, CHECKER, &example].concat(), &variables, &[]).unwrap();
+    let kinds: Vec<&str> = config.channels.iter().map(|channel| channel.kind.word()).collect();
+    assert_eq!(kinds, ["webhook", "webhook", "webhook", "teams", "alertmanager", "command", "file"]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let recipients: Vec<String> = config.channels.iter().flat_map(Channel::recipients).collect();
+    assert_eq!(
+        recipients,
+        [
+            "hooks.example",
+            "events.pagerduty.com",
+            "tickets.example",
+            "teams",
+            "127.0.0.1",
+            "/usr/local/bin/send-sms",
+            "/var/lib/bresse-watchdog/alarms.jsonl"
+        ]
+    );
+    assert!(!format!("{:?}", config.channels).contains("hunter2"));
+    for field in crate::payload::FIELDS {
+        assert!(shipped.contains(&format!("{{{{{field}}}}}")), "{field}");
+    }
 }

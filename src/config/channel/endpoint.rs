@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::report::{Reported, quoted};
+use super::super::report::{Nature, Reported, quoted};
 use super::super::section::{Item, Section};
 use super::super::{Secret, secret, value};
 
@@ -88,13 +88,12 @@ fn url(item: Item<'_>, environment: &BTreeMap<String, String>, is_secret: bool) 
         parse_url(&text).map_err(|sentence| item.wrong(sentence))?;
         return Ok(Secret::Value(SecretString::from(text)));
     }
-    let place = item.place.clone();
-    let report = item.report;
+    let (place, report) = (item.place.clone(), item.report);
     let url = secret::read(item, environment)?;
     if let Secret::Value(text) = &url
         && let Err(sentence) = parse_url(text.expose_secret())
     {
-        return Err(report.error(super::super::report::Nature::Value, &place, sentence));
+        return Err(report.error(Nature::Value, &place, sentence));
     }
     Ok(url)
 }
@@ -131,22 +130,11 @@ fn header(
     if HEADERS_OF_HTTP.contains(&parsed.as_str()) {
         return Err(item.wrong(format!("{} is set by the request itself; leave it out", quoted(name))));
     }
-    let not_a_value = "must be visible ASCII characters: it is the value of a header";
-    if item.is_text() && !is_secret_header(parsed.as_str()) {
-        let text = value::line(&item)?;
-        if HeaderValue::from_str(&text).is_err() {
-            return Err(item.wrong(not_a_value));
-        }
-        return Ok((name.to_owned(), Secret::Value(SecretString::from(text))));
-    }
-    let (place, report) = (item.place.clone(), item.report);
-    let value = secret::read(item, environment)?;
-    match &value {
-        Secret::Value(text) if HeaderValue::from_str(text.expose_secret()).is_err() => {
-            Err(report.error(super::super::report::Nature::Value, &place, not_a_value))
-        }
-        Secret::Value(_) | Secret::File(_) | Secret::Command(_) => Ok((name.to_owned(), value)),
-    }
+    let value = match item.is_text() && !is_secret_header(parsed.as_str()) {
+        true => Secret::Value(SecretString::from(value::line(&item)?)),
+        false => secret::read(item, environment)?,
+    };
+    Ok((name.to_owned(), value))
 }
 
 fn is_secret_header(name: &str) -> bool {
