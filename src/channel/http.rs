@@ -110,10 +110,10 @@ pub(super) async fn exchange(endpoint: &Endpoint, post: Post) -> Result<Answer, 
     tokio::select! {
         biased;
         answer = &mut answer => answer,
-        ended = &mut connection => match ended {
-            // Its end may lie in the answer that is read already.
-            Ok(()) => answer.await,
-            Err(error) => Err(broke(error)),
+        // Its end may lie behind an answer that has come whole, be it with TLS's farewell or without.
+        ended = &mut connection => match (answer.await, ended) {
+            (Err(_), Err(error)) => Err(broke(error)),
+            (answer, _) => answer,
         },
     }
 }

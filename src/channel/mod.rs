@@ -81,7 +81,13 @@ async fn limited(attempt: impl Future<Output = Sent>) -> Sent {
 #[cfg(test)]
 mod tests {
     use super::http::Post;
-    use crate::config::{Endpoint, Secret};
+    use super::*;
+    use crate::config::{Content, Endpoint, Secret, Verb, Webhook};
+    use crate::outbox::Kind;
+    use crate::payload::tests::message;
+    use chrono::TimeDelta;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
 
     pub(super) fn endpoint() -> Endpoint {
         Endpoint {
@@ -101,5 +107,30 @@ mod tests {
         };
         let headers: String = post.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
         format!("{} {}\ncontent-type: {}\n{headers}\n{body}\n\n", post.method, post.url, post.content_type)
+    }
+
+    #[tokio::test]
+    async fn a_far_side_that_never_answers_is_given_up_and_not_named_by_its_url() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/?sig=hunter2", listener.local_addr().unwrap());
+        let endpoint = Endpoint { url: Secret::Value(url.into()), ..endpoint() };
+        let webhook =
+            Webhook { endpoint, method: Verb::Post, content: Content::Everything, hmac: None, key: None };
+        let channel = Channel {
+            name: "ops".into(),
+            fallback: false,
+            events: [].into(),
+            repeat: None,
+            spacing: TimeDelta::zero(),
+            kind: ChannelKind::Webhook(webhook),
+        };
+        let message = message(Kind::Alarm);
+        let now = message.created;
+        let attempt = tokio::spawn(async move { deliver(&channel, &message, now).await });
+        let (mut silent, _) = listener.accept().await.unwrap();
+        assert!(silent.read(&mut [0; 64]).await.unwrap() > 0);
+        // From here only the limit can end it.
+        tokio::time::pause();
+        assert_eq!(attempt.await.unwrap(), Sent::failed("no answer within 25 s"));
     }
 }

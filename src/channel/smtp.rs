@@ -277,7 +277,8 @@ impl AsyncWrite for Transport {
 mod tests {
     use super::*;
     use crate::bulletin::{Bulletin, State};
-    use crate::config::Server;
+    use crate::config::{OAuth2, Secret, Server};
+    use crate::testbed::smtp::{SmtpOptions, SmtpSink};
     use chrono::{TimeZone, Utc};
 
     fn smtp() -> Smtp {
@@ -320,6 +321,55 @@ mod tests {
         let (envelope, bytes) = compose(&smtp(), &alarm, alarm.created).unwrap();
         assert_eq!(envelope.from().map(ToString::to_string), Some("bresse8@elsewhere.example".to_owned()));
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap().replace('\r', ""));
+    }
+
+    /// Grants the same token to everybody.
+    async fn token_endpoint(token: &'static str) -> OAuth2 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let token_url = format!("http://{}/token", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let _ = stream.read(&mut request).await;
+                let body = format!(r#"{{"access_token":"{token}","expires_in":3600}}"#);
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+            }
+        });
+        let client_secret = Secret::Value("client".into());
+        OAuth2 {
+            token_url,
+            client_id: "w".into(),
+            client_secret,
+            scope: "all".into(),
+            client_secret_expires: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mail_goes_out_with_a_token_and_one_that_is_refused_is_said_without_it() {
+        let user = "bresse8@elsewhere.example".to_owned();
+        let login = Some((user.clone(), "hunter2".to_owned()));
+        let sink = SmtpSink::start(SmtpOptions { login, ..SmtpOptions::default() }).unwrap();
+        for (token, accepted) in [("hunter2", true), ("hunter3", false)] {
+            let oauth2 = token_endpoint(token).await;
+            let mut with_token = Smtp { login: Some((user.clone(), Login::OAuth2(oauth2))), ..smtp() };
+            with_token.server.port = sink.address().port();
+            let sent = deliver(&with_token, &message("s", "b"), message("s", "b").created).await;
+            match sent {
+                Sent::Accepted(_) => assert!(accepted),
+                Sent::Failed { error, .. } => {
+                    assert!(
+                        !accepted && error.contains("SMTP.SendAsApp") && !error.contains("hunter"),
+                        "{error}"
+                    );
+                }
+                Sent::Refused(error) => panic!("{error}"),
+            }
+            assert_eq!(probe(&with_token).await.is_ok(), accepted);
+        }
+        assert_eq!(sink.mails().len(), 1);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct SmtpOptions {
     pub tls: Tls,
     /// The server's own name, in its greeting and in `Received`.
     pub host: String,
-    /// User and password that must be given by AUTH before MAIL; none are asked for without it.
+    /// User and password, or token, that must be given by AUTH before MAIL; none are asked for without it.
     pub login: Option<(String, String)>,
     pub delivery: Option<Delivery>,
 }

@@ -127,7 +127,7 @@ impl Session {
         if self.must_encrypt() {
             lines.push("STARTTLS".to_owned());
         } else if self.shared.options.login.is_some() {
-            lines.push("AUTH PLAIN LOGIN".to_owned());
+            lines.push("AUTH PLAIN LOGIN XOAUTH2".to_owned());
         }
         Reply { code: 250, lines }
     }
@@ -157,6 +157,14 @@ impl Session {
                 (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
             }
             "LOGIN" => (self.sasl(initial, "Username:").await?, self.sasl(None, "Password:").await?),
+            "XOAUTH2" => {
+                let response = self.sasl(initial, "").await?;
+                let mut parts = response.split('\u{1}');
+                let mut part = |name| {
+                    parts.next().and_then(|part| part.strip_prefix(name)).unwrap_or_default().to_owned()
+                };
+                (part("user="), part("auth=Bearer "))
+            }
             _ => return Ok(reply(504, "5.5.4 Unknown mechanism")),
         };
         if given != (user, password) {
