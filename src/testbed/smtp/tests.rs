@@ -345,7 +345,7 @@ async fn starttls_is_needed_first_and_then_login_is_offered() {
     let mut rest = String::new();
     timeout(LIMIT, stream.read_to_string(&mut rest)).await.unwrap().unwrap();
     assert!(rest.starts_with("503 5.5.1 EHLO first\r\n"), "{rest}");
-    assert!(rest.contains("250 AUTH PLAIN LOGIN\r\n") && !rest.contains("STARTTLS"), "{rest}");
+    assert!(rest.contains("250 AUTH PLAIN LOGIN XOAUTH2\r\n") && !rest.contains("STARTTLS"), "{rest}");
 }
 
 #[tokio::test]
