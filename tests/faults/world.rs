@@ -17,7 +17,7 @@ use crate::rig::{AlarmMail, Daemon, Feeder, PASSWORD, Report, USER, Watchdog, wa
 /// What must happen at once may take this long on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(25);
 /// Silent after 2 + 0.4 + 2 = 4.4 s; those alive report twice a second.
-pub(crate) const SHORT: &str = "cycle = \"2s\"\nmail_path_margin = \"2s\"\n";
+pub(crate) const SHORT: &str = "cycle = \"2s\"\nmail_path_margin = \"2s\"\nfindings = { DUPLICATE = \"ignore\", GAP = \"ignore\", OVERRUN = \"ignore\" }\n";
 pub(crate) const SHORT_TESTS: &str = "tests = [ { service = \"MSSQL1_Service\", timeout = \"200ms\" }, \
                                       { service = \"ESHOP_Service\", timeout = \"200ms\" } ]";
 pub(crate) const SHORT_DEADLINE: Duration = Duration::from_millis(4_400);
