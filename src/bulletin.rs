@@ -81,7 +81,7 @@ impl About {
             Subject::Silence | Subject::Service(_) | Subject::Report(_) | Subject::Spoof(_) => {
                 Some(&incident.members)
             }
-            Subject::Mailbox(_) | Subject::Clock | Subject::Channel(_) => None,
+            Subject::Mailbox(_) | Subject::Clock | Subject::Channel(_) | Subject::Expiry(_) => None,
         };
         let wanted = |end: Option<End>| end.is_some() == over;
         let names = members.into_iter().flatten().filter(|(_, member)| wanted(member.end));

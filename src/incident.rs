@@ -35,6 +35,8 @@ pub enum Subject {
     Spoof(String),
     /// The channel of this name does not take messages; its members are the recipients who do not get them.
     Channel(String),
+    /// What opens the mailbox of this name ends soon; the members are its credentials.
+    Expiry(String),
 }
 
 impl Subject {
@@ -43,7 +45,7 @@ impl Subject {
         match self {
             Self::Silence | Self::Report(_) | Self::Spoof(_) => Event::Checker,
             Self::Service(_) => Event::Service,
-            Self::Mailbox(_) | Self::Channel(_) | Self::Clock => Event::Mailbox,
+            Self::Mailbox(_) | Self::Channel(_) | Self::Clock | Self::Expiry(_) => Event::Mailbox,
         }
     }
 
@@ -51,7 +53,7 @@ impl Subject {
         match self {
             Self::Silence | Self::Service(_) | Self::Mailbox(_) | Self::Channel(_) => Severity::Critical,
             // What is forged counts for nothing; a death that it should hide is critical by itself.
-            Self::Report(_) | Self::Clock | Self::Spoof(_) => Severity::Warning,
+            Self::Report(_) | Self::Clock | Self::Spoof(_) | Self::Expiry(_) => Severity::Warning,
         }
     }
 
@@ -64,7 +66,8 @@ impl Subject {
             | Self::Channel(_)
             | Self::Report(_)
             | Self::Clock
-            | Self::Spoof(_) => None,
+            | Self::Spoof(_)
+            | Self::Expiry(_) => None,
         }
     }
 
@@ -78,6 +81,7 @@ impl Subject {
             Self::Clock => "clock",
             Self::Spoof(_) => "spoof",
             Self::Channel(_) => "channel",
+            Self::Expiry(_) => "expiry",
         }
     }
 }

@@ -50,6 +50,8 @@
 // The core.
 pub mod time;
 mod text;
+pub mod fullness;
+pub mod expiry;
 pub mod config;
 pub mod mail;
 pub mod trust;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::{Server, Tls};
+use crate::expiry::Validity;
 use crate::tls;
 
 const LOOKUP_LIMIT: Duration = Duration::from_secs(8);
@@ -65,8 +66,15 @@ async fn dial(address: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(address).await
 }
 
+/// A stream with TLS around it.
+pub(crate) struct Secured {
+    pub(crate) stream: Stream,
+    /// Of the server's certificate. None when it is pinned: then its dates do not matter.
+    pub(crate) certificate: Option<Validity>,
+}
+
 /// Puts TLS around a stream.
-pub(crate) async fn secure(server: &Server, stream: Stream) -> Result<Stream, String> {
+pub(crate) async fn secure(server: &Server, stream: Stream) -> Result<Secured, String> {
     let (ca_file, pin) = (server.ca_file.clone(), server.pin_sha256);
     let config = tokio::task::spawn_blocking(move || tls::client_config(ca_file.as_deref(), pin))
         .await
@@ -76,7 +84,12 @@ pub(crate) async fn secure(server: &Server, stream: Stream) -> Result<Stream, St
     let name = ServerName::try_from(host.clone())
         .map_err(|_| format!("host {host} is neither a DNS name nor an address"))?;
     match timeout(HANDSHAKE_LIMIT, TlsConnector::from(Arc::new(config)).connect(name, stream)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            let shown = session.peer_certificates().and_then(<[_]>::first).filter(|_| pin.is_none());
+            let certificate = shown.and_then(tls::validity);
+            Ok(Secured { stream: Box::new(stream), certificate })
+        }
         Ok(Err(error)) => Err(tls::explain(host, &error)),
         Err(_) => Err(format!(
             "{host} has not answered the TLS handshake within 10 s: check port and tls (143 and 587 are usually \

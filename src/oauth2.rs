@@ -47,6 +47,14 @@ struct Refused {
     error_description: Option<String>,
 }
 
+/// The endpoint knows the application or its secret not, or not any more: AADSTS7000222, for instance.
+#[derive(Debug, thiserror::Error)]
+#[error("the endpoint refused ({status}): {said}")]
+pub(crate) struct Rejected {
+    status: StatusCode,
+    said: String,
+}
+
 impl TokenSource {
     pub(crate) fn new(oauth2: OAuth2) -> Self {
         Self { oauth2, cached: Mutex::new(None) }
@@ -140,7 +148,12 @@ fn understand(status: StatusCode, body: &[u8]) -> Result<Granted> {
     match serde_json::from_slice::<Refused>(body) {
         Ok(Refused { error, error_description }) => {
             let detail = error_description.unwrap_or_default();
-            bail!("the endpoint refused ({status}): {}", shortened(&format!("{error} {detail}")))
+            let said = shortened(&format!("{error} {detail}"));
+            // 400 and 401 are what RFC 6749, section 5.2, has for it, and Azure answers 400 to a wrong tenant as well; anything
+            // else may pass.
+            let rejected = matches!(status.as_u16(), 400 | 401 | 403) && error != "temporarily_unavailable";
+            ensure!(!rejected, Rejected { status, said });
+            bail!("the endpoint refused ({status}): {said}")
         }
         Err(_) => bail!("the endpoint answered {status} without saying why: is it the right URL?"),
     }

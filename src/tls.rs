@@ -5,18 +5,23 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chrono::DateTime;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
 };
 use sha2::{Digest, Sha256};
+
+use crate::expiry::Validity;
+use crate::time::Time;
 
 /// TLS 1.2 or 1.3, trusting the system's authorities and those in `ca_file`; or, with a pin, exactly the certificate
 /// with that SHA-256, whoever signed it, whatever its name and dates. Reads files: call it where blocking is allowed.
@@ -115,6 +120,31 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
+/// From when until when a certificate is good; None when it cannot be read.
+///
+/// No crate of ours hands out these two dates, but the verifier names them in its refusal of a certificate that is not valid
+/// yet or not any more. It compares the dates of the server's own certificate before all else.
+pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
+    /// The last moment that X.509 knows: 9999-12-31T23:59:59Z (RFC 5280, section 4.1.2.5). One more second is after every end.
+    const AFTER_ALL: Duration = Duration::from_secs(253_402_300_800);
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let refused_at = |time| {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        let now = UnixTime::since_unix_epoch(time);
+        let nobody = RootCertStore::empty();
+        match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], now, algorithms.all) {
+            Err(rustls::Error::InvalidCertificate(problem)) => Some(problem),
+            _ => None,
+        }
+    };
+    let CertificateError::ExpiredContext { not_after, .. } = refused_at(AFTER_ALL)? else { return None };
+    let from = match refused_at(Duration::ZERO)? {
+        CertificateError::NotValidYetContext { not_before, .. } => time(not_before)?,
+        _ => Time::UNIX_EPOCH,
+    };
+    Some(Validity { from, until: time(not_after)? })
+}
+
 /// Why a handshake with `host` failed, in one sentence that says what to do.
 pub(crate) fn explain(host: &str, error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -177,10 +207,12 @@ fn explain_certificate(host: &str, problem: &CertificateError) -> String {
     }
 }
 
-fn day(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    DateTime::from_timestamp(seconds, 0)
-        .map_or_else(|| "an unknown day".to_owned(), |at| at.format("%F").to_string())
+fn day(at: UnixTime) -> String {
+    time(at).map_or_else(|| "an unknown day".to_owned(), |at| at.format("%F").to_string())
+}
+
+fn time(at: UnixTime) -> Option<Time> {
+    DateTime::from_timestamp(i64::try_from(at.as_secs()).ok()?, 0)
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
 //! Engine → the last-seen table: the same value for the terminal, JSON, CSV and the exit status. Pure.
 
+mod mailboxes;
+
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
-use crate::config::{Breach, Checker, Reaction};
-use crate::engine::{Engine, Mailbox, Offset};
+use crate::config::{self, Breach, Checker, Reaction};
+use crate::engine::{Engine, Offset};
 use crate::incident::Subject;
 use crate::ledger::{Facts, Finding, Outcome};
 use crate::reason::{Cause, Reason};
 use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
 use crate::verdict::{State, Verdict, judge};
 use crate::words;
+pub use mailboxes::{EndingLine, FullnessLine, MailboxLine};
 
 /// The table of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,16 +39,6 @@ pub struct LastSeen {
     /// read.
     #[serde(skip)]
     pub unreadable: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MailboxLine {
-    pub name: String,
-    #[serde(serialize_with = "as_optional_rfc3339")]
-    pub heard_until: Option<Time>,
-    /// The watchdog's clock minus the server's, between two bounds; null until it is confirmed.
-    #[serde(serialize_with = "as_range")]
-    pub clock_offset_s: Option<Offset>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -132,17 +125,15 @@ impl LastSeen {
             let cause = engine.cause(&checker.name, &companies, as_of);
             Some(checker_line(checker, facts, &verdict, cause.as_ref(), as_of))
         };
-        let mailbox = |(name, state): (&String, &Mailbox)| MailboxLine {
-            name: name.clone(),
-            heard_until: state.heard_until,
-            clock_offset_s: state.clock.offset(as_of),
-        };
         let heard = engine.mailboxes().values().map(|mailbox| mailbox.heard_until);
+        let mailbox = |config: &config::Mailbox| {
+            Some(MailboxLine::of(config, engine.mailboxes().get(&config.name)?, as_of))
+        };
         Self {
             as_of,
             heard_until: heard.min().flatten(),
             checkers: engine.config().checkers.iter().filter_map(line).collect(),
-            mailboxes: engine.mailboxes().iter().map(mailbox).collect(),
+            mailboxes: engine.config().mailboxes.iter().filter_map(mailbox).collect(),
             undelivered: engine.outbox().iter().count(),
             other_mails: BTreeMap::new(),
             junk_unread: engine
@@ -167,7 +158,11 @@ impl LastSeen {
             Health::Unknown
         } else if any(State::Silent) || services.any(|service| service.critical) {
             Health::Critical
-        } else if any(State::Late) || self.undelivered > 0 || self.checkers.iter().any(degraded) {
+        } else if any(State::Late)
+            || self.undelivered > 0
+            || self.checkers.iter().any(degraded)
+            || self.mailboxes.iter().any(MailboxLine::degraded)
+        {
             Health::Warning
         } else {
             Health::Well
@@ -264,6 +259,7 @@ fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expiry::Credential;
     use chrono::{TimeZone, Utc};
 
     const BLIND_AFTER: TimeDelta = TimeDelta::minutes(3);
@@ -322,6 +318,25 @@ mod tests {
         };
         assert_eq!(status(|_, checker| checker.findings.push(finding)), 1);
         assert_eq!(status(|_, checker| checker.services[0].critical = true), 2);
+        let line = |nearly_full, soon| MailboxLine {
+            name: "MONITOR".into(),
+            heard_until: None,
+            clock_offset_s: None,
+            login_refused: false,
+            fullness: Some(FullnessLine {
+                measured: Time::default(),
+                percent: 90,
+                nearly_full,
+                full: false,
+                storage: None,
+                messages: None,
+                words: String::new(),
+            }),
+            endings: vec![EndingLine { what: Credential::Certificate, at: Time::default(), soon }],
+        };
+        for (line, expected) in [(line(false, false), 0), (line(true, false), 1), (line(false, true), 1)] {
+            assert_eq!(status(|table, _| table.mailboxes.push(line.clone())), expected, "{line:?}");
+        }
         let silent_and_undelivered = |table: &mut LastSeen, checker: &mut CheckerLine| {
             checker.state = State::Silent;
             table.undelivered = 1;

@@ -7,9 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 26] = [
+const CORE: [&str; 29] = [
     "time.rs",
     "text.rs",
+    "fullness.rs",
+    "expiry.rs",
     "mail",
     "trust",
     "report",
@@ -28,6 +30,7 @@ const CORE: [&str; 26] = [
     "view.rs",
     "incidents.rs",
     "matrix.rs",
+    "view",
     "explanation.rs",
     "config",
     "site.rs",

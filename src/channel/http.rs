@@ -129,7 +129,7 @@ async fn connect(endpoint: &Endpoint, url: &Url) -> Result<Stream, String> {
     };
     let tcp = net::connect(&server).await?;
     match tls {
-        Tls::Implicit => net::secure(&server, Box::new(tcp)).await,
+        Tls::Implicit => Ok(net::secure(&server, Box::new(tcp)).await?.stream),
         Tls::Plain | Tls::Starttls => Ok(Box::new(tcp)),
     }
 }

@@ -12,6 +12,7 @@ mod webhook;
 use std::time::Duration;
 
 use crate::config::{Channel, ChannelKind};
+use crate::expiry::Validity;
 use crate::outbox::{Message, Sent};
 use crate::time::Time;
 
@@ -19,20 +20,20 @@ use crate::time::Time;
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(25);
 
 /// Goes as far as it can without sending anything: signs in, connects, looks whether the program or file is there. Never
-/// longer than 25 s.
+/// longer than 25 s. Returns when the far side's certificate is good, if a mail server has one.
 ///
 /// # Errors
 /// One sentence that says what is wrong and what to do.
-pub async fn probe(channel: &Channel) -> Result<(), String> {
+pub async fn probe(channel: &Channel) -> Result<Option<Validity>, String> {
     let attempt = async {
         match &channel.kind {
             ChannelKind::Smtp(smtp) => smtp::probe(smtp).await,
             // No HEAD either: to some services any request is a message.
-            ChannelKind::Webhook(webhook) => http::probe(&webhook.endpoint).await,
-            ChannelKind::Teams(endpoint) => http::probe(endpoint).await,
-            ChannelKind::Alertmanager(endpoint) => alertmanager::probe(endpoint).await,
-            ChannelKind::Command(words) => command::probe(words),
-            ChannelKind::File(path) => file::probe(path),
+            ChannelKind::Webhook(webhook) => http::probe(&webhook.endpoint).await.map(|()| None),
+            ChannelKind::Teams(endpoint) => http::probe(endpoint).await.map(|()| None),
+            ChannelKind::Alertmanager(endpoint) => alertmanager::probe(endpoint).await.map(|()| None),
+            ChannelKind::Command(words) => command::probe(words).map(|()| None),
+            ChannelKind::File(path) => file::probe(path).map(|()| None),
         }
     };
     tokio::time::timeout(ATTEMPT_LIMIT, attempt)

@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use crate::config::{Login, Smtp, Tls};
+use crate::expiry::Validity;
 use crate::net::{self, Stream};
 use crate::oauth2::TokenSource;
 use crate::outbox::{Message, Sent};
@@ -45,7 +46,7 @@ pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
         }
     };
     let mut connection = match connect(smtp).await {
-        Ok(connection) => connection,
+        Ok((connection, _)) => connection,
         Err(error) => return Sent::failed(error),
     };
     let sent = match connection.send(&envelope, &mail).await {
@@ -63,14 +64,15 @@ pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
     sent
 }
 
-/// Connects and signs in, as for a delivery, and sends nothing.
+/// Connects and signs in, as for a delivery, and sends nothing. Returns when the server's certificate is good, if that
+/// matters.
 ///
 /// # Errors
 /// One sentence that says what is wrong and what to do.
-pub async fn probe(smtp: &Smtp) -> Result<(), String> {
-    let mut connection = connect(smtp).await?;
+pub async fn probe(smtp: &Smtp) -> Result<Option<Validity>, String> {
+    let (mut connection, certificate) = connect(smtp).await?;
     let _ = connection.quit().await;
-    Ok(())
+    Ok(certificate)
 }
 
 /// The mail, and whom the server is told it is for.
@@ -117,17 +119,22 @@ fn quoted(words: impl ToString) -> String {
     text::quoted(&words.to_string(), TEXT_CHARS_MAX)
 }
 
-async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
+/// Also from when until when the server's certificate is good, when its dates matter.
+async fn connect(smtp: &Smtp) -> Result<(AsyncSmtpConnection, Option<Validity>), String> {
     let server = &smtp.server;
     let host = &server.host;
     let tcp = net::connect(server).await?;
     let peer = tcp.peer_addr().map_err(|error| format!("the connection to {host} broke ({error})"))?;
-    let transport = match server.tls {
-        Tls::Plain => Transport::new(b"", Box::new(tcp), peer),
-        Tls::Implicit => Transport::new(b"", net::secure(server, Box::new(tcp)).await?, peer),
+    let (transport, certificate) = match server.tls {
+        Tls::Plain => (Transport::new(b"", Box::new(tcp), peer), None),
+        Tls::Implicit => {
+            let secured = net::secure(server, Box::new(tcp)).await?;
+            (Transport::new(b"", secured.stream, peer), secured.certificate)
+        }
         Tls::Starttls => {
             let stream = start_tls(BufReader::new(tcp)).await.map_err(|error| format!("{host}: {error}"))?;
-            Transport::new(SECOND_GREETING, net::secure(server, Box::new(stream)).await?, peer)
+            let secured = net::secure(server, Box::new(stream)).await?;
+            (Transport::new(SECOND_GREETING, secured.stream, peer), secured.certificate)
         }
     };
     let mut connection =
@@ -140,7 +147,7 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
     if let Some((user, login)) = &smtp.login {
         sign_in(&mut connection, host, user, login).await?;
     }
-    Ok(connection)
+    Ok((connection, certificate))
 }
 
 async fn sign_in(

@@ -1,16 +1,25 @@
 //! One channel: whether it signs in, and whether it would survive what it alarms about.
 
-use super::{Finding, Level};
+use super::{Finding, Level, certificate};
 use crate::config::{Channel, ChannelKind, Config, Login, Mailbox, is_loopback};
+use crate::expiry::Validity;
 use crate::site;
+use crate::time::Time;
 
-pub(super) fn findings(channel: &Channel, reached: &Result<(), String>, config: &Config) -> Vec<Finding> {
+pub(super) fn findings(
+    channel: &Channel,
+    reached: &Result<Option<Validity>, String>,
+    config: &Config,
+    now: Time,
+) -> Vec<Finding> {
     let what = format!("channel {}", channel.name);
     let mut found = vec![match reached {
-        Ok(()) => Finding::new(Level::Ok, &what, works(channel)),
+        Ok(_) => Finding::new(Level::Ok, &what, works(channel)),
         Err(why) => Finding::new(Level::Fail, &what, why),
     }];
     if let Some(host) = channel.host() {
+        let ends = reached.as_ref().ok().and_then(|validity| certificate(host, (*validity)?, now));
+        found.extend(ends.map(|text| Finding::new(Level::Warn, &what, text)));
         let unsafe_ways = config.mailboxes.iter().filter_map(|mailbox| shared_fate(host, mailbox));
         found.extend(unsafe_ways.map(|text| Finding::new(Level::Warn, &what, text)));
     }

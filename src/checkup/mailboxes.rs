@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Finding, Level, MailboxFacts, Reading, Stray};
+use super::{Finding, Level, MailboxFacts, Reading, Stray, certificate};
 use crate::config::{Login, Mailbox, duration};
 use crate::imap::{Folder, Probe};
 use crate::proposal::counted;
@@ -16,7 +16,13 @@ pub(super) fn findings(mailbox: &Mailbox, seen: &MailboxFacts, now: Time) -> Vec
     let say = |level, text: String| Finding::new(level, &what, text);
     let mut found = match &seen.probe {
         Err(why) => vec![say(Level::Fail, why.clone())],
-        Ok(probe) => reached(mailbox, probe, say),
+        Ok(probe) => {
+            let mut found = reached(mailbox, probe, say);
+            let ends =
+                probe.certificate.and_then(|validity| certificate(&mailbox.server.host, validity, now));
+            found.extend(ends.map(|text| say(Level::Warn, text)));
+            found
+        }
     };
     found.extend(client_secret(mailbox, now).map(|text| say(Level::Warn, text)));
     if let Reading::Broken(why) = &seen.reading {
@@ -60,7 +66,7 @@ fn reached(mailbox: &Mailbox, probe: &Probe, say: impl Fn(Level, String) -> Find
         mailbox.user,
         folders.join(", ")
     );
-    let mut found = vec![say(Level::Ok, text)];
+    let mut found = vec![say(Level::Ok, text), fullness(mailbox, probe, &say)];
     found.extend(junk(mailbox, probe).map(|text| say(Level::Warn, text)));
     if !probe.capabilities.iter().any(|capability| capability == "IDLE") {
         let text = format!(
@@ -83,6 +89,25 @@ fn junk(mailbox: &Mailbox, probe: &Probe) -> Option<String> {
          tells the difference",
         name = folder.name
     ))
+}
+
+fn fullness(mailbox: &Mailbox, probe: &Probe, say: impl Fn(Level, String) -> Finding) -> Finding {
+    match &probe.fullness {
+        Some(seen) if seen.is_nearly_full() => {
+            let text =
+                format!("it is {}: make room, or raise its limit; a full one takes no reports", seen.words());
+            say(Level::Warn, text)
+        }
+        Some(seen) => say(Level::Ok, format!("it is {}", seen.words())),
+        None if mailbox.limits.size.is_some() => {
+            let text = "the server tells no sizes, so `run` adds up those of all mails and compares the sum with size_limit";
+            say(Level::Ok, text.to_owned())
+        }
+        None => {
+            let text = "the server tells no quota: set size_limit or message_limit to be told when the mailbox fills up";
+            say(Level::Ok, text.to_owned())
+        }
+    }
 }
 
 fn folder_line(folder: &Folder) -> String {

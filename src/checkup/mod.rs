@@ -8,10 +8,11 @@ mod trust;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::expiry::{Ending, Validity};
 use crate::imap::Probe;
 use crate::proposal::{Survey, counted};
 use crate::store::Examined;
-use crate::time::Time;
+use crate::time::{Time, span};
 pub use senders::{Stray, Strays};
 
 /// How grave a finding is.
@@ -50,8 +51,8 @@ pub struct Facts<'a> {
     pub mailboxes: Vec<MailboxFacts>,
     /// Of the configured folders of all mailboxes, the newest mails.
     pub survey: Survey,
-    /// One for each configured channel, in their order: whether it could sign in.
-    pub channels: Vec<Result<(), String>>,
+    /// One for each configured channel, in their order: whether it could sign in, and when its server's certificate is good.
+    pub channels: Vec<Result<Option<Validity>, String>>,
 }
 
 pub struct MailboxFacts {
@@ -84,7 +85,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     found.extend(trust::findings(facts));
     found.extend(senders::findings(facts));
     for (channel, reached) in config.channels.iter().zip(&facts.channels) {
-        found.extend(channels::findings(channel, reached, config));
+        found.extend(channels::findings(channel, reached, config, facts.now));
     }
     found
 }
@@ -118,6 +119,18 @@ fn state(facts: &Facts<'_>) -> Vec<Finding> {
         found.push(Finding::new(Level::Warn, "state", text));
     }
     found
+}
+
+/// What is to be said of the certificate of `host`; None while there is enough time.
+fn certificate(host: &str, validity: Validity, now: Time) -> Option<String> {
+    let ending = Ending::of_certificate(validity);
+    let left = span(ending.at - now);
+    ending.is_due(now).then(|| {
+        format!(
+            "the certificate of {host} ends on {}, in {left}, and was not renewed: find out why",
+            ending.at.format("%Y-%m-%d")
+        )
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use chrono::{TimeDelta, TimeZone, Utc};
 
 use super::*;
 use crate::config::{Margin, Sources};
+use crate::expiry::Validity;
+use crate::fullness::{Fullness, Source, Usage};
 use crate::imap::Folder;
 use crate::mail::RawMail;
 use crate::report::Roster;
@@ -36,6 +38,8 @@ fn probe(capabilities: &[&str], messages: u32) -> Probe {
         capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect(),
         folders: vec![folder("INBOX", true, Some(messages)), folder("Old", false, None)],
         junk: None,
+        fullness: None,
+        certificate: None,
     }
 }
 
@@ -67,7 +71,7 @@ fn facts(config: &Config) -> Facts<'_> {
             strays: Strays::default(),
         }],
         survey,
-        channels: vec![Ok(())],
+        channels: vec![Ok(None)],
     }
 }
 
@@ -95,6 +99,8 @@ fn when_all_is_well_each_part_has_one_line() {
             "configuration: bresse8: 1 mailbox, 2 checkers, 1 channel",
             "state: watchdog.db can be used; no process has it open",
             "mailbox MONITOR: signed in to outlook.office365.com as monitor@domain.com; folders INBOX (2 mails)",
+            "mailbox MONITOR: the server tells no quota: set size_limit or message_limit to be told when the mailbox \
+             fills up",
             "trust: no checker has to show that a mail is its own: who knows its address can write in its name (see trust)",
             "checkers: 2 of 2 have reported in time, by the newest 2 mails",
             "channel mail: connected to smtp.elsewhere.example without signing in; nothing was sent",
@@ -139,6 +145,47 @@ fn a_margin_that_the_mails_contradict_is_warned_about() {
             None => assert_eq!(lines(&facts, Level::Warn), Vec::<String>::new()),
         }
     }
+}
+
+#[test]
+fn how_full_a_mailbox_is_is_told_and_warned_about() {
+    let limited = config(&format!("{MAILBOX}\nsize_limit = \"50GB\""), CHANNEL);
+    let mut facts = facts(&limited);
+    assert!(lines(&facts, Level::Ok)[3].contains("`run` adds up"), "{:#?}", lines(&facts, Level::Ok));
+    for (used, level, told) in [
+        (10, Level::Ok, "mailbox MONITOR: it is 10 % full (10 KB of 100 KB)"),
+        (
+            95,
+            Level::Warn,
+            "mailbox MONITOR: it is 95 % full (95 KB of 100 KB): make room, or raise its limit; a full one takes no reports",
+        ),
+    ] {
+        let storage = Usage::new(used << 10, 100 << 10, Source::Quota);
+        facts.mailboxes[0].probe.as_mut().unwrap().fullness = Fullness::new(now(), storage, None);
+        assert!(lines(&facts, level).contains(&told.to_owned()), "{:#?}", lines(&facts, level));
+    }
+}
+
+#[test]
+fn a_certificate_that_was_not_renewed_is_warned_about_wherever_it_stands() {
+    let config = config(MAILBOX, CHANNEL);
+    let mut facts = facts(&config);
+    let validity =
+        |days| Validity { from: now() - TimeDelta::days(80), until: now() + TimeDelta::days(days) };
+    facts.mailboxes[0].probe.as_mut().unwrap().certificate = Some(validity(10));
+    facts.channels = vec![Ok(Some(validity(10)))];
+    assert_eq!(lines(&facts, Level::Warn), Vec::<String>::new());
+    facts.mailboxes[0].probe.as_mut().unwrap().certificate = Some(validity(5));
+    facts.channels = vec![Ok(Some(validity(6)))];
+    assert_eq!(
+        lines(&facts, Level::Warn),
+        [
+            "mailbox MONITOR: the certificate of outlook.office365.com ends on 2026-11-25, in 5 d, and was not renewed: \
+             find out why",
+            "channel mail: the certificate of smtp.elsewhere.example ends on 2026-11-26, in 6 d, and was not renewed: \
+             find out why",
+        ]
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Format, Global, output};
 use crate::checkup::{Facts, Finding, Level, MailboxFacts, Reading, Strays, findings};
 use crate::config::{Config, environment};
+use crate::expiry::Validity;
 use crate::imap::{self, Probe, Sampled};
 use crate::proposal::Survey;
 use crate::report::Roster;
@@ -47,7 +48,7 @@ async fn look(config: &Config) -> Facts<'_> {
     };
     let mut survey = Survey::new(config, &keys);
     let state = Store::examine(&config.state).map_err(|error| format!("{error:#}"));
-    let channels: Vec<JoinHandle<Result<(), String>>> = config
+    let channels: Vec<JoinHandle<Result<Option<Validity>, String>>> = config
         .channels
         .iter()
         .cloned()

@@ -123,6 +123,9 @@ fn for_people(seen: &LastSeen) -> String {
         ),
         None => format!("As of {}; no mailbox was ever read to its end.\n", rfc3339(seen.as_of)),
     });
+    for sentence in seen.mailboxes.iter().flat_map(|mailbox| mailbox.sentences(seen.as_of)) {
+        text.push_str(&format!("{sentence}\n"));
+    }
     if seen.provisional {
         text.push_str("History is still being read: a checker shown as waiting may have written before.\n");
     }

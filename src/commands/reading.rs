@@ -81,7 +81,12 @@ pub(super) async fn read(
                 trouble = error;
                 until = until.min(Instant::now() + RECOVERY_MAX);
             }
-            Ok(Some(Event::Failed { .. } | Event::Junk { .. })) => {}
+            Ok(Some(
+                Event::Measured { .. }
+                | Event::Certificate { .. }
+                | Event::Failed { .. }
+                | Event::Junk { .. },
+            )) => {}
             Ok(None) | Err(_) => break,
         }
     }

@@ -9,6 +9,7 @@ use super::node::{Content, Node, Table};
 use super::report::{Reported, quoted};
 use super::section::{Item, Section, Unique};
 use super::{Login, Mailbox, login, server, value};
+use crate::fullness::{self, Limits};
 
 const MAX_MAILBOXES: usize = 100;
 const MAX_FOLDERS: usize = 100;
@@ -17,6 +18,9 @@ const POLL: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::hours
 const DEFAULT_POLL: TimeDelta = TimeDelta::seconds(60);
 const BLIND_AFTER: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::days(1);
 const DEFAULT_BLIND_AFTER: TimeDelta = TimeDelta::minutes(3);
+
+const SIZE_LIMIT: RangeInclusive<u64> = 1 << 10..=1 << 50;
+const MESSAGE_LIMIT: RangeInclusive<u64> = 1..=1_000_000_000;
 
 /// Alarms about the only mailbox are `MONITOR_Mailbox.NOK`.
 const ONLY_NAME: &str = "MONITOR";
@@ -64,6 +68,8 @@ fn read(
     let folders = folders_and_junk(&mut section);
     let poll = section.optional("poll", |item| item.duration(POLL));
     let blind_after = section.optional("blind_after", |item| item.duration(BLIND_AFTER));
+    let size = section.optional("size_limit", |item| size(&item));
+    let messages = section.optional("message_limit", |item| item.integer(MESSAGE_LIMIT));
     section.finish();
     let (folders, junk) = folders?;
     Ok(Mailbox {
@@ -75,6 +81,23 @@ fn read(
         junk,
         poll: poll?.unwrap_or(DEFAULT_POLL),
         blind_after: blind_after?.unwrap_or(DEFAULT_BLIND_AFTER),
+        limits: Limits { size: size?, messages: messages? },
+    })
+}
+
+/// A whole number with its unit: `50GB`.
+fn size(item: &Item<'_>) -> Result<u64, Reported> {
+    let text = item.text()?;
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let unit = fullness::UNITS.iter().find(|(name, _)| *name == unit);
+    let Some((_, unit)) = unit.filter(|_| !digits.is_empty()) else {
+        return Err(item.wrong(format!("{} is not a size; write 500MB, 50GB or 1TB", quoted(text))));
+    };
+    let size = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(*unit));
+    size.filter(|size| SIZE_LIMIT.contains(size)).ok_or_else(|| {
+        let (from, to) = (fullness::bytes(*SIZE_LIMIT.start()), fullness::bytes(*SIZE_LIMIT.end()));
+        item.wrong(format!("{} is not between {from} and {to}", quoted(text)))
     })
 }
 

@@ -32,6 +32,7 @@ use chrono_tz::Tz;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::fullness::Limits;
 use crate::policy::Policies;
 
 pub use channel::{Channel, ChannelKind, Content, Endpoint, Preset, Smtp, Verb, Webhook};
@@ -130,6 +131,8 @@ pub struct Mailbox {
     pub poll: TimeDelta,
     /// Without a good look for this long the watchdog is blind. Default 3 min.
     pub blind_after: TimeDelta,
+    /// How much it may hold, where its server does not say so. None by default.
+    pub limits: Limits,
 }
 
 impl Mailbox {

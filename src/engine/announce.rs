@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use super::{Delivery, Engine};
 use crate::bulletin::{About, Bulletin};
 use crate::config::{Checker, Mailbox};
+use crate::expiry;
 use crate::incident::{Announced, Incident, Standing, Subject, What, silence_token};
 use crate::ledger::Facts;
 use crate::matrix::{Heard, ServiceRow};
@@ -27,7 +28,11 @@ impl Engine {
             match incident.subject {
                 Subject::Silence => self.settle_silence(number, heard_until, now),
                 Subject::Service(_) | Subject::Report(_) => self.settle_one(number, now),
-                Subject::Mailbox(_) | Subject::Channel(_) | Subject::Clock | Subject::Spoof(_) => {}
+                Subject::Mailbox(_)
+                | Subject::Channel(_)
+                | Subject::Clock
+                | Subject::Spoof(_)
+                | Subject::Expiry(_) => {}
             }
         }
     }
@@ -266,7 +271,8 @@ impl Engine {
             | Subject::Mailbox(_)
             | Subject::Channel(_)
             | Subject::Clock
-            | Subject::Spoof(_) => return,
+            | Subject::Spoof(_)
+            | Subject::Expiry(_) => return,
         };
         if incident.present().next().is_none() {
             self.close(number, now);
@@ -327,7 +333,8 @@ impl Engine {
             | Subject::Channel(_)
             | Subject::Report(_)
             | Subject::Clock
-            | Subject::Spoof(_) => None,
+            | Subject::Spoof(_)
+            | Subject::Expiry(_) => None,
         };
         let findings = match &incident.subject {
             Subject::Report(name) => self.findings_of_report(name),
@@ -336,7 +343,8 @@ impl Engine {
             | Subject::Channel(_)
             | Subject::Service(_)
             | Subject::Clock
-            | Subject::Spoof(_) => Vec::new(),
+            | Subject::Spoof(_)
+            | Subject::Expiry(_) => Vec::new(),
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
@@ -360,6 +368,7 @@ impl Engine {
                 heard_until: state.heard_until,
                 error: state.last_failure.as_ref().map(|(_, error)| error.as_str()),
                 offset: state.clock.offset(now),
+                endings: expiry::endings(config, state.certificate).collect(),
             })
         };
         Scene {

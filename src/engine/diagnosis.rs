@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
+use super::mailbox::receiving;
+use crate::fullness::Fullness;
 use crate::incident::{Incident, Subject};
 use crate::ledger::Facts;
 use crate::reason::{Cause, Evidence, Held, Reason, Together, diagnose};
@@ -59,6 +61,11 @@ impl Engine {
             held_ms: held.held.num_milliseconds(),
             hop: held.hop.map(|hop| hop.to_string()),
         });
+        let receiving = receiving(facts, &self.mailboxes);
+        let full = receiving.iter().find_map(|(name, mailbox)| {
+            let fullness = mailbox.fullness.filter(Fullness::is_full)?;
+            Some((name.as_str(), fullness.words()))
+        });
         diagnose(&Evidence {
             state: verdict.state,
             heard_at: verdict.heard_at,
@@ -69,11 +76,11 @@ impl Engine {
             deadline: verdict.deadline.total(),
             together: company.borrowed(),
             newest_heard: self.newest_heard,
-            login_refused: None,
+            login_refused: receiving.iter().find_map(|(_, mailbox)| mailbox.refused_login()),
             junked: facts.trail.junked,
             bounced: facts.trail.bounced.as_ref(),
             delayed: facts.trail.delayed.as_ref(),
-            full: None,
+            full: full.as_ref().map(|(name, words)| (*name, words.as_str())),
             held: held.as_ref(),
             spoof: facts.spoofs.newest.as_ref(),
             clock: facts.clock_offset().map(|clock| (clock.offset, clock.uncertainty)),

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Engine, Look};
 use crate::config::{self, Config};
+use crate::expiry::Validity;
+use crate::fullness::Fullness;
 use crate::incident::{End, Incident, Subject};
 use crate::ledger::Facts;
 use crate::time::Time;
@@ -47,6 +49,12 @@ pub struct Mailbox {
     grace: Option<Time>,
     /// The watchdog's clock beside the server's.
     pub clock: Comparison,
+    /// As it was last measured.
+    pub fullness: Option<Fullness>,
+    /// What its server showed last, when its dates matter.
+    pub certificate: Option<Validity>,
+    /// The last failure was that user, password or token were refused.
+    pub login_refused: bool,
 }
 
 /// What a complete look found out about the time before it.
@@ -77,11 +85,18 @@ impl Mailbox {
             self.trying_since = Some(now);
         }
         self.last_failure = None;
+        self.login_refused = false;
     }
 
     /// Nothing could be taken in up to now, through no fault of the mailbox.
     pub(super) fn excuse(&mut self, now: Time) {
         self.trying_since = Some(now);
+    }
+
+    /// How the last failure was told, if it was a refused login.
+    pub fn refused_login(&self) -> Option<&str> {
+        let (_, error) = self.last_failure.as_ref().filter(|_| self.login_refused)?;
+        Some(error)
     }
 
     pub(super) fn received(&mut self, received: Time) {
@@ -95,6 +110,7 @@ impl Mailbox {
     fn failed(&mut self, error: &str, at: Time) {
         self.tried = Some(at);
         self.last_failure = Some((at, error.to_owned()));
+        self.login_refused = false;
         let first = self.failing.map_or(at, |(first, _)| first);
         self.failing = Some((first, at));
         // It was up until just now, which says nothing about the time that begins now.
@@ -106,6 +122,7 @@ impl Mailbox {
         let until_now = self.heard_until.replace(started);
         let first_receipt = self.first_receipt_since.take();
         self.last_failure = None;
+        self.login_refused = false;
         let failed = self.failing.take().map(|(_, last)| last);
         self.history_known = history == History::Complete;
         let Some(from) = until_now else { return (Before::Observed, None) };
@@ -156,6 +173,14 @@ impl Engine {
         self.judge(started, now);
     }
 
+    /// How full `mailbox` is; None when nobody says how much it may hold.
+    pub fn measured(&mut self, mailbox: &str, fullness: Option<Fullness>) {
+        if let Some(state) = self.mailboxes.get_mut(mailbox) {
+            state.fullness = fullness;
+            self.dirty.mailboxes.insert(mailbox.to_owned());
+        }
+    }
+
     /// A look failed.
     pub fn look_failed(&mut self, mailbox: &str, error: &str, at: Time) {
         if let Some(state) = self.mailboxes.get_mut(mailbox) {
@@ -169,6 +194,14 @@ impl Engine {
         if let Some(state) = self.mailboxes.get_mut(mailbox) {
             state.junk_failure = error.map(str::to_owned);
             self.dirty.mailboxes.insert(mailbox.to_owned());
+        }
+    }
+
+    /// A look failed because the server, or who gives out its tokens, does not let the watchdog in.
+    pub fn login_refused(&mut self, mailbox: &str, error: &str, at: Time) {
+        self.look_failed(mailbox, error, at);
+        if let Some(state) = self.mailboxes.get_mut(mailbox) {
+            state.login_refused = true;
         }
     }
 
@@ -225,6 +258,7 @@ impl Engine {
     pub(super) fn forget_mailbox(&mut self, mailbox: &str, now: Time) {
         self.mailboxes.remove(mailbox);
         self.forget_clock_of(mailbox, now);
+        self.forget_expiry(mailbox, now);
         if let Some(number) = self.mailbox_incident(mailbox) {
             if let Some(incident) = self.incidents.get_mut(&number) {
                 incident.join(mailbox, now, None);
@@ -246,15 +280,23 @@ impl Engine {
     }
 }
 
-/// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
-/// receives every mail of it. One that was never heard may come through any.
-pub fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
+/// The mailboxes through which a checker was heard lately; all of them when it was never heard.
+pub(super) fn receiving<'a>(
+    facts: &Facts,
+    mailboxes: &'a BTreeMap<String, Mailbox>,
+) -> Vec<(&'a String, &'a Mailbox)> {
     let newest = facts.heard_through.values().max();
     let recent = |name: &str| match newest.zip(facts.heard_through.get(name)) {
         Some((newest, heard)) => *newest - *heard <= facts.deadline.total(),
         None => newest.is_none(),
     };
-    let receiving: Vec<(&String, &Mailbox)> = mailboxes.iter().filter(|(name, _)| recent(name)).collect();
+    mailboxes.iter().filter(|(name, _)| recent(name)).collect()
+}
+
+/// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
+/// receives every mail of it. One that was never heard may come through any.
+pub fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
+    let receiving = receiving(facts, mailboxes);
     let several_sources =
         mailboxes.len() > 1 || config.mailboxes.iter().any(|mailbox| mailbox.folders.len() > 1);
     let all_known = mailboxes.values().all(|mailbox| mailbox.history_known);

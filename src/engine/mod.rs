@@ -7,6 +7,7 @@ mod announce;
 mod channels;
 mod diagnosis;
 mod follow;
+mod expiry;
 mod judge;
 mod mailbox;
 mod offset;
@@ -245,10 +246,11 @@ impl Engine {
         }
     }
 
-    /// What time alone does: a mailbox that was not read for too long, an acknowledgement that ends. Silence is judged
-    /// after a look only.
+    /// What time alone does: a mailbox that was not read for too long, an acknowledgement or a credential that ends. Silence
+    /// is judged after a look only.
     pub fn tick(&mut self, now: Time) {
         self.notice_blindness(now);
+        self.notice_expiry(now);
         self.end_acknowledgements(now);
         self.follow_up(now);
         self.forget_silences(now);
@@ -269,6 +271,7 @@ impl Engine {
             .chain(blind)
             .chain(self.acknowledgement_ends())
             .chain(self.follow_ups.values().copied())
+            .chain(self.expiry_times())
             .chain(self.outbox.next_due(&self.config.channels))
             .min()
     }

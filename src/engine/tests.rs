@@ -20,6 +20,7 @@ mod channels;
 mod orders;
 mod policies;
 mod own_time;
+mod expiry;
 mod restarts;
 mod services;
 mod silences;
@@ -69,6 +70,7 @@ fn mailbox_config(name: &str) -> MailboxConfig {
         junk: None,
         poll: TimeDelta::seconds(60),
         blind_after: TimeDelta::seconds(180),
+        limits: crate::fullness::Limits::default(),
     }
 }
 

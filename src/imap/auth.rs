@@ -9,7 +9,7 @@ use super::error::{Error, printable};
 use super::session::Capabilities;
 use super::wire::{COMMAND_LIMIT, READ_LIMIT, Wire, quoted, tagged, words};
 use crate::config::{Login, Mailbox};
-use crate::oauth2::TokenSource;
+use crate::oauth2::{Rejected, TokenSource};
 use crate::secret;
 
 /// PLAIN and XOAUTH2 need at most two; a server that goes on asking is not followed.
@@ -30,7 +30,10 @@ impl Credential {
             (Login::OAuth2(_), Some(tokens)) => tokens.token().await.map(Self::Token),
             (Login::OAuth2(oauth2), None) => TokenSource::new(oauth2.clone()).token().await.map(Self::Token),
         };
-        obtained.map_err(|error| Error::Setup(format!("{error:#}")))
+        obtained.map_err(|error| {
+            let told = format!("{error:#}");
+            if error.is::<Rejected>() { Error::Denied(told) } else { Error::Setup(told) }
+        })
     }
 }
 
@@ -131,7 +134,10 @@ fn xoauth2_status(challenge: &str) -> Option<String> {
 }
 
 fn explain(error: Error, user: &str, credential: &Credential) -> Error {
-    let Error::Refused { text, .. } = error else { return error };
+    let Error::Refused { text, .. } = &error else { return error };
+    if is_passing(text) {
+        return error;
+    }
     Error::Denied(match credential {
         Credential::Password(_) => format!(
             "the server refuses user and password of {user} ({text}): correct them (Microsoft 365 takes no passwords: \
@@ -142,6 +148,13 @@ fn explain(error: Error, user: &str, credential: &Credential) -> Error {
              IMAP.AccessAsApp with admin consent, that scope is right, and that its service principal may open this mailbox"
         ),
     })
+}
+
+/// Whether a refusal is not about who signs in (RFC 5530, section 3): Dovecot's `[UNAVAILABLE] Temporary authentication
+/// failure`, say.
+fn is_passing(text: &str) -> bool {
+    const CODES: [&str; 4] = ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]"];
+    CODES.iter().any(|code| text.get(..code.len()).is_some_and(|start| start.eq_ignore_ascii_case(code)))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use super::error::{Error, printable};
 use super::session::{Capabilities, Session};
 use super::wire::{COMMAND_LIMIT, Wire, words};
 use crate::config::{Mailbox, Server, Tls};
-use crate::net::{self, Stream};
+use crate::expiry::Validity;
+use crate::net::{self, Secured, Stream};
 
 /// From the first packet to the end of authentication. `once` has 30 s for everything.
 const OPEN_LIMIT: Duration = Duration::from_secs(25);
@@ -19,20 +20,32 @@ const GREETING_LIMIT: Duration = Duration::from_secs(12);
 /// Connects and signs in. The credential is fetched first: servers wait only briefly for one.
 pub(super) async fn open(mailbox: &Mailbox, credential: &Credential) -> Result<Session, Error> {
     let opened = async {
-        let (mut wire, greeted) = reach(&mailbox.server).await?;
+        let Reached { mut wire, greeted, certificate } = reach(&mailbox.server).await?;
         if greeted == Greeting::Ready {
             let before = Capabilities::ask(&mut wire).await?;
             auth::sign_in(&mut wire, &before, &mailbox.user, credential).await?;
         }
         // Exchange shows IDLE, UIDPLUS and the like only to users who are signed in.
         let capabilities = Capabilities::ask(&mut wire).await?;
-        Ok(Session::new(wire, capabilities))
+        Ok(Session { certificate, ..Session::new(wire, capabilities) })
     };
     timeout(OPEN_LIMIT, opened).await.unwrap_or_else(|_| {
         Err(Error::Setup(
             "signing in was not over within 25 s; the server or the network is too slow".to_owned(),
         ))
     })
+}
+
+/// The certificate that the server shows now, on a connection of its own that is not signed in.
+pub(super) async fn certificate(server: &Server) -> Result<Option<Validity>, Error> {
+    let silent = Error::Silent { command: "a second connection", limit: OPEN_LIMIT };
+    timeout(OPEN_LIMIT, reach(server)).await.unwrap_or(Err(silent)).map(|reached| reached.certificate)
+}
+
+struct Reached {
+    wire: Wire,
+    greeted: Greeting,
+    certificate: Option<Validity>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,21 +55,30 @@ enum Greeting {
     Authenticated,
 }
 
-async fn reach(server: &Server) -> Result<(Wire, Greeting), Error> {
+async fn reach(server: &Server) -> Result<Reached, Error> {
     let tcp = net::connect(server).await.map_err(Error::Setup)?;
     match server.tls {
-        Tls::Implicit => greet(net::secure(server, Box::new(tcp)).await.map_err(Error::Setup)?).await,
-        Tls::Plain => greet(Box::new(tcp)).await,
+        Tls::Implicit => {
+            let Secured { stream, certificate } =
+                net::secure(server, Box::new(tcp)).await.map_err(Error::Setup)?;
+            let (wire, greeted) = greet(stream).await?;
+            Ok(Reached { wire, greeted, certificate })
+        }
+        Tls::Plain => {
+            let (wire, greeted) = greet(Box::new(tcp)).await?;
+            Ok(Reached { wire, greeted, certificate: None })
+        }
         Tls::Starttls => {
-            let (wire, greeting) = greet(Box::new(tcp)).await?;
-            if greeting == Greeting::Authenticated {
+            let (wire, greeted) = greet(Box::new(tcp)).await?;
+            if greeted == Greeting::Authenticated {
                 // RFC 9051, section 11.1: after PREAUTH there is no STARTTLS, and who sent it is unknown.
                 return Err(Error::Setup(
                     "the server greets with PREAUTH, after which STARTTLS is impossible; use tls = \"implicit\"".to_owned(),
                 ));
             }
-            let stream = net::secure(server, start_tls(wire).await?).await.map_err(Error::Setup)?;
-            Ok((Wire::new(stream), greeting))
+            let Secured { stream, certificate } =
+                net::secure(server, start_tls(wire).await?).await.map_err(Error::Setup)?;
+            Ok(Reached { wire: Wire::new(stream), greeted, certificate })
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum Error {
     /// A complete sentence that says what to do: no such host, a bad certificate, a wrong password or folder.
     #[error("{0}")]
     Setup(String),
-    /// A complete sentence: user, password or token were refused.
+    /// A complete sentence: user, password, client secret or token were refused, or do not open this mailbox.
     #[error("{0}")]
     Denied(String),
     /// Tagged NO or BAD.
@@ -49,7 +49,7 @@ impl Error {
         }
         // Exchange Online, whose token was good but whose mailbox may not be opened with it.
         if text.contains("authenticated but not connected") {
-            return Self::Setup(
+            return Self::Denied(
                 "Microsoft 365 accepts the token but does not open the mailbox (User is authenticated but not \
                  connected): register the service principal with the object ID of the enterprise application (not of the \
                  app registration), give it FullAccess to this mailbox, and check that IMAP is enabled for it"
@@ -81,6 +81,11 @@ impl Error {
     pub(super) fn at(&self, host: &str) -> String {
         let text = self.to_string();
         if text.contains(host) { text } else { format!("{host}: {text}") }
+    }
+
+    /// Somebody has to change what the watchdog signs in with, or what it may open.
+    pub(super) fn is_refused_login(&self) -> bool {
+        matches!(self, Self::Denied(_))
     }
 
     /// The pause the server asked for, if it did.
@@ -142,6 +147,6 @@ mod tests {
     #[test]
     fn microsofts_missing_full_access_has_its_own_sentence() {
         let error = Error::refused("EXAMINE", "User is authenticated but not connected.");
-        assert!(error.to_string().contains("FullAccess"), "{error}");
+        assert!(error.to_string().contains("FullAccess") && error.is_refused_login(), "{error}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! async-imap allocates an announced literal at once (up to 512 MiB), parses a growing line again at every read, and
 //! imap-proto recurses once per parenthesis of a BODYSTRUCTURE, which nobody asked for but any server can send: some
-//! thousand levels overflow the stack and end the whole process. All three are refused here.
+//! thousand levels overflow the stack and end the whole process. All three are refused here. Answers that the parser need
+//! not or must not see are taken out here too.
 
 use std::io;
 use std::pin::Pin;
@@ -19,6 +20,8 @@ const LITERAL_BYTES_MAX: u64 = 16 << 20;
 const TEXT_BYTES_MAX: u32 = 128 << 10;
 /// A FETCH answer has two or three, the deepest answer anybody needs a few dozen.
 const PARENTHESES_MAX: u32 = 256;
+/// What is kept aside until somebody takes it; the rest is dropped.
+const ASIDE_BYTES_MAX: usize = 16 << 10;
 /// Read at a time.
 const CHUNK_BYTES: usize = 8192;
 
@@ -27,14 +30,40 @@ const CHUNK_BYTES: usize = 8192;
 pub(super) struct Guard<S> {
     inner: S,
     scan: Scan,
-    /// What may be read, from `given` on.
-    passed: Vec<u8>,
+    sorted: Sorted,
+    /// So much of `sorted.passed` was read.
     given: usize,
+}
+
+/// What the parser may see, and what it may not.
+#[derive(Debug, Default)]
+struct Sorted {
+    passed: Vec<u8>,
+    /// Whole answers one after the other, as they came.
+    aside: Vec<u8>,
+}
+
+impl Sorted {
+    fn put(&mut self, fate: Fate, bytes: &[u8]) {
+        match fate {
+            Fate::Passing => self.passed.extend_from_slice(bytes),
+            Fate::Aside => {
+                let room = ASIDE_BYTES_MAX.saturating_sub(self.aside.len());
+                self.aside.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            }
+            Fate::Dropping => {}
+        }
+    }
 }
 
 impl<S> Guard<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner, scan: Scan::default(), passed: Vec::new(), given: 0 }
+        Self { inner, scan: Scan::default(), sorted: Sorted::default(), given: 0 }
+    }
+
+    /// The answers that were kept aside since the last call.
+    pub(super) fn take_aside(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.sorted.aside)
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -60,19 +89,17 @@ struct Scan {
 }
 
 impl Scan {
-    /// Adds to `passed` what may be read of `bytes`.
-    fn advance(&mut self, mut bytes: &[u8], passed: &mut Vec<u8>) -> Result<(), &'static str> {
+    /// Sorts `bytes` into `sorted`.
+    fn advance(&mut self, mut bytes: &[u8], sorted: &mut Sorted) -> Result<(), &'static str> {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.literal_left > 0 {
                 let skipped = usize::try_from(self.literal_left).unwrap_or(usize::MAX).min(bytes.len());
                 self.literal_left -= skipped as u64;
                 let (literal, after) = bytes.split_at(skipped);
-                if self.fate != Some(Fate::Dropping) {
-                    passed.extend_from_slice(literal);
-                }
+                sorted.put(self.fate.unwrap_or(Fate::Passing), literal);
                 bytes = after;
             } else {
-                self.sort(byte, passed);
+                self.sort(byte, sorted);
                 self.text(byte)?;
                 bytes = rest;
             }
@@ -80,15 +107,14 @@ impl Scan {
         Ok(())
     }
 
-    fn sort(&mut self, byte: u8, passed: &mut Vec<u8>) {
+    fn sort(&mut self, byte: u8, sorted: &mut Sorted) {
         match self.fate {
-            Some(Fate::Passing) => passed.push(byte),
-            Some(Fate::Dropping) => {}
+            Some(fate) => sorted.put(fate, &[byte]),
             None => {
                 self.head.push(byte);
                 self.fate = fate_of(&self.head);
-                if self.fate == Some(Fate::Passing) {
-                    passed.append(&mut self.head);
+                if let Some(fate) = self.fate {
+                    sorted.put(fate, &std::mem::take(&mut self.head));
                 }
             }
         }
@@ -138,14 +164,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
-            let waiting = this.passed.get(this.given..).unwrap_or_default();
+            let waiting = this.sorted.passed.get(this.given..).unwrap_or_default();
             if !waiting.is_empty() {
                 let (now, _) = waiting.split_at(waiting.len().min(buf.remaining()));
                 buf.put_slice(now);
                 this.given += now.len();
                 return Poll::Ready(Ok(()));
             }
-            this.passed.clear();
+            this.sorted.passed.clear();
             this.given = 0;
             let mut chunk = [0; CHUNK_BYTES];
             let mut chunk = ReadBuf::new(&mut chunk);
@@ -153,7 +179,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             if chunk.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let advanced = this.scan.advance(chunk.filled(), &mut this.passed);
+            let advanced = this.scan.advance(chunk.filled(), &mut this.sorted);
             advanced.map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
         }
     }
@@ -178,8 +204,8 @@ mod tests {
     use super::*;
 
     fn scan(parts: &[&[u8]]) -> Result<Scan, &'static str> {
-        let (mut scan, mut passed) = (Scan::default(), Vec::new());
-        parts.iter().try_for_each(|part| scan.advance(part, &mut passed)).map(|()| scan)
+        let (mut scan, mut sorted) = (Scan::default(), Sorted::default());
+        parts.iter().try_for_each(|part| scan.advance(part, &mut sorted)).map(|()| scan)
     }
 
     #[test]
@@ -188,11 +214,30 @@ mod tests {
         let expected = b"* 1 EXISTS\r\n* 2 FETCH (BODY[] {9}\r\n* XFOO {)\n)\r\nA1 OK\r\n+ idling\r\n";
         for cut in 0..talk.len() {
             let (left, right) = talk.split_at(cut);
-            let (mut scan, mut passed) = (Scan::default(), Vec::new());
-            scan.advance(left, &mut passed).unwrap();
-            scan.advance(right, &mut passed).unwrap();
-            assert_eq!(String::from_utf8_lossy(&passed), String::from_utf8_lossy(expected), "cut at {cut}");
+            let (mut scan, mut sorted) = (Scan::default(), Sorted::default());
+            scan.advance(left, &mut sorted).unwrap();
+            scan.advance(right, &mut sorted).unwrap();
+            let passed = String::from_utf8_lossy(&sorted.passed);
+            assert_eq!(passed, String::from_utf8_lossy(expected), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn answers_about_quotas_are_kept_aside_whole_and_bounded() {
+        let talk = b"* 1 EXISTS\r\n* QUOTA {4}\r\na\r\nb (STORAGE 1 2)\r\n* STATUS x (SIZE 7)\r\nA1 OK\r\n";
+        for cut in 0..talk.len() {
+            let (left, right) = talk.split_at(cut);
+            let (mut scan, mut sorted) = (Scan::default(), Sorted::default());
+            scan.advance(left, &mut sorted).unwrap();
+            scan.advance(right, &mut sorted).unwrap();
+            assert_eq!(sorted.passed, b"* 1 EXISTS\r\nA1 OK\r\n", "cut at {cut}");
+            assert_eq!(sorted.aside, b"* QUOTA {4}\r\na\r\nb (STORAGE 1 2)\r\n* STATUS x (SIZE 7)\r\n");
+        }
+        let (mut scan, mut sorted) = (Scan::default(), Sorted::default());
+        for _ in 0..10_000 {
+            scan.advance(b"* QUOTA \"\" (STORAGE 1 2)\r\n", &mut sorted).unwrap();
+        }
+        assert_eq!((sorted.aside.len(), sorted.passed.len()), (ASIDE_BYTES_MAX, 0));
     }
 
     #[test]

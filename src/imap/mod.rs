@@ -1,14 +1,16 @@
 //! Reading mailboxes by IMAP. Only EXAMINE and PEEK: nothing in a mailbox is ever changed.
 //!
 //! From the network upwards: `guard` bounds what a server may send, `wire` runs commands, `connect` and `auth` open
-//! a session, `session`, `fetch` and `idle` are its commands, `plan` decides which UIDs come next, `reader` does it
-//! all for ever. `junk` is the folder that is read beside the others.
+//! a session, `session`, `fetch`, `quota` and `idle` are its commands, `plan` decides which UIDs come next, `gauge`
+//! measures how full it is, `reader` does it all for ever. `junk` is the folder that is read beside the others.
 
 mod auth;
 mod backoff;
+mod certificate;
 mod connect;
 mod error;
 mod fetch;
+mod gauge;
 mod guard;
 mod idle;
 mod junk;
@@ -16,6 +18,7 @@ mod junk;
 mod peer;
 mod plan;
 mod probe;
+mod quota;
 mod reader;
 mod sample;
 mod session;
@@ -26,6 +29,8 @@ mod wire;
 use chrono::{DateTime, Utc};
 
 use crate::engine::History;
+use crate::expiry::Validity;
+use crate::fullness::Fullness;
 use crate::mail::RawMail;
 
 pub use probe::{Folder, Probe, probe};
@@ -59,6 +64,16 @@ pub enum Event {
     /// Every configured folder was read up to its end by a look that began at `started`; all its mails came before
     /// this event. Silence counts up to `started`.
     Looked { mailbox: String, started: DateTime<Utc>, history: History },
+    /// How full the mailbox is; None when nobody says how much it may hold. Comes before the look it belongs to.
+    Measured { mailbox: String, fullness: Option<Fullness> },
+    /// The certificate of the mailbox's server, when its dates matter.
+    Certificate { mailbox: String, validity: Option<Validity> },
     /// A look could not be completed.
-    Failed { mailbox: String, at: DateTime<Utc>, error: String },
+    Failed {
+        mailbox: String,
+        at: DateTime<Utc>,
+        error: String,
+        /// User, password or token were refused.
+        login_refused: bool,
+    },
 }

@@ -220,7 +220,11 @@ impl Serving {
             }
             "FETCH" => {
                 let folder = world.folders.get(&self.selected)?;
-                return Some(list_uids(folder, rest.split(' ').next()?));
+                let range = rest.split(' ').next()?;
+                if command.contains("RFC822.SIZE") {
+                    return sizes(folder, range).map(String::into_bytes);
+                }
+                return Some(list_uids(folder, range));
             }
             "UID" => {
                 return Some(fetch(world.folders.get(&self.selected)?, rest.split(' ').nth(1)?, command));
@@ -237,6 +241,16 @@ fn list_uids(folder: &Contents, range: &str) -> Vec<u8> {
     let numbers = first.parse::<usize>().unwrap()..=last.parse().unwrap();
     let numbered = (1..).zip(folder.mails.keys()).filter(|(number, _)| numbers.contains(number));
     numbered.flat_map(|(number, uid)| format!("* {number} FETCH (UID {uid})\r\n").into_bytes()).collect()
+}
+
+/// By number, not by UID.
+fn sizes(folder: &Contents, range: &str) -> Option<String> {
+    let (first, last) = range.split_once(':')?;
+    let range = first.parse::<usize>().ok()?..=last.parse().ok()?;
+    let numbered = (1..).zip(folder.mails.values()).filter(|(number, _)| range.contains(number));
+    Some(
+        numbered.map(|(number, mail)| format!("* {number} FETCH (RFC822.SIZE {})\r\n", mail.len())).collect(),
+    )
 }
 
 /// As a server does: `*` is the last mail, and a range is meant in either order.

@@ -9,8 +9,11 @@ use tokio::time::timeout;
 use super::auth::Credential;
 use super::connect;
 use super::error::Error;
+use super::gauge::Gauge;
 use super::session::{Listed, Session};
 use crate::config::Mailbox;
+use crate::expiry::Validity;
+use crate::fullness::Fullness;
 
 /// `check` has 60 s for everything, and looks at mails afterwards.
 const PROBE_LIMIT: Duration = Duration::from_secs(28);
@@ -24,6 +27,11 @@ pub struct Probe {
     pub folders: Vec<Folder>,
     /// Of the configured Junk folder: how many mails it holds, or why it cannot be opened.
     pub junk: Option<Result<u32, String>>,
+    /// None when neither the server nor the configuration says how much it may hold, or when it holds too much to be weighed
+    /// in passing.
+    pub fullness: Option<Fullness>,
+    /// Of the server's certificate, when its dates matter.
+    pub certificate: Option<Validity>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +76,13 @@ async fn connect_and_look(mailbox: &Mailbox) -> Result<Probe, Error> {
     let credential = Credential::obtain(mailbox, None).await?;
     let mut session = connect::open(mailbox, &credential).await?;
     let mut messages = BTreeMap::new();
+    let mut gauge = Gauge::default();
     for folder in &mailbox.folders {
-        messages.insert(folder.as_str(), session.examine(folder).await?.exists);
+        let exists = session.examine(folder).await?.exists;
+        gauge.counted(folder, exists);
+        messages.insert(folder.as_str(), exists);
     }
+    let fullness = gauge.measure(&mut session, mailbox).await?.flatten();
     let junk = match &mailbox.junk {
         Some(folder) => Some(count(&mut session, folder).await?),
         None => None,
@@ -81,9 +93,10 @@ async fn connect_and_look(mailbox: &Mailbox) -> Result<Probe, Error> {
         Folder { configured: configured.is_some(), messages, junk: is_junk(&listed), name: listed.name }
     };
     let folders = session.list().await?.into_iter().map(folder).collect();
+    let certificate = session.certificate;
     let capabilities = session.capabilities.names().map(str::to_owned).collect();
     session.logout().await;
-    Ok(Probe { capabilities, folders, junk })
+    Ok(Probe { capabilities, folders, junk, fullness, certificate })
 }
 
 /// How many mails a folder holds, or why it cannot be opened.

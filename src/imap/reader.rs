@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::auth::Credential;
 use super::backoff::Backoff;
+use super::certificate::Shown;
 use super::connect;
 use super::error::Error;
 use super::fetch::Window;
+use super::gauge::Gauge;
 use super::idle::Woken;
 use super::junk::JunkWatch;
 use super::plan::{self, Direction, Pace};
@@ -48,8 +50,8 @@ pub fn spawn(
         Login::Password(_) => None,
     };
     let cursors = Mutex::new(cursors);
-    let (looked, junk) = (AtomicBool::new(false), JunkWatch::default());
-    let shared = Shared { mailbox, tokens, cursors, events, requests, looked, junk };
+    let (looked, junk, gauge) = (AtomicBool::new(false), JunkWatch::default(), AsyncMutex::default());
+    let shared = Shared { mailbox, tokens, cursors, gauge, events, requests, looked, junk };
     tokio::spawn(supervise(Arc::new(shared)))
 }
 
@@ -58,6 +60,8 @@ struct Shared {
     mailbox: Mailbox,
     tokens: Option<TokenSource>,
     cursors: Mutex<BTreeMap<String, Cursor>>,
+    /// Held by each connection in its turn.
+    gauge: AsyncMutex<Gauge>,
     events: mpsc::Sender<Event>,
     requests: Arc<Notify>,
     /// The current connection has completed a look.
@@ -128,8 +132,8 @@ async fn supervise(shared: Arc<Shared>) {
             // The next connection leaves that folder alone, and may read the others.
             shared.tell_junk(Some(told)).await
         } else {
-            let mailbox = shared.mailbox.name.clone();
-            shared.send(Event::Failed { mailbox, at: clock::now(), error: told }).await
+            let (mailbox, login_refused) = (shared.mailbox.name.clone(), error.is_refused_login());
+            shared.send(Event::Failed { mailbox, at: clock::now(), error: told, login_refused }).await
         };
         if sent.is_err() {
             return;
@@ -155,18 +159,26 @@ async fn run(shared: Arc<Shared>) -> Result<Infallible, Error> {
         }
     };
     let can_idle = session.capabilities.has("IDLE");
+    let mut certificate = Shown::new(session.certificate);
+    shared.send(certificate.event(&shared.mailbox)).await?;
     let mut reader = Reader {
         shared: &shared,
         session,
+        gauge: shared.gauge.lock().await,
         selected: None,
         paces: BTreeMap::new(),
         looked_at: Instant::now(),
         can_idle,
     };
     loop {
-        match reader.look().await? {
+        let history = reader.look().await?;
+        if certificate.look_again(&shared.mailbox.server).await {
+            shared.send(certificate.event(&shared.mailbox)).await?;
+        }
+        match history {
             History::Filling => reader.fill().await?,
-            History::Complete => reader.wait().await?,
+            History::Complete if reader.weigh().await? => reader.wait().await?,
+            History::Complete => {}
         }
     }
 }
@@ -174,6 +186,7 @@ async fn run(shared: Arc<Shared>) -> Result<Infallible, Error> {
 struct Reader<'a> {
     shared: &'a Shared,
     session: Session,
+    gauge: MutexGuard<'a, Gauge>,
     selected: Option<&'a str>,
     /// By folder: their mails differ in size and density.
     paces: BTreeMap<&'a str, Pace>,
@@ -206,6 +219,10 @@ impl<'a> Reader<'a> {
             }
             shared.tell(folder, Vec::new(), cursor).await?;
         }
+        // Before the look is announced, because who is silent is judged then.
+        if let Some(fullness) = self.gauge.measure(&mut self.session, &shared.mailbox).await? {
+            shared.send(Event::Measured { mailbox: shared.mailbox.name.clone(), fullness }).await?;
+        }
         self.announce(started).await
     }
 
@@ -228,6 +245,33 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Adds up the sizes of mails where no command tells them. False when a look is due before that is done.
+    async fn weigh(&mut self) -> Result<bool, Error> {
+        let mailbox = &self.shared.mailbox;
+        while let Some(folder) = self.gauge.unweighed(&self.session, mailbox) {
+            if !self.reselect(folder).await? {
+                return Ok(false);
+            }
+            self.gauge.weigh(&mut self.session, folder).await?;
+            if self.look_is_due() {
+                return Ok(false);
+            }
+        }
+        match mailbox.folders.first() {
+            Some(first) => self.reselect(first).await,
+            None => Ok(true),
+        }
+    }
+
+    /// False when the folder was renumbered or emptied since the last look: the next one sorts that out.
+    async fn reselect(&mut self, folder: &'a str) -> Result<bool, Error> {
+        if self.selected == Some(folder) {
+            return Ok(true);
+        }
+        let (cursor, _) = self.select(folder).await?;
+        Ok(Some(cursor) == self.shared.cursor(folder))
+    }
+
     fn pace(&mut self, folder: &'a str) -> &mut Pace {
         self.paces.entry(folder).or_insert_with(Pace::new)
     }
@@ -236,6 +280,7 @@ impl<'a> Reader<'a> {
     async fn select(&mut self, folder: &'a str) -> Result<(Cursor, Option<u32>), Error> {
         let examined = self.session.examine(folder).await?;
         self.selected = Some(folder);
+        self.gauge.counted(folder, examined.exists);
         Ok((plan::reconcile(self.shared.cursor(folder), &examined), examined.uidnext))
     }
 
@@ -251,12 +296,8 @@ impl<'a> Reader<'a> {
     /// Reads history, a window at least, until there is none left or a look is due.
     async fn fill(&mut self) -> Result<(), Error> {
         while let Some(folder) = self.shared.unfinished() {
-            if self.selected != Some(folder) {
-                let (cursor, _) = self.select(folder).await?;
-                if Some(cursor) != self.shared.cursor(folder) {
-                    // Renumbered, or emptied: the next look sorts that out.
-                    return Ok(());
-                }
+            if !self.reselect(folder).await? {
+                return Ok(());
             }
             let Some(cursor) = self.shared.cursor(folder) else { return Ok(()) };
             self.read_older(folder, cursor).await?;

@@ -9,6 +9,7 @@ use async_imap::imap_proto::{
 use super::error::Error;
 use super::utf7;
 use super::wire::{COMMAND_LIMIT, Wire, quoted};
+use crate::expiry::Validity;
 
 /// Folder names kept from a LIST; some servers list a whole file system.
 const FOLDERS_MAX: usize = 1000;
@@ -67,11 +68,13 @@ pub(super) struct Listed {
 pub(super) struct Session {
     pub(super) wire: Wire,
     pub(super) capabilities: Capabilities,
+    /// Of the server's certificate, when its dates matter.
+    pub(super) certificate: Option<Validity>,
 }
 
 impl Session {
     pub(super) fn new(wire: Wire, capabilities: Capabilities) -> Self {
-        Self { wire, capabilities }
+        Self { wire, capabilities, certificate: None }
     }
 
     /// Opens `folder` for reading. A folder that cannot be opened is an error that names those that can.

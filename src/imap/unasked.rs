@@ -1,4 +1,4 @@
-//! Which answers of a server never reach the parser.
+//! Which answers of a server never reach the parser, and which of them are read by other means.
 //!
 //! A client must be prepared for any answer at any time (RFC 3501, section 2.2.2), but async-imap ends the connection at
 //! the first keyword it does not know, NAMESPACE and ESEARCH among them: one line too many in every session would blind
@@ -19,6 +19,9 @@ const UNDERSTOOD: [&str; 12] = [
     "EXPUNGE",
     "FETCH",
 ];
+/// What [`quota`](super::quota) asks for. Kept aside as it came: imap-proto ends the connection at every QUOTA and STATUS that it
+/// does not understand, and how full a mailbox is must not decide whether it can be read.
+const SET_ASIDE: [&str; 2] = ["QUOTA", "STATUS"];
 /// No keyword of any RFC is half as long.
 const KEYWORD_BYTES_MAX: usize = 32;
 
@@ -26,6 +29,7 @@ const KEYWORD_BYTES_MAX: usize = 32;
 pub(super) enum Fate {
     Passing,
     Dropping,
+    Aside,
 }
 
 /// What becomes of the answer that begins so; None while that cannot be told. Always told at a line's end.
@@ -51,8 +55,12 @@ pub(super) fn fate_of(head: &[u8]) -> Option<Fate> {
 }
 
 fn fate_of_keyword(keyword: &[u8]) -> Fate {
-    let understood = UNDERSTOOD.iter().any(|known| keyword.eq_ignore_ascii_case(known.as_bytes()));
-    if understood { Fate::Passing } else { Fate::Dropping }
+    let one_of = |known: &[&str]| known.iter().any(|known| keyword.eq_ignore_ascii_case(known.as_bytes()));
+    match (one_of(&UNDERSTOOD), one_of(&SET_ASIDE)) {
+        (true, _) => Fate::Passing,
+        (false, true) => Fate::Aside,
+        (false, false) => Fate::Dropping,
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +82,9 @@ mod tests {
             ("W7 OK ", Some(Fate::Passing)),
             ("+", Some(Fate::Passing)),
             ("* NAMESPACE ", Some(Fate::Dropping)),
+            ("* quota ", Some(Fate::Aside)),
+            ("* STATUS ", Some(Fate::Aside)),
+            ("* QUOTAROOT ", Some(Fate::Dropping)),
             ("* 12 XFETCH ", Some(Fate::Dropping)),
             ("* ESEARCH\n", Some(Fate::Dropping)),
             ("* X-A.B_C+1 ", Some(Fate::Dropping)),

@@ -43,6 +43,14 @@ impl Wire {
         std::mem::take(&mut self.news)
     }
 
+    /// Runs `line` to its tagged OK and returns the answers that are kept from the parser, one after the other.
+    pub(super) async fn ask_aside(&mut self, name: &'static str, line: &str) -> Result<Vec<u8>, Error> {
+        // What came unasked before is not the answer.
+        self.client.get_mut().take_aside();
+        self.command(name, line, COMMAND_LIMIT, |_| {}).await?;
+        Ok(self.client.get_mut().take_aside())
+    }
+
     /// Runs `line` to its tagged OK; `on` sees every other answer on the way.
     pub(super) async fn command(
         &mut self,

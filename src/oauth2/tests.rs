@@ -96,6 +96,20 @@ async fn the_endpoints_words_are_told_shortened_and_without_secrets() {
 }
 
 #[tokio::test]
+async fn what_has_to_be_renewed_is_told_apart_from_what_passes() {
+    for (status, error, rejected) in [
+        ("401 Unauthorized", "invalid_client", true),
+        ("400 Bad Request", "unauthorized_client", true),
+        ("400 Bad Request", "temporarily_unavailable", false),
+        ("429 Too Many Requests", "invalid_request", false),
+        ("503 Service Unavailable", "server_error", false),
+    ] {
+        let (source, _) = endpoint(vec![http(status, &format!(r#"{{"error":"{error}"}}"#))]).await;
+        assert_eq!(source.token().await.unwrap_err().is::<Rejected>(), rejected, "{status} {error}");
+    }
+}
+
+#[tokio::test]
 async fn answers_that_hold_no_usable_token_are_errors() {
     assert!(refusal(http("200 OK", "<html>")).await.contains("without an access token"));
     assert!(refusal(http("200 OK", r#"{"access_token":""}"#)).await.contains("without an access token"));

@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Config;
 use crate::engine::{Engine, Snapshot};
+use crate::fullness::Fullness;
 use crate::imap::{self, Cursor, Event};
 use crate::orders::Order;
 use crate::outbox::{Message, Sent};
@@ -96,12 +97,27 @@ impl Service {
                 }
                 self.engine.junk_looked(mailbox, error.as_deref());
             }
-            Event::Failed { mailbox, at, error } => {
-                tracing::warn!(mailbox, error, "the mailbox cannot be read");
-                self.engine.look_failed(mailbox, error, *at);
+            Event::Measured { mailbox, fullness } => self.take_fullness(mailbox, *fullness),
+            Event::Certificate { mailbox, validity } => self.engine.certificate_seen(mailbox, *validity),
+            Event::Failed { mailbox, at, error, login_refused } => {
+                tracing::warn!(mailbox, error, login_refused, "the mailbox cannot be read");
+                if *login_refused {
+                    self.engine.login_refused(mailbox, error, *at);
+                } else {
+                    self.engine.look_failed(mailbox, error, *at);
+                }
             }
         }
         Ok(())
+    }
+
+    fn take_fullness(&mut self, mailbox: &str, fullness: Option<Fullness>) {
+        let before = self.engine.mailboxes().get(mailbox).and_then(|state| state.fullness);
+        let told = before.is_some_and(|before| before.is_nearly_full());
+        if let Some(now) = fullness.filter(|now| now.is_nearly_full() && !told) {
+            tracing::warn!(mailbox, fullness = now.words(), "make room in the mailbox, or raise its limit");
+        }
+        self.engine.measured(mailbox, fullness);
     }
 
     /// Stores everything decided so far, and sends what is due only after that.

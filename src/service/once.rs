@@ -75,7 +75,10 @@ impl Service {
                         unread.remove(&mailbox);
                     }
                     Event::Looked { .. } | Event::Mails { .. } => until = Instant::now() + READING,
-                    Event::Failed { .. } | Event::Junk { .. } => {}
+                    Event::Measured { .. }
+                    | Event::Certificate { .. }
+                    | Event::Failed { .. }
+                    | Event::Junk { .. } => {}
                 }
                 taken += 1;
                 next = (taken < EVENTS_TOGETHER_MAX).then(|| readers.events.try_recv().ok()).flatten();

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -90,8 +90,8 @@ async fn a_private_authority_is_trusted_through_ca_file_only() {
 #[tokio::test]
 async fn an_expired_certificate_is_told_with_its_last_day() {
     let (server, _folder, path) = signed(|params| {
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2020, 11, 1);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 11, 1);
     });
     let error = server.meet(client_config(Some(&path), None).unwrap()).await.unwrap_err();
     assert_eq!(error, "the certificate of mail.example expired on 2020-11-01; renew it on the server");
@@ -99,7 +99,7 @@ async fn an_expired_certificate_is_told_with_its_last_day() {
 
 #[tokio::test]
 async fn a_certificate_from_the_future_points_at_the_clock() {
-    let (server, _folder, path) = signed(|params| params.not_before = rcgen::date_time_ymd(2090, 1, 1));
+    let (server, _folder, path) = signed(|params| params.not_before = date_time_ymd(2090, 1, 1));
     let error = server.meet(client_config(Some(&path), None).unwrap()).await.unwrap_err();
     assert_eq!(
         error,
@@ -161,5 +161,29 @@ fn a_ca_file_that_is_none_is_named() {
     for path in [path, folder.path().join("missing.pem")] {
         let error = format!("{:#}", client_config(Some(&path), None).unwrap_err());
         assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}
+
+#[test]
+fn the_dates_of_a_certificate_are_read_whoever_signed_it_and_whatever_it_is_for() {
+    let dates = |from, until| {
+        move |params: &mut CertificateParams| {
+            (params.not_before, params.not_after) = (date_time_ymd(from, 3, 4), date_time_ymd(until, 5, 6));
+        }
+    };
+    for (from, until) in [(2026, 2027), (2000, 2001), (2049, 2050), (1970, 9999)] {
+        let plain = Server::self_signed(dates(from, until));
+        let authority = Server::self_signed(|params| {
+            dates(from, until)(params);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        });
+        for server in [plain, authority] {
+            let Validity { from: since, until: end } = validity(&server.certificate).unwrap();
+            assert_eq!(since.format("%F").to_string(), format!("{from}-03-04"));
+            assert_eq!(end.format("%F").to_string(), format!("{until}-05-06"));
+        }
+    }
+    for garbage in [&b""[..], b"0", &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]] {
+        assert_eq!(validity(&CertificateDer::from(garbage)), None);
     }
 }

@@ -6,6 +6,7 @@
 pub mod cause;
 mod acknowledgement;
 mod channel;
+mod expiry;
 mod own;
 mod report;
 mod own_time;
@@ -19,6 +20,7 @@ use chrono_tz::Tz;
 
 use crate::config::Breach;
 use crate::engine::Offset;
+use crate::expiry::Ending;
 use crate::incident::{End, Incident, Member, Subject};
 use crate::ledger::{Deadline, Finding, Spoofs};
 use crate::matrix::ServiceRow;
@@ -74,6 +76,8 @@ pub struct MailboxCard<'a> {
     pub error: Option<&'a str>,
     /// The watchdog's clock minus the server's.
     pub offset: Option<Offset>,
+    /// Of what opens it.
+    pub endings: Vec<Ending>,
 }
 
 #[derive(Debug, Clone)]
@@ -138,6 +142,7 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Report(checker) => report::alarm(checker, scene),
         Subject::Clock => own_time::alarm(incident, scene),
         Subject::Spoof(name) => spoof::alarm(name, scene),
+        Subject::Expiry(name) => expiry::alarm(incident, name, scene),
     };
     body.push_str(&scene.by.footer(&incident.id()));
     Letter::alarm(token, &words, body)
@@ -153,6 +158,7 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Report(checker) => report::recovery(incident, checker, scene),
         Subject::Clock => own_time::recovery(incident, scene),
         Subject::Spoof(name) => spoof::recovery(incident, name, scene),
+        Subject::Expiry(name) => expiry::recovery(incident, name),
     };
     body.push_str(&scene.by.lasted(incident.opened));
     body.push_str(&scene.by.footer(&incident.id()));

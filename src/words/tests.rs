@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Config, Sources};
+use crate::expiry::{Credential, Validity};
 use crate::incident::{Flapping, Member};
 use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation, Outcome, Spoof};
 use crate::mail;
@@ -45,6 +46,7 @@ fn scene(checkers: Vec<CheckerCard<'_>>) -> Scene<'_> {
         heard_until: Some(at(2, 56, 52)),
         error: Some("no connection to outlook.office365.com (timed out)\r\nNOK"),
         offset: None,
+        endings: vec![],
     };
     Scene {
         by: Signature { watchdog: "bresse8", zone: Tz::Europe__Paris, now: at(2, 56, 53) },
@@ -324,6 +326,20 @@ fn a_mailbox_that_cannot_be_read() {
 }
 
 #[test]
+fn credentials_that_end_soon_or_have_ended() {
+    let certificate = Ending::of_certificate(Validity { from: at(0, 0, 0), until: at(23, 0, 0) });
+    let secret = Ending { what: Credential::ClientSecret, at: at(1, 0, 0), notice: at(0, 0, 0) };
+    let mut scene = scene(vec![]);
+    scene.mailboxes[0].endings = vec![secret, certificate];
+    let both = [("certificate", at(2, 0, 0), None, None), ("client secret", at(2, 0, 0), None, None)];
+    let letters = [&both[..1], &both[..]].map(|members| {
+        let incident = incident(Subject::Expiry("MONITOR".into()), members);
+        shown(&alarm(&incident, "MONITOR_Expiry", &scene))
+    });
+    insta::assert_snapshot!(letters.join("\n———\n"));
+}
+
+#[test]
 fn recoveries_say_what_was_and_never_what_opens_approvals() {
     let back = Some(End::Recovered(at(3, 10, 0)));
     let mut scene = scene(vec![card("bresse3", "noKia", Some(at(3, 10, 0)))]);
@@ -372,6 +388,10 @@ fn recoveries_say_what_was_and_never_what_opens_approvals() {
                 &[("MONITOR", at(2, 50, 0), None, Some(End::Removed(at(3, 10, 0))))],
             ),
             "MONITOR_Mailbox",
+        ),
+        (
+            closed(Subject::Expiry("MONITOR".into()), &[("certificate", at(2, 50, 0), None, back)]),
+            "MONITOR_Expiry",
         ),
     ];
     let letters: Vec<Letter> =

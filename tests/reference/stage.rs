@@ -8,6 +8,7 @@ use bresse_watchdog::config::{
 };
 use bresse_watchdog::engine::History;
 use bresse_watchdog::engine::{Engine, Snapshot};
+use bresse_watchdog::fullness::Limits;
 use bresse_watchdog::ledger::Observation;
 use bresse_watchdog::mail::Hop;
 use bresse_watchdog::outbox::{self, Message, Sent};
@@ -89,6 +90,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
             junk: None,
             poll: TimeDelta::seconds(60),
             blind_after: TimeDelta::seconds(blind_after),
+            limits: Limits::default(),
         }],
         checkers: checkers.collect(),
         channels: vec![Channel {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chrono::{Datelike, TimeDelta, Utc};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// An authority made for one server; nobody trusts it unless told to.
@@ -33,13 +34,30 @@ impl Authority {
     ///
     /// An expired one was good from 2000 to 2001.
     pub(crate) fn server_certificate(&self, expired: bool) -> (PathBuf, PathBuf) {
+        self.server_certificate_with(|params| {
+            if expired {
+                params.not_before = date_time_ymd(2000, 1, 1);
+                params.not_after = date_time_ymd(2001, 1, 1);
+            }
+        })
+    }
+
+    /// As above, good for 80 days until today and for so many days more.
+    pub(crate) fn server_certificate_for(&self, days: i64) -> (PathBuf, PathBuf) {
+        let day = |from_today| Utc::now().date_naive() + TimeDelta::days(from_today);
+        let (from, until) = (day(-80), day(days));
+        let number = |number: u32| u8::try_from(number).unwrap();
+        self.server_certificate_with(|params| {
+            params.not_before = date_time_ymd(from.year(), number(from.month()), number(from.day()));
+            params.not_after = date_time_ymd(until.year(), number(until.month()), number(until.day()));
+        })
+    }
+
+    fn server_certificate_with(&self, change: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
-        if expired {
-            params.not_before = date_time_ymd(2000, 1, 1);
-            params.not_after = date_time_ymd(2001, 1, 1);
-        }
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let files = (self.dir.join("server.pem"), self.dir.join("server.key"));
         fs::write(&files.0, certificate.pem()).unwrap();

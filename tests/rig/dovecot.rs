@@ -23,6 +23,7 @@ const MAIL_OWNER: u32 = 65534;
 pub(crate) struct Dovecot {
     dir: TempDir,
     process: Option<Child>,
+    authority: Authority,
     /// Implicit TLS.
     pub(crate) imaps_port: u16,
     /// STARTTLS; without it LOGIN is refused.
@@ -33,32 +34,50 @@ pub(crate) struct Dovecot {
 
 impl Dovecot {
     pub(crate) fn start() -> Self {
-        Self::start_with(false)
+        Self::start_with(|authority| authority.server_certificate(false), None)
     }
 
     /// Its certificate was good until 2001.
     pub(crate) fn start_with_expired_certificate() -> Self {
-        Self::start_with(true)
+        Self::start_with(|authority| authority.server_certificate(true), None)
     }
 
-    fn start_with(expired: bool) -> Self {
+    /// Its certificate was not renewed and ends in so many days.
+    pub(crate) fn start_with_certificate_for(days: i64) -> Self {
+        Self::start_with(|authority| authority.server_certificate_for(days), None)
+    }
+
+    /// It holds so much and tells it (QUOTA); what is too much is refused for the time being.
+    pub(crate) fn start_with_quota(kib: u32) -> Self {
+        Self::start_with(|authority| authority.server_certificate(false), Some(kib))
+    }
+
+    /// Takes effect with [`Dovecot::start_again`]. The authority stays the same.
+    pub(crate) fn renew_certificate(&self, days: i64) {
+        self.authority.server_certificate_for(days);
+    }
+
+    fn start_with(certify: impl FnOnce(&Authority) -> (PathBuf, PathBuf), quota_kib: Option<u32>) -> Self {
         need("/usr/sbin/dovecot");
         need("/usr/lib/dovecot/imap");
         need("/usr/lib/dovecot/lmtp");
         let dir = super::directory();
         let authority = Authority::new(dir.path());
-        let certificate = authority.server_certificate(expired);
+        let certificate = certify(&authority);
         let mut dovecot = Self {
             process: None,
             imaps_port: free_port(),
             imap_port: free_port(),
             lmtp_port: free_port(),
             ca_file: authority.ca_file(),
+            authority,
             dir,
         };
         dovecot.make_maildir();
         fs::write(dovecot.path("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\n")).unwrap();
-        fs::write(dovecot.config_file(), dovecot.config(&certificate.0, &certificate.1)).unwrap();
+        let mut config = dovecot.config(&certificate.0, &certificate.1);
+        config.extend(quota_kib.map(quota));
+        fs::write(dovecot.config_file(), config).unwrap();
         dovecot.start_again();
         dovecot
     }
@@ -162,6 +181,11 @@ impl Dovecot {
         line.strip_prefix(&format!("{items}=")).map_or(line.clone(), str::to_owned)
     }
 
+    /// Deletes every mail of INBOX.
+    pub(crate) fn empty(&self) {
+        self.doveadm(&["expunge", "-u", USER, "mailbox", "INBOX", "all"]);
+    }
+
     fn doveadm(&self, arguments: &[&str]) -> String {
         let output = Command::new("/usr/bin/doveadm")
             .arg("-c")
@@ -250,6 +274,25 @@ service anvil {{
 "#
         )
     }
+}
+
+fn quota(kib: u32) -> String {
+    format!(
+        "mail_plugins = quota
+protocol imap {{
+  mail_plugins = quota imap_quota
+}}
+plugin {{
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:storage={kib}K
+  # No tenth more for the last mail.
+  quota_grace = 0
+}}
+# 4.2.2 and not 5.2.2: the mail stays in the sender's queue.
+quota_full_tempfail = yes
+"
+    )
 }
 
 impl Drop for Dovecot {

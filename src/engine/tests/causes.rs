@@ -1,7 +1,11 @@
 use super::*;
+use crate::fullness::{Fullness, Source, Usage};
 use crate::mail::Hop;
 use crate::reason::Clue;
-use crate::reason::Reason::{self, CheckerDead, CommonCause, MailPathDown, NeverSeen, ProviderDown, Unknown};
+use crate::reason::Reason::{
+    self, AuthExpired, CheckerDead, CommonCause, MailPathDown, MailboxFull, NeverSeen, ProviderDown, Unknown,
+    WatcherBlind,
+};
 
 impl World {
     fn reason(&self, name: &str, second: i64) -> Option<Reason> {
@@ -120,4 +124,36 @@ fn what_only_the_silent_share_is_named() {
     world.look(DEADLINE + 1);
     let cause = world.engine.cause("b3", &world.engine.companies(), at(DEADLINE + 1)).unwrap();
     assert_eq!(cause.clues[0], Clue::SomeTogether { count: 2, shared: vec!["relay-a".to_owned()] });
+}
+
+#[test]
+fn a_full_mailbox_is_the_reason_as_long_as_nobody_is_heard() {
+    let full = |used| {
+        let storage = Usage::new(used, 100, Source::Quota);
+        Fullness::new(at(0), storage, None)
+    };
+    let mut world = World::all_heard(0);
+    world.engine.measured("MONITOR", full(100));
+    world.without(&["b1", "b2", "b3", "b4"], DEADLINE + 1);
+    assert_eq!(world.reason("b1", DEADLINE + 1), Some(MailboxFull));
+    assert!(world.letters[0].body.contains("MONITOR is full: 100 % full"), "{}", world.letters[0].body);
+    // Somebody made room, and nobody writes all the same.
+    world.engine.measured("MONITOR", full(50));
+    world.look(DEADLINE + 2);
+    assert_eq!(world.reason("b1", DEADLINE + 2), Some(MailPathDown));
+
+    let mut world = World::all_heard(0);
+    world.engine.measured("MONITOR", full(100));
+    world.without(&["b4"], DEADLINE + 1);
+    assert_eq!(world.reason("b4", DEADLINE + 1), Some(CheckerDead), "the others' mails found room");
+}
+
+#[test]
+fn a_refused_login_is_the_reason_for_being_blind() {
+    let mut world = World::all_heard(0);
+    world.engine.login_refused("MONITOR", "AADSTS7000222: keys are expired", at(100));
+    world.tick(300);
+    assert_eq!(world.reason("b1", 300), Some(AuthExpired));
+    world.engine.look_failed("MONITOR", "no route to host", at(310));
+    assert_eq!(world.reason("b1", 310), Some(WatcherBlind));
 }

@@ -81,3 +81,27 @@ async fn throttling_and_a_missing_full_access_are_not_taken_for_a_wrong_token() 
         assert!(error.contains(told), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_that_passes_is_no_refused_login() {
+    for (answer, refused) in [
+        ("TAG NO [AUTHENTICATIONFAILED] Authentication failed.\r\n", true),
+        ("TAG NO LOGIN failed.\r\n", true),
+        ("TAG NO [ALERT] Your password has expired\r\n", true),
+        ("TAG NO [UNAVAILABLE] Temporary authentication failure.\r\n", false),
+        ("TAG NO [unavailable] later\r\n", false),
+        ("TAG NO [LIMIT] Too many connections\r\n", false),
+        ("TAG NO Request is throttled. Suggested Backoff Time: 5 milliseconds\r\n", false),
+        ("TAG BAD User is authenticated but not connected.\r\n", true),
+    ] {
+        let mut wire = wire(&[("AUTHENTICATE", answer)]);
+        let capabilities = Capabilities::ask(&mut super::super::peer::wire(&[(
+            "CAPABILITY",
+            "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nTAG OK\r\n",
+        )]))
+        .await
+        .unwrap();
+        let error = sign_in(&mut wire, &capabilities, "me@x", &password("s")).await.unwrap_err();
+        assert_eq!(error.is_refused_login(), refused, "{answer:?}: {error}");
+    }
+}

@@ -16,6 +16,7 @@ fn mailbox(port: u16, tls: Tls) -> Mailbox {
         junk: None,
         poll: TimeDelta::seconds(60),
         blind_after: TimeDelta::seconds(180),
+        limits: crate::fullness::Limits::default(),
     }
 }
 

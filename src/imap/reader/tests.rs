@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::super::peer::{Contents, Fault, Peer};
 use super::*;
 use crate::config::{Secret, Server, Tls};
+use crate::fullness::{Fullness, Limits, Source};
 
 mod junk;
 
@@ -26,6 +27,7 @@ fn mailbox(port: u16, folders: &[&str], poll: TimeDelta) -> Mailbox {
         junk: None,
         poll,
         blind_after: TimeDelta::seconds(180),
+        limits: Limits::default(),
     }
 }
 
@@ -40,6 +42,7 @@ struct Watch {
     failures: Vec<String>,
     /// What was told of the Junk folder.
     junk: Vec<Option<String>>,
+    fullness: Vec<Option<Fullness>>,
 }
 
 impl Watch {
@@ -51,7 +54,8 @@ impl Watch {
         let (sender, events) = mpsc::channel(4);
         let requests = Arc::new(Notify::new());
         let task = spawn(mailbox, cursors.clone(), sender, Arc::clone(&requests));
-        Self { events, requests, task, uids: Vec::new(), cursors, failures: Vec::new(), junk: Vec::new() }
+        let (uids, failures, junk, fullness) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { events, requests, task, uids, cursors, failures, junk, fullness }
     }
 
     fn inbox(peer: &Peer) -> Self {
@@ -83,6 +87,8 @@ impl Watch {
                     self.cursors.insert(folder, cursor);
                 }
                 Event::Looked { history, .. } => return history,
+                Event::Measured { fullness, .. } => self.fullness.push(fullness),
+                Event::Certificate { .. } => {}
                 Event::Failed { error, .. } => self.failures.push(error),
                 Event::Junk { error, .. } => self.junk.push(error),
             }
@@ -366,6 +372,55 @@ async fn a_server_that_pushes_without_news_is_not_asked_in_a_tight_loop() {
         peer.change(|_| ());
     }
     assert!((1..=2).contains(&peer.asked("NOOP")), "{}", peer.asked("NOOP"));
+}
+
+#[tokio::test]
+async fn how_full_it_is_is_told_before_the_look_that_is_judged() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
+    peer.change(|world| {
+        world.capabilities = "IMAP4rev1 AUTH=PLAIN SASL-IR IDLE QUOTA".to_owned();
+        let full = Fault::Says("* QUOTAROOT INBOX \"\"\r\n* QUOTA \"\" (STORAGE 100 100)\r\nTAG OK done\r\n");
+        world.faults = vec![("GETQUOTAROOT".to_owned(), full)];
+    });
+    let mut watch = Watch::inbox(&peer);
+    watch.look().await;
+    let seen = watch.fullness[0].unwrap().storage.unwrap();
+    assert_eq!((seen.used, seen.limit, seen.source), (102_400, 102_400, Source::Quota));
+    watch.requests.notify_one();
+    watch.look().await;
+    assert_eq!((watch.fullness.len(), watch.failures.len()), (1, 0), "not with every look");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_over_its_quota_costs_one_connection_and_the_mailbox_is_read() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
+    peer.change(|world| {
+        world.capabilities = "IMAP4rev1 AUTH=PLAIN SASL-IR IDLE QUOTA".to_owned();
+        world.faults = vec![("GETQUOTAROOT".to_owned(), Fault::Closes)];
+    });
+    let mut watch = Watch::inbox(&peer);
+    for _ in 0..3 {
+        watch.requests.notify_one();
+        watch.look().await;
+    }
+    assert_eq!((watch.seen(), watch.failures.len(), peer.asked("GETQUOTAROOT")), (vec![3, 2, 1], 1, 1));
+}
+
+#[tokio::test]
+async fn mails_are_weighed_beside_the_reading_without_losing_any() {
+    let folders = [("INBOX", Contents::dense(12_000)), ("Archive", Contents::dense(5))];
+    let peer = Peer::start(&folders).await;
+    let mut mailbox = mailbox(peer.port, &["INBOX", "Archive"], TimeDelta::milliseconds(300));
+    mailbox.limits.size = Some(1 << 30);
+    let mut watch = Watch::of(mailbox, BTreeMap::new());
+    watch.complete().await;
+    peer.change(|world| world.folders.get_mut("INBOX").unwrap().add());
+    while watch.fullness.iter().flatten().next().is_none() || watch.uids.len() < 12_006 {
+        watch.look().await;
+    }
+    let seen = watch.fullness.iter().flatten().next_back().unwrap().storage.unwrap();
+    assert!((590..610).contains(&(seen.used / 12_005)) && seen.source == Source::Configured, "{seen:?}");
+    assert_eq!((watch.uids.len(), watch.failures.len(), peer.asked("RFC822.SIZE")), (12_006, 0, 3));
 }
 
 #[tokio::test]

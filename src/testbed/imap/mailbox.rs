@@ -41,6 +41,9 @@ impl Session {
                 "RECENT" => "0".to_owned(),
                 "UIDNEXT" => folder.uidnext.to_string(),
                 "UIDVALIDITY" => folder.uidvalidity.to_string(),
+                "SIZE" if self.shared.can("STATUS=SIZE") => {
+                    folder.mails.iter().map(|mail| mail.bytes.len()).sum::<usize>().to_string()
+                }
                 _ => return Err(Syntax(format!("Unknown STATUS item {item}")).into()),
             };
             values.push(format!("{item} {value}"));

@@ -19,7 +19,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -45,7 +45,8 @@ pub struct ImapOptions {
     pub password: String,
     /// Accepted by XOAUTH2 for `user`; without it XOAUTH2 always fails.
     pub access_token: Option<String>,
-    /// Without `IDLE` or `SASL-IR` in it, the server does not understand them; without `AUTH=…`, that mechanism.
+    /// Without `IDLE`, `SASL-IR`, `QUOTA` or `STATUS=SIZE` in it, the server does not understand them; without `AUTH=…`, that
+    /// mechanism.
     /// STARTTLS and LOGINDISABLED are added where they apply.
     pub capabilities: Vec<String>,
 }
@@ -75,14 +76,21 @@ struct Shared {
     options: ImapOptions,
     faults: Faults<Fault>,
     commands: watch::Sender<BTreeMap<String, u64>>,
+    /// Answers GETQUOTAROOT, before its tagged OK.
+    quota: Mutex<Vec<u8>>,
 }
 
 impl ImapServer {
     /// Listens at once. Must be called within a Tokio runtime. Fails when the address cannot be bound.
     pub fn start(options: ImapOptions) -> io::Result<Self> {
         let address = options.address;
-        let shared =
-            Arc::new(Shared { options, faults: Faults::default(), commands: watch::Sender::default() });
+        let shared = Shared {
+            options,
+            faults: Faults::default(),
+            commands: watch::Sender::default(),
+            quota: Mutex::default(),
+        };
+        let shared = Arc::new(shared);
         let session = Arc::clone(&shared);
         let endpoint = Endpoint::start(address, move |stream| session::serve(stream, Arc::clone(&session)))?;
         Ok(Self { endpoint, shared })
@@ -127,6 +135,11 @@ impl ImapServer {
         self.shared.faults.clear();
     }
 
+    /// What GETQUOTAROOT is answered with from now on, as it goes over the wire: `* QUOTA "" (STORAGE 10 512)\r\n`.
+    pub fn set_quota(&self, answer: &str) {
+        *self.shared.quota() = answer.as_bytes().to_vec();
+    }
+
     /// How often each command came (`UID FETCH` is one name), counted before it is answered. What the server does
     /// not know is counted as `?`.
     pub fn commands(&self) -> BTreeMap<String, u64> {
@@ -143,6 +156,10 @@ impl ImapServer {
 }
 
 impl Shared {
+    fn quota(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn can(&self, capability: &str) -> bool {
         self.options.capabilities.iter().any(|offered| offered.eq_ignore_ascii_case(capability))
     }

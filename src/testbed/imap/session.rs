@@ -168,6 +168,10 @@ impl Session {
         match command.name.as_str() {
             "LIST" => self.list(command),
             "STATUS" => self.status(command),
+            "GETQUOTAROOT" if self.shared.can("QUOTA") => {
+                self.connection.out.extend_from_slice(&self.shared.quota());
+                Ok("GETQUOTAROOT completed".to_owned())
+            }
             "SELECT" | "EXAMINE" => self.open(command),
             "CLOSE" | "UNSELECT" => {
                 self.selected()?;
@@ -266,7 +270,7 @@ fn unknown(name: &str) -> Failure {
 
 fn is_known(name: &str) -> bool {
     const READING: &str = "CAPABILITY NOOP CHECK ID LOGOUT STARTTLS LOGIN AUTHENTICATE LIST STATUS SELECT EXAMINE \
-                           CLOSE UNSELECT FETCH SEARCH IDLE";
+                           CLOSE UNSELECT FETCH SEARCH IDLE GETQUOTAROOT";
     READING.split(' ').any(|known| known == name)
         || matches!(name, "UID FETCH" | "UID SEARCH")
         || is_changing(name)

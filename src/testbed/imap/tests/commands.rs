@@ -133,6 +133,23 @@ async fn folders_are_listed_and_their_status_told() {
 }
 
 #[tokio::test]
+async fn quota_and_size_are_told_where_they_are_offered() {
+    let (_store, server) = server_with(|options| {
+        options.capabilities.extend(["QUOTA".to_owned(), "STATUS=SIZE".to_owned()]);
+    });
+    let mut client = Client::login(&server).await;
+    let size = format!("* STATUS \"inbox\" (SIZE {})", FIRST.len() + SECOND.len());
+    assert_eq!(client.command("STATUS inbox (SIZE)").await[0], size);
+    assert_eq!(client.command("GETQUOTAROOT INBOX").await, ["t OK GETQUOTAROOT completed"]);
+    server.set_quota("* QUOTA \"\" (STORAGE 10 512)\r\n");
+    assert_eq!(client.command("GETQUOTAROOT INBOX").await[0], "* QUOTA \"\" (STORAGE 10 512)");
+
+    let (_store, plain) = server_with(|_| ());
+    let mut client = Client::login(&plain).await;
+    assert_eq!(client.command("GETQUOTAROOT INBOX").await, ["t BAD Unknown command GETQUOTAROOT"]);
+}
+
+#[tokio::test]
 async fn examine_tells_the_folders_numbers() {
     let (store, server) = server();
     store.expunge("INBOX", 2);
