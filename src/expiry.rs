@@ -10,7 +10,8 @@ use crate::time::Time;
 const SECRET_NOTICE: TimeDelta = TimeDelta::days(14);
 /// Certificates are renewed by programs, usually weeks before their end: one that is left so little was forgotten.
 const CERTIFICATE_NOTICE: TimeDelta = TimeDelta::days(7);
-/// A certificate that is made for a few days only is renewed in its last ones; then this share of its life is notice enough.
+/// A certificate that is made for a few days only is renewed in its last ones; then this share of its life is notice
+/// enough.
 const LIFE_PER_NOTICE: i32 = 4;
 
 /// From when until when a certificate is good.

@@ -16,6 +16,7 @@ use crate::report::{NotHeard, Understood};
 use crate::text::one_line;
 use crate::time::{Time, rfc3339, seconds, span, utc_and_local};
 use crate::verdict::{State, Verdict, Watch};
+use crate::view::CanaryLine;
 use crate::words::{self, Signature};
 
 /// So many of the latest mails are shown.
@@ -32,6 +33,7 @@ pub struct Known<'a> {
     /// Why it is silent or delayed.
     pub cause: Option<Cause>,
     pub by: Signature<'a>,
+    pub canary: Option<CanaryLine>,
     /// Its latest reports, newest first: the mail path is measured by all of them.
     pub reports: &'a [StoredReport],
     /// Of each mailbox, the watchdog's clock minus the server's.
@@ -66,6 +68,9 @@ impl Known<'_> {
         }
         path::clock_and_hold(self.facts, self.by.zone, &mut text);
         self.trust(&mut text);
+        if let Some(canary) = &self.canary {
+            let _ = writeln!(text, "Canary         {}", canary.sentence(self.by.now));
+        }
         if let Some(complaint) = &self.facts.complaint {
             let _ =
                 writeln!(text, "Not understood {}: {}", self.shown(Some(complaint.received)), complaint.what);
@@ -239,6 +244,7 @@ fn said(mail: &Understood) -> String {
 fn sentence(why: NotHeard) -> &'static str {
     match why {
         NotHeard::OwnMail => "a watchdog sent it (X-Bresse-Incident)",
+        NotHeard::Canary => "a watchdog sent it to measure the mail path (X-Bresse-Canary)",
         NotHeard::DeliveryReport => "it is a report of the mail system about another mail",
         NotHeard::AutoReply => "it is an automatic answer",
         NotHeard::NobodyKnown => "no address in it belongs to a configured checker",

@@ -28,8 +28,8 @@ pub struct Limits {
 pub enum Source {
     /// The server: it refuses what goes beyond (RFC 9208).
     Quota,
-    /// The contents of the folders that are read, and the configuration. The server counts otherwise (deleted mails, its own
-    /// overhead), so this is an estimate.
+    /// The contents of the folders that are read, and the configuration. The server counts otherwise (deleted mails,
+    /// its own overhead), so this is an estimate.
     Configured,
 }
 

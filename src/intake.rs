@@ -32,6 +32,8 @@ pub struct Taken {
     pub subject: String,
     pub sender: Option<String>,
     pub recipient: Option<String>,
+    /// The identifier, if it is a canary.
+    pub canary: Option<String>,
     pub observation: Observation,
 }
 
@@ -46,6 +48,7 @@ pub fn take_in(raw: &RawMail, mailbox: &str, roster: &Roster) -> Taken {
     );
     let sender = mail.from.as_deref().map(|from| cut(from, STRANGERS_TEXT_MAX));
     let recipient = mail.recipients.first().map(|first| cut(first, STRANGERS_TEXT_MAX));
+    let canary = mail.canary.clone();
     let mut mail = understand(mail, roster);
     if mail.heard() && mail.run.is_some_and(|run| run > received + RUN_AHEAD_MAX) {
         mail.not_heard = Some(NotHeard::Untrusted(Why::RunInTheFuture));
@@ -58,6 +61,7 @@ pub fn take_in(raw: &RawMail, mailbox: &str, roster: &Roster) -> Taken {
         subject,
         sender,
         recipient,
+        canary,
         observation: Observation { mailbox: mailbox.to_owned(), received, seen: raw.seen, mail },
     }
 }
@@ -120,12 +124,13 @@ fn run_key(mail: &Understood) -> Option<RunKey> {
     Some(key)
 }
 
-/// Reads one mail of the Junk folder of `mailbox`. None when it is no evidence about a checker: other people's spam is
-/// nobody's business.
+/// Reads one mail of the Junk folder of `mailbox`. None when it is no evidence about a checker, and no canary: other
+/// people's spam is nobody's business.
 pub fn take_in_junk(raw: &RawMail, mailbox: &str, roster: &Roster) -> Option<Taken> {
     let mut taken = take_in(raw, mailbox, roster);
+    let canary = taken.canary.is_some();
     let mail = &mut taken.observation.mail;
-    if !mail.heard() && mail.undelivered.is_none() {
+    if !mail.heard() && mail.undelivered.is_none() && !canary {
         return None;
     }
     mail.not_heard = Some(NotHeard::Junked);

@@ -20,9 +20,9 @@
 //!
 //! # What always holds
 //!
-//! - Time, the environment and randomness enter in one place each: [`clock`], [`config::environment`], and the
-//!   back-off of [`imap`] ([`demo`] also draws a password and the name of a folder). `.clippy.toml` bans them elsewhere;
-//!   `tests/architecture.rs` bans I/O from the core.
+//! - Time, the environment and randomness enter in one place each: [`clock`], [`config::environment`], and `nonce`, where
+//!   nobody may guess it, or the back-off of [`imap`], where anybody may ([`demo`] also draws a password and the name of
+//!   a folder). `.clippy.toml` bans them elsewhere; `tests/architecture.rs` bans I/O from the core.
 //! - Silence counts only up to `heard_until`, the beginning of the last complete look at the mailbox. A look is complete
 //!   only with the server's tagged OK. Blind is not silent.
 //! - A verdict is computed from facts and never stored, except that a silence lasts until the checker is heard again.
@@ -79,6 +79,7 @@ pub mod checkup;
 
 // The shell.
 pub mod clock;
+mod nonce;
 mod secret;
 mod keys;
 mod tls;

@@ -149,8 +149,8 @@ fn understand(status: StatusCode, body: &[u8]) -> Result<Granted> {
         Ok(Refused { error, error_description }) => {
             let detail = error_description.unwrap_or_default();
             let said = shortened(&format!("{error} {detail}"));
-            // 400 and 401 are what RFC 6749, section 5.2, has for it, and Azure answers 400 to a wrong tenant as well; anything
-            // else may pass.
+            // 400 and 401 are what RFC 6749, section 5.2, has for it, and Azure answers 400 to a wrong tenant as
+            // well; anything else may pass.
             let rejected = matches!(status.as_u16(), 400 | 401 | 403) && error != "temporarily_unavailable";
             ensure!(!rejected, Rejected { status, said });
             bail!("the endpoint refused ({status}): {said}")

@@ -122,10 +122,11 @@ impl ServerCertVerifier for Pinned {
 
 /// From when until when a certificate is good; None when it cannot be read.
 ///
-/// No crate of ours hands out these two dates, but the verifier names them in its refusal of a certificate that is not valid
-/// yet or not any more. It compares the dates of the server's own certificate before all else.
+/// No crate of ours hands out these two dates, but the verifier names them in its refusal of a certificate that is
+/// not valid yet or not any more. It compares the dates of the server's own certificate before all else.
 pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
-    /// The last moment that X.509 knows: 9999-12-31T23:59:59Z (RFC 5280, section 4.1.2.5). One more second is after every end.
+    /// The last moment that X.509 knows: 9999-12-31T23:59:59Z (RFC 5280, section 4.1.2.5). One more second is after
+    /// every end.
     const AFTER_ALL: Duration = Duration::from_secs(253_402_300_800);
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
     let refused_at = |time| {

@@ -1,5 +1,6 @@
 //! Engine → the last-seen table: the same value for the terminal, JSON, CSV and the exit status. Pure.
 
+mod canary;
 mod mailboxes;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::reason::{Cause, Reason};
 use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
 use crate::verdict::{State, Verdict, judge};
 use crate::words;
+pub use canary::{CanaryLine, PathLine};
 pub use mailboxes::{EndingLine, FullnessLine, MailboxLine};
 
 /// The table of the contract.
@@ -27,6 +29,8 @@ pub struct LastSeen {
     pub heard_until: Option<Time>,
     pub checkers: Vec<CheckerLine>,
     pub mailboxes: Vec<MailboxLine>,
+    /// Null when there is none in the configuration.
+    pub canary: Option<CanaryLine>,
     /// Messages that are not delivered yet.
     pub undelivered: usize,
     /// History is still being read: who was not found yet may still be.
@@ -134,6 +138,7 @@ impl LastSeen {
             heard_until: heard.min().flatten(),
             checkers: engine.config().checkers.iter().filter_map(line).collect(),
             mailboxes: engine.config().mailboxes.iter().filter_map(mailbox).collect(),
+            canary: CanaryLine::of(engine),
             undelivered: engine.outbox().iter().count(),
             other_mails: BTreeMap::new(),
             junk_unread: engine
@@ -162,6 +167,7 @@ impl LastSeen {
             || self.undelivered > 0
             || self.checkers.iter().any(degraded)
             || self.mailboxes.iter().any(MailboxLine::degraded)
+            || self.canary.as_ref().is_some_and(CanaryLine::degraded)
         {
             Health::Warning
         } else {
@@ -286,6 +292,7 @@ mod tests {
             heard_until: Some(as_of - BLIND_AFTER),
             checkers: vec![checker],
             mailboxes: vec![],
+            canary: None,
             undelivered: 0,
             provisional: false,
             other_mails: BTreeMap::new(),

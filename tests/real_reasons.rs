@@ -6,6 +6,8 @@ mod rig;
 
 #[path = "real_reasons/forged.rs"]
 mod forged;
+#[path = "real_reasons/canary.rs"]
+mod canary;
 #[path = "real_reasons/full.rs"]
 mod full;
 #[path = "real_reasons/held.rs"]

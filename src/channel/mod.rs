@@ -12,6 +12,7 @@ mod webhook;
 use std::time::Duration;
 
 use crate::config::{Channel, ChannelKind};
+use crate::engine::Release;
 use crate::expiry::Validity;
 use crate::outbox::{Message, Sent};
 use crate::time::Time;
@@ -70,6 +71,18 @@ pub async fn refresh(channel: &Channel, standing: &[Message], now: Time) -> Sent
         | ChannelKind::Teams(_)
         | ChannelKind::Command(_)
         | ChannelKind::File(_) => Sent::Accepted("it forgets nothing".to_owned()),
+    }
+}
+
+/// Tries once to send a canary. Never longer than 25 s.
+pub async fn release(channel: &Channel, canary: &Release, now: Time) -> Sent {
+    match &channel.kind {
+        ChannelKind::Smtp(smtp) => limited(smtp::release(smtp, canary, now)).await,
+        ChannelKind::Webhook(_)
+        | ChannelKind::Teams(_)
+        | ChannelKind::Alertmanager(_)
+        | ChannelKind::Command(_)
+        | ChannelKind::File(_) => Sent::Refused("only a mail channel can send a canary".to_owned()),
     }
 }
 

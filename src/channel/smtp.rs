@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use crate::config::{Login, Smtp, Tls};
+use crate::engine::Release;
 use crate::expiry::Validity;
 use crate::net::{self, Stream};
 use crate::oauth2::TokenSource;
@@ -39,7 +40,16 @@ const SECOND_GREETING: &[u8] = b"220 TLS\r\n";
 
 /// Tries once to deliver a message.
 pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
-    let (envelope, mail) = match compose(smtp, message, now) {
+    send(smtp, compose(smtp, &Post::of_message(message), now)).await
+}
+
+/// Tries once to send a canary.
+pub async fn release(smtp: &Smtp, canary: &Release, now: Time) -> Sent {
+    send(smtp, compose(smtp, &Post::of_canary(canary, now), now)).await
+}
+
+async fn send(smtp: &Smtp, composed: anyhow::Result<(Envelope, Vec<u8>)>) -> Sent {
+    let (envelope, mail) = match composed {
         Ok(composed) => composed,
         Err(error) => {
             return Sent::Refused(format!("the mail cannot be written ({error}); check from and to"));
@@ -75,26 +85,60 @@ pub async fn probe(smtp: &Smtp) -> Result<Option<Validity>, String> {
     Ok(certificate)
 }
 
+/// What differs from one kind of mail to another.
+struct Post<'a> {
+    to: &'a str,
+    subject: &'a str,
+    body: &'a str,
+    /// Before the `@` of the identifiers: of the thread, and of this mail in it.
+    thread: String,
+    id: String,
+    /// The header by which it is known as a watchdog's own.
+    mark: (&'static str, &'a str),
+}
+
+impl<'a> Post<'a> {
+    fn of_message(message: &'a Message) -> Self {
+        let thread = format!("{}.{}", message.incident, ascii(&message.channel));
+        Self {
+            to: &message.recipient,
+            subject: &message.subject,
+            body: &message.body,
+            id: format!("{thread}.{}", message.ordinal),
+            thread,
+            mark: ("X-Bresse-Incident", &message.incident),
+        }
+    }
+
+    fn of_canary(canary: &'a Release, now: Time) -> Self {
+        let thread = format!("canary.{}", ascii(&canary.channel));
+        Self {
+            to: &canary.to,
+            subject: &canary.letter.subject,
+            body: &canary.letter.body,
+            id: format!("{thread}.{}", now.timestamp_millis()),
+            thread,
+            mark: ("X-Bresse-Canary", &canary.id),
+        }
+    }
+}
+
 /// The mail, and whom the server is told it is for.
-fn compose(smtp: &Smtp, message: &Message, now: Time) -> anyhow::Result<(Envelope, Vec<u8>)> {
+fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result<(Envelope, Vec<u8>)> {
+    let Post { thread, id, mark, .. } = post;
     let from: Address = smtp.from.parse()?;
-    let to: Address = message.recipient.parse()?;
-    let thread = format!("{}.{}", message.incident, ascii(&message.channel));
+    let to: Address = post.to.parse()?;
     let mut mail = Mail::builder()
         .from(from.clone().into())
         // An out-of-office answer would quote the token back into the mailbox that is watched for it.
         .reply_to(from.clone().into())
         .to(to.clone().into())
-        .subject(message.subject.clone())
+        .subject(post.subject)
         .date(now.into())
-        .message_id(Some(format!("<{thread}.{}@{}>", message.ordinal, from.domain())))
+        .message_id(Some(format!("<{id}@{}>", from.domain())))
         .references(format!("<{thread}@{}>", from.domain()))
-        .singlepart(plain(&message.body))?;
-    for (name, value) in [
-        ("Auto-Submitted", "auto-generated"),
-        ("X-Auto-Response-Suppress", "All"),
-        ("X-Bresse-Incident", message.incident.as_str()),
-    ] {
+        .singlepart(plain(post.body))?;
+    for (name, value) in [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), *mark] {
         mail.headers_mut()
             .insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));
     }
@@ -286,6 +330,7 @@ mod tests {
     use crate::bulletin::{Bulletin, State};
     use crate::config::{OAuth2, Secret, Server};
     use crate::testbed::smtp::{SmtpOptions, SmtpSink};
+    use crate::words::{self, Signature};
     use chrono::{TimeZone, Utc};
 
     fn smtp() -> Smtp {
@@ -325,7 +370,7 @@ mod tests {
     fn a_mail_says_that_it_is_automatic_and_which_incident_it_is_about() {
         let alarm =
             message("bresse3_Checker.NOK bresse3 is silent (orange)", "Déjà vu.\nIncident 20261120-42\n");
-        let (envelope, bytes) = compose(&smtp(), &alarm, alarm.created).unwrap();
+        let (envelope, bytes) = compose(&smtp(), &Post::of_message(&alarm), alarm.created).unwrap();
         assert_eq!(envelope.from().map(ToString::to_string), Some("bresse8@elsewhere.example".to_owned()));
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap().replace('\r', ""));
     }
@@ -380,10 +425,28 @@ mod tests {
     }
 
     #[test]
+    fn a_canary_is_known_by_its_identifier_and_opens_no_approval() {
+        let now = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
+        let by = Signature { watchdog: "kiNOKuniya", zone: chrono_tz::Tz::UTC, now };
+        let canary = Release {
+            id: "00112233445566778899aabbccddeeff".into(),
+            channel: "backup mail".into(),
+            to: "canary@domain.com".into(),
+            letter: words::canary(by),
+        };
+        let (_, bytes) = compose(&smtp(), &Post::of_canary(&canary, now), now).unwrap();
+        let text = String::from_utf8(bytes).unwrap().replace('\r', "");
+        assert!(!text.to_ascii_uppercase().contains("NOK"), "{text}");
+        let mail = crate::mail::parse(text.as_bytes(), false);
+        assert_eq!((mail.canary.as_deref(), mail.marks.own), (Some(canary.id.as_str()), false));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
     fn no_encoding_spells_the_letters_that_open_approvals() {
         for text in ["déjà vu ".repeat(50), "日本語のメール".repeat(40)] {
             let calm = message("bresse3_Checker.OK", &text);
-            let (_, bytes) = compose(&smtp(), &calm, calm.created).unwrap();
+            let (_, bytes) = compose(&smtp(), &Post::of_message(&calm), calm.created).unwrap();
             let body = String::from_utf8(bytes).unwrap().to_ascii_uppercase();
             assert!(!body.contains("NOK"), "{body}");
         }
@@ -392,6 +455,6 @@ mod tests {
     #[test]
     fn an_address_that_is_none_is_refused_and_not_tried_for_ever() {
         let nobody = Message { recipient: "nobody".into(), ..message("s", "b") };
-        assert!(compose(&smtp(), &nobody, nobody.created).is_err());
+        assert!(compose(&smtp(), &Post::of_message(&nobody), nobody.created).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! What `check` saw → what it says about it: what works, what is unsafe, what fails. Pure.
 
+mod canary;
 mod channels;
 mod mailboxes;
 mod senders;
@@ -51,7 +52,8 @@ pub struct Facts<'a> {
     pub mailboxes: Vec<MailboxFacts>,
     /// Of the configured folders of all mailboxes, the newest mails.
     pub survey: Survey,
-    /// One for each configured channel, in their order: whether it could sign in, and when its server's certificate is good.
+    /// One for each configured channel, in their order: whether it could sign in, and when its server's certificate
+    /// is good.
     pub channels: Vec<Result<Option<Validity>, String>>,
 }
 
@@ -87,6 +89,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     for (channel, reached) in config.channels.iter().zip(&facts.channels) {
         found.extend(channels::findings(channel, reached, config, facts.now));
     }
+    found.extend(config.canary.iter().flat_map(|canary| canary::findings(canary, config)));
     found
 }
 

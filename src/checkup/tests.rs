@@ -189,6 +189,19 @@ fn a_certificate_that_was_not_renewed_is_warned_about_wherever_it_stands() {
 }
 
 #[test]
+fn a_canary_is_told_with_the_harm_that_it_can_do() {
+    let text = format!("{CHANNEL}\n[canary]\nchannel = \"mail\"\nto = \"canary@domain.com\"");
+    let config = config(MAILBOX, &text);
+    let facts = facts(&config);
+    let told = "canary: a mail every 10m through mail to canary@domain.com; none was sent now".to_owned();
+    assert_eq!(lines(&facts, Level::Ok).last(), Some(&told));
+    assert!(warning(&facts).contains("is lulled by them"));
+    let elsewhere = self::config(MAILBOX, &text.replace("@domain.com", "@elsewhere.example"));
+    let warnings = lines(&self::facts(&elsewhere), Level::Warn);
+    assert!(warnings[0].contains("another domain"), "{warnings:#?}");
+}
+
+#[test]
 fn each_failure_is_one_finding_and_says_nothing_of_what_could_not_be_seen() {
     let config = config(MAILBOX, CHANNEL);
     let mut facts = facts(&config);

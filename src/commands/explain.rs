@@ -15,6 +15,7 @@ use crate::report::{Roster, understand};
 use crate::store::Store;
 use crate::time::Time;
 use crate::verdict::judge;
+use crate::view::CanaryLine;
 use crate::words::Signature;
 use crate::{clock, keys, mail, past};
 
@@ -83,6 +84,8 @@ fn explain_checker(name: &str, config: &Config, as_of: Option<Time>) -> Result<S
     let by = Signature { watchdog: &config.name, zone: config.timezone, now };
     let offset = |(name, state): (&'_ String, &Mailbox)| Some((name.clone(), state.clock.offset(now)?));
     let offsets: Vec<(String, Offset)> = engine.mailboxes().iter().filter_map(offset).collect();
-    Ok(Known { checker, facts: &facts, watch, verdict, cause, by, reports: &reports, offsets: &offsets }
-        .text())
+    // What is known of it is not what was known then.
+    let canary = CanaryLine::of(&engine).filter(|_| as_of.is_none());
+    let (reports, offsets) = (&reports, &offsets);
+    Ok(Known { checker, facts: &facts, watch, verdict, cause, by, canary, reports, offsets }.text())
 }

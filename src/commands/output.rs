@@ -126,6 +126,9 @@ fn for_people(seen: &LastSeen) -> String {
     for sentence in seen.mailboxes.iter().flat_map(|mailbox| mailbox.sentences(seen.as_of)) {
         text.push_str(&format!("{sentence}\n"));
     }
+    if let Some(canary) = &seen.canary {
+        text.push_str(&format!("{}\n", canary.sentence(seen.as_of)));
+    }
     if seen.provisional {
         text.push_str("History is still being read: a checker shown as waiting may have written before.\n");
     }

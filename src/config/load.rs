@@ -7,8 +7,8 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, channel, checker, document, mailbox, matrix, overlay, policy,
-    value,
+    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, document, mailbox, matrix, overlay,
+    policy, value,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";
@@ -40,6 +40,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     // Names are checked against what could be read; the errors about the rest are reported already.
     let zone = watchdog.as_ref().map_or(Tz::UTC, |(_, _, zone)| *zone);
     let policies = policy::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
+    let canary = canary::read(&mut root, &channels, &checkers);
     root.finish();
 
     let (name, state, timezone) = watchdog?;
@@ -52,6 +53,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         channels: channels?,
         policies: policies?,
         quorum: quorum?,
+        canary: canary?,
         warnings: Vec::new(),
     })
 }

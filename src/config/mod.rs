@@ -5,6 +5,7 @@
 pub mod duration;
 pub mod environment;
 
+mod canary;
 mod channel;
 mod checker;
 mod document;
@@ -59,6 +60,8 @@ pub struct Config {
     /// Who is told of what, when.
     pub policies: Policies,
     pub quorum: Quorum,
+    /// Off by default.
+    pub canary: Option<Canary>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }
@@ -342,6 +345,19 @@ pub enum Event {
     Service,
     /// The watchdog cannot read a mailbox, or cannot work for another reason of its own.
     Mailbox,
+}
+
+/// A mail that the watchdog sends to the mailbox through one of its channels, again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// The name of a configured channel that can send to any address.
+    pub channel: String,
+    /// Lower-case; leads into the mailbox, and is no checker's.
+    pub to: String,
+    /// Default 10 min; 1 min to 1 d.
+    pub every: TimeDelta,
+    /// How long one may take: the longest `mail_path_margin` of all checkers.
+    pub patience: TimeDelta,
 }
 
 #[cfg(test)]

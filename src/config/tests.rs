@@ -100,8 +100,8 @@ fn the_shipped_example_loads_without_a_warning() {
 fn example_in_full() -> String {
     let mut text = String::new();
     for line in EXAMPLE.lines().filter(|line| *line != "password = { env = \"IMAP_PASSWORD\" }") {
-        let setting =
-            line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        let is_setting = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+        let setting = line.strip_prefix('#').filter(is_setting);
         text.push_str(setting.unwrap_or(line));
         text.push('\n');
     }
@@ -140,6 +140,10 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
     assert_eq!(mailbox.server.ca_file, Some(PathBuf::from("/etc/ssl/private-ca.pem")));
     assert_eq!(mailbox.server.pin_sha256.map(|pin| pin[0]), Some(0x0f));
     assert_eq!(mailbox.junk.as_deref(), Some("Junk Email"));
+    assert_eq!((mailbox.limits.size, mailbox.limits.messages), (Some(50 << 30), Some(1_000_000)));
+    let canary = full.canary.unwrap();
+    assert_eq!((canary.channel.as_str(), canary.every), ("backup-mail", TimeDelta::minutes(10)));
+    assert_eq!((canary.patience, &short.canary), (TimeDelta::seconds(60), &None));
     let Login::OAuth2(oauth2) = &mailbox.login else { panic!("{:?}", mailbox.login) };
     assert_eq!(oauth2.client_secret_expires.unwrap().to_rfc3339(), "2027-11-30T00:00:00+00:00");
 }
@@ -192,6 +196,9 @@ fn the_shipped_example_shows_every_known_key() {
         "path",
         "quorum",
         "services",
+        "size_limit",
+        "message_limit",
+        "every",
     ] {
         let shown =
             EXAMPLE.lines().filter_map(|line| line.trim_start_matches('#').trim_start().split_once('='));

@@ -303,6 +303,7 @@ mod tests {
             heard_until: Some(as_of),
             checkers: vec![checker],
             mailboxes: vec![],
+            canary: None,
             undelivered: 0,
             provisional: false,
             other_mails: Default::default(),

@@ -76,6 +76,11 @@ impl Engine {
             deadline: verdict.deadline.total(),
             together: company.borrowed(),
             newest_heard: self.newest_heard,
+            canary_received: self
+                .canary()
+                .and_then(|canary| canary.returned)
+                .map(|returned| returned.received),
+            canary_missing: self.canary_overdue(),
             login_refused: receiving.iter().find_map(|(_, mailbox)| mailbox.refused_login()),
             junked: facts.trail.junked,
             bounced: facts.trail.bounced.as_ref(),

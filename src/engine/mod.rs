@@ -5,6 +5,7 @@
 
 mod announce;
 mod channels;
+mod canary;
 mod diagnosis;
 mod follow;
 mod expiry;
@@ -32,6 +33,7 @@ use crate::reason::Reason;
 use crate::report::NotHeard;
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
+pub use canary::{Canary, Release};
 pub use diagnosis::Companies;
 pub use mailbox::{History, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
@@ -42,6 +44,7 @@ use timers::Timers;
 pub struct Snapshot {
     pub facts: BTreeMap<String, Facts>,
     pub mailboxes: BTreeMap<String, Mailbox>,
+    pub canary: Canary,
     /// Open ones.
     pub incidents: Vec<Incident>,
     pub messages: Vec<Message>,
@@ -105,6 +108,7 @@ pub struct Changes {
     pub steps: Vec<Step>,
     /// New or ended.
     pub silences: Vec<Silencing>,
+    pub canary: Option<Canary>,
 }
 
 impl Changes {
@@ -119,6 +123,7 @@ impl Changes {
         self.looks.extend(later.looks);
         self.steps.extend(later.steps);
         self.silences.extend(later.silences);
+        self.canary = later.canary.or(self.canary.take());
     }
 
     pub fn is_empty(&self) -> bool {
@@ -131,6 +136,7 @@ impl Changes {
             && self.looks.is_empty()
             && self.steps.is_empty()
             && self.silences.is_empty()
+            && self.canary.is_none()
     }
 }
 
@@ -146,6 +152,7 @@ struct Dirty {
     looks: Vec<Look>,
     steps: Vec<Step>,
     silences: BTreeMap<u64, Silencing>,
+    canary: bool,
 }
 
 #[derive(Debug)]
@@ -155,6 +162,7 @@ pub struct Engine {
     index: BTreeMap<String, usize>,
     facts: BTreeMap<String, Facts>,
     mailboxes: BTreeMap<String, Mailbox>,
+    canary: Canary,
     /// Open ones, and closed ones until the store was told.
     incidents: BTreeMap<u64, Incident>,
     outbox: Outbox,
@@ -184,6 +192,7 @@ impl Engine {
             index: BTreeMap::new(),
             facts: snapshot.facts,
             mailboxes: snapshot.mailboxes,
+            canary: snapshot.canary,
             incidents: open,
             outbox: Outbox::restore(snapshot.messages, now),
             last_incident: snapshot.last_incident,
@@ -246,8 +255,8 @@ impl Engine {
         }
     }
 
-    /// What time alone does: a mailbox that was not read for too long, an acknowledgement or a credential that ends. Silence
-    /// is judged after a look only.
+    /// What time alone does: a mailbox that was not read for too long, an acknowledgement or a credential that ends.
+    /// Silence is judged after a look only.
     pub fn tick(&mut self, now: Time) {
         self.notice_blindness(now);
         self.notice_expiry(now);
@@ -272,6 +281,7 @@ impl Engine {
             .chain(self.acknowledgement_ends())
             .chain(self.follow_ups.values().copied())
             .chain(self.expiry_times())
+            .chain(self.canary_due())
             .chain(self.outbox.next_due(&self.config.channels))
             .min()
     }
@@ -321,6 +331,7 @@ impl Engine {
             looks: dirty.looks,
             steps: dirty.steps,
             silences: dirty.silences.into_values().collect(),
+            canary: dirty.canary.then(|| self.canary.clone()),
         }
     }
 
@@ -350,10 +361,11 @@ impl Engine {
         watch_of(facts, &self.mailboxes, &self.config)
     }
 
-    /// What lies in Junk may have been put there by hand: it does not prove that the mailbox received anything.
+    /// What lies in Junk may have been put there by hand: it does not prove that the mailbox received anything. Nor does a
+    /// canary prove it of the checkers' mails, in whose queues it did not wait.
     fn note_receipt(&mut self, observation: &Observation) -> bool {
-        let junked = observation.mail.not_heard == Some(NotHeard::Junked);
-        let mailbox = self.mailboxes.get_mut(&observation.mailbox).filter(|_| !junked);
+        let proves_nothing = matches!(observation.mail.not_heard, Some(NotHeard::Junked | NotHeard::Canary));
+        let mailbox = self.mailboxes.get_mut(&observation.mailbox).filter(|_| !proves_nothing);
         mailbox.map(|mailbox| mailbox.received(observation.received)).is_some()
     }
 

@@ -15,6 +15,7 @@ mod alarms;
 mod blindness;
 mod flapping;
 mod reports;
+mod canary;
 mod causes;
 mod channels;
 mod orders;
@@ -103,6 +104,7 @@ fn config() -> Config {
         channels: vec![channel_config("mail", false)],
         policies: crate::policy::Policies::default(),
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
+        canary: None,
         warnings: vec![],
     }
 }
@@ -212,6 +214,7 @@ impl World {
         changes.removed.iter().for_each(|name| {
             self.disk.facts.remove(name);
         });
+        self.disk.canary = changes.canary.unwrap_or(std::mem::take(&mut self.disk.canary));
         for row in changes.mailboxes {
             self.disk.mailboxes.insert(row.name, row.state);
         }
@@ -242,6 +245,7 @@ impl World {
         let disk = Snapshot {
             facts: self.disk.facts.clone(),
             mailboxes: self.disk.mailboxes.clone(),
+            canary: self.disk.canary.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
             silences: self.disk.silences.clone(),

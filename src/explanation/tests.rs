@@ -58,7 +58,8 @@ fn a_state_is_told_with_the_sum_and_the_mails_it_rests_on() {
             Watch { heard_until: Some(heard_until), blind_after, history_known: true, newest_known: true };
         let (verdict, reports) = (judge(&facts, watch, now), std::slice::from_ref(&report));
         let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now };
-        Known { checker, facts: &facts, watch, verdict, cause: None, by, reports, offsets: &[] }.text()
+        Known { checker, facts: &facts, watch, verdict, cause: None, by, canary: None, reports, offsets: &[] }
+            .text()
     };
     insta::assert_snapshot!(told(at(1, 0), at(1, 1)));
     let first_lines = |text: String| text.lines().take(2).collect::<Vec<_>>().join(" ");
@@ -117,8 +118,17 @@ fn the_path_the_clock_and_a_held_mail_are_told() {
     };
     let verdict = judge(&facts, watch, at(46, 0));
     let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(46, 0) };
-    let known =
-        Known { checker, facts: &facts, watch, verdict, cause: None, by, reports: &reports, offsets: &[] };
+    let known = Known {
+        checker,
+        facts: &facts,
+        watch,
+        verdict,
+        cause: None,
+        by,
+        canary: None,
+        reports: &reports,
+        offsets: &[],
+    };
     insta::assert_snapshot!(known.text());
 }
 
@@ -168,7 +178,17 @@ fn mails_that_were_not_heard_are_told_with_what_became_of_them() {
     };
     let verdict = judge(&facts, watch, at(4, 0));
     let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(4, 0) };
-    let known = Known { checker, facts: &facts, watch, verdict, cause: None, by, reports: &[], offsets: &[] };
+    let known = Known {
+        checker,
+        facts: &facts,
+        watch,
+        verdict,
+        cause: None,
+        by,
+        canary: None,
+        reports: &[],
+        offsets: &[],
+    };
     let shown = known.text();
     let trail: Vec<&str> = shown.lines().filter(|line| line.contains("03:0")).collect();
     insta::assert_snapshot!(trail.join("\n"));
@@ -224,8 +244,18 @@ fn what_a_checker_is_asked_for_is_told_with_what_failed() {
     let watch = Watch { heard_until, blind_after, history_known: true, newest_known: true };
     let (verdict, by) =
         (judge(&facts, watch, at(1, 1)), Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(1, 1) });
-    let text =
-        Known { checker, facts: &facts, watch, verdict, cause: None, by, reports: &[], offsets: &[] }.text();
+    let text = Known {
+        checker,
+        facts: &facts,
+        watch,
+        verdict,
+        cause: None,
+        by,
+        canary: None,
+        reports: &[],
+        offsets: &[],
+    }
+    .text();
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| {

@@ -10,8 +10,8 @@ use crate::clock;
 use crate::config::{Mailbox, Server};
 use crate::expiry::{Ending, Validity};
 
-/// A certificate near its end is looked at again this often, on a connection of its own, lest one that was renewed long ago
-/// be alarmed.
+/// A certificate near its end is looked at again this often, on a connection of its own, lest one that was renewed
+/// long ago be alarmed.
 const AGAIN_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// So long before the alarm.
 const AHEAD: TimeDelta = TimeDelta::days(1);

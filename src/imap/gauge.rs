@@ -1,8 +1,8 @@
 //! How full a mailbox is, measured beside the reading: by the server's quota, else by what the folders hold.
 //!
-//! A first read asks for no sizes, and sizes are not added up from what is read: the sum would know nothing of mails that are
-//! deleted. Where no command tells it (Exchange Online), the sizes of all mails are fetched on their own in the reader's
-//! free time; between two such weighings the folder's count, which every look brings, corrects the sum.
+//! A first read asks for no sizes, and sizes are not added up from what is read: the sum would know nothing of mails
+//! that are deleted. Where no command tells it (Exchange Online), the sizes of all mails are fetched on their own in
+//! the reader's free time; between two such weighings the folder's count, which every look brings, corrects the sum.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::fullness::{Fullness, Source, Usage};
 
 /// Two or three short commands; a look within this time goes without.
 const MEASURE_EVERY: Duration = Duration::from_secs(30);
-/// A connection that ended while it was measured is a reason not to try again so soon: whether the mailbox can be read must
-/// not depend on this.
+/// A connection that ended while it was measured is a reason not to try again so soon: whether the mailbox can be
+/// read must not depend on this.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(3600);
 /// About 40 bytes per mail: 4 MB for 100,000 mails.
 const WEIGH_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -134,8 +134,8 @@ impl Gauge {
         let mails = self.mails.get(folder).copied().unwrap_or_default();
         let known = self.weights.get(folder).copied().filter(|weight| weight.done.is_none());
         let mut weight = known.unwrap_or_default();
-        // By number and not by UID: those may be sparse. A mail that is deleted meanwhile shifts them by one, which no sum
-        // of thousands feels.
+        // By number and not by UID: those may be sparse. A mail that is deleted meanwhile shifts them by one, which
+        // no sum of thousands feels.
         let last = weight.mails.saturating_add(WEIGHED_TOGETHER).min(mails);
         if weight.mails < last {
             self.begun = Some(Instant::now());

@@ -2,8 +2,8 @@
 //!
 //! async-imap allocates an announced literal at once (up to 512 MiB), parses a growing line again at every read, and
 //! imap-proto recurses once per parenthesis of a BODYSTRUCTURE, which nobody asked for but any server can send: some
-//! thousand levels overflow the stack and end the whole process. All three are refused here. Answers that the parser need
-//! not or must not see are taken out here too.
+//! thousand levels overflow the stack and end the whole process. All three are refused here. Answers that the parser
+//! need not or must not see are taken out here too.
 
 use std::io;
 use std::pin::Pin;

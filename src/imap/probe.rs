@@ -27,8 +27,8 @@ pub struct Probe {
     pub folders: Vec<Folder>,
     /// Of the configured Junk folder: how many mails it holds, or why it cannot be opened.
     pub junk: Option<Result<u32, String>>,
-    /// None when neither the server nor the configuration says how much it may hold, or when it holds too much to be weighed
-    /// in passing.
+    /// None when neither the server nor the configuration says how much it may hold, or when it holds too much to be
+    /// weighed in passing.
     pub fullness: Option<Fullness>,
     /// Of the server's certificate, when its dates matter.
     pub certificate: Option<Validity>,

@@ -1,5 +1,5 @@
-//! How much is in a mailbox and how much may be: QUOTA (RFC 9208, and RFC 2087 before it), STATUS=SIZE (RFC 8438), and the
-//! sizes of mails where a server has neither.
+//! How much is in a mailbox and how much may be: QUOTA (RFC 9208, and RFC 2087 before it), STATUS=SIZE (RFC 8438),
+//! and the sizes of mails where a server has neither.
 //!
 //! The answers are read here and not by imap-proto, with tolerance: what is not understood says nothing.
 

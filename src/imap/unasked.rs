@@ -19,8 +19,8 @@ const UNDERSTOOD: [&str; 12] = [
     "EXPUNGE",
     "FETCH",
 ];
-/// What [`quota`](super::quota) asks for. Kept aside as it came: imap-proto ends the connection at every QUOTA and STATUS that it
-/// does not understand, and how full a mailbox is must not decide whether it can be read.
+/// What [`quota`](super::quota) asks for. Kept aside as it came: imap-proto ends the connection at every QUOTA and
+/// STATUS that it does not understand, and how full a mailbox is must not decide whether it can be read.
 const SET_ASIDE: [&str; 2] = ["QUOTA", "STATUS"];
 /// No keyword of any RFC is half as long.
 const KEYWORD_BYTES_MAX: usize = 32;

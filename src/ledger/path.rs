@@ -22,6 +22,7 @@ use crate::site;
 use crate::text::quoted;
 use crate::time::Time;
 use days::Days;
+pub(crate) use table::latencies;
 pub use table::{Journey, Latencies, Part, Slower, Table, slower_than, table};
 pub(super) use way::first_relay;
 use way::{Segment, segments};

@@ -15,6 +15,7 @@ use super::limits::{MAX_FIELD, MAX_HEADER_LINE, MAX_HEADERS, Notes};
 pub(super) enum Name {
     AuthenticationResults,
     AutoSubmitted,
+    Canary,
     Cc,
     ContentDisposition,
     ContentTransferEncoding,
@@ -38,7 +39,7 @@ pub(super) enum Name {
     XOriginalTo,
 }
 
-const KEPT: [(&str, Name); 23] = [
+const KEPT: [(&str, Name); 24] = [
     ("Received", Name::Received),
     ("To", Name::To),
     ("Cc", Name::Cc),
@@ -59,6 +60,7 @@ const KEPT: [(&str, Name); 23] = [
     ("X-Bresse-Run", Name::Run),
     ("X-Bresse-Signature", Name::Signature),
     ("X-Bresse-Incident", Name::Incident),
+    ("X-Bresse-Canary", Name::Canary),
     ("Content-Type", Name::ContentType),
     ("Content-Transfer-Encoding", Name::ContentTransferEncoding),
     ("Content-Disposition", Name::ContentDisposition),

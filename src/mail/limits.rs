@@ -12,6 +12,8 @@ pub(super) const MAX_HEADERS: usize = 1000;
 pub(super) const MAX_CONTENT_TYPE: usize = 2 * 1024;
 /// RFC 5322, section 2.1.1: what fits on one line.
 pub(super) const MAX_MESSAGE_ID: usize = 998;
+/// Twice as long as the identifiers that are given out.
+pub(super) const MAX_CANARY: usize = 64;
 /// RFC 5321, section 4.5.3.1: local part, `@` and domain.
 pub(super) const MAX_ADDRESS: usize = 320;
 /// Addresses read from all recipient headers together, repeated ones included.

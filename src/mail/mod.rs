@@ -26,7 +26,7 @@ pub use self::credentials::{Credentials, Stamp};
 pub use self::date::parse_mail_date;
 pub use self::dsn::{DeliveryReport, Failed, Undelivered};
 use self::headers::{Block, Name};
-use self::limits::{MAX_HOPS, MAX_MESSAGE_ID, MAX_RECIPIENTS, Notes};
+use self::limits::{MAX_CANARY, MAX_HOPS, MAX_MESSAGE_ID, MAX_RECIPIENTS, Notes};
 pub use self::raw::RawMail;
 pub use self::status::Status;
 
@@ -50,6 +50,9 @@ pub struct Mail {
     /// Of a delivery report: who did not get which mail.
     pub delivery: Option<DeliveryReport>,
     pub credentials: Credentials,
+    /// `X-Bresse-Canary`: this is a canary of a watchdog's, under that identifier. Its beginning, if it is longer
+    /// than any.
+    pub canary: Option<String>,
     /// What was cut off, refused or could not be decoded, one sentence each.
     pub problems: Vec<String>,
     /// The bytes did not hold the whole mail, or a limit cut a part off: what is absent here may still be in the mail.
@@ -117,6 +120,7 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
         marks,
         delivery,
         credentials,
+        canary: block.first(Name::Canary).map(|field| field.value().chars().take(MAX_CANARY).collect()),
         problems: notes.problems,
         truncated: notes.truncated,
     }

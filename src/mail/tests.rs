@@ -123,6 +123,7 @@ fn a_report_by_postfix_is_understood() {
                 author: Some("root@bresse1.example.net".into()),
                 ..Credentials::default()
             },
+            canary: None,
             problems: Vec::new(),
             truncated: false,
         }

@@ -144,6 +144,14 @@ pub enum Clue {
     OthersHeard {
         last: Time,
     },
+    /// The watchdog's own canary was received after the checker's mail was due: the mailbox takes mail.
+    CanaryThrough {
+        received: Time,
+    },
+    /// The watchdog's own canary is missing too.
+    CanaryMissing {
+        sent: Time,
+    },
     /// No mail at all was received after its own was due.
     NobodyHeard,
     /// Mails came in its name and were not believed.
@@ -202,6 +210,10 @@ pub struct Evidence<'a> {
     pub together: Together<'a>,
     /// When anybody was heard last.
     pub newest_heard: Option<Time>,
+    /// When the latest canary that came back was received.
+    pub canary_received: Option<Time>,
+    /// When the latest canary was sent that should be back and is not.
+    pub canary_missing: Option<Time>,
     pub login_refused: Option<&'a str>,
     pub junked: Option<Time>,
     pub bounced: Option<&'a Bounce>,

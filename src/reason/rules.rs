@@ -21,7 +21,7 @@ const SKEW_MIN: TimeDelta = TimeDelta::seconds(60);
 const FULL: [(u16, u16); 2] = [(2, 2), (3, 1)];
 
 /// In the order of their precedence.
-pub(super) const RULES: [Rule; 16] = [
+pub(super) const RULES: [Rule; 18] = [
     login_refused,
     unread,
     in_junk,
@@ -37,6 +37,8 @@ pub(super) const RULES: [Rule; 16] = [
     runs_back,
     not_believed,
     others_heard,
+    canary_missing,
+    canary_through,
     clock,
 ];
 
@@ -68,9 +70,10 @@ fn is_full(bounce: &Bounce) -> bool {
     bounce.status.is_some_and(|status| FULL.contains(&(status.subject, status.detail)))
 }
 
-/// A mailbox at its limit takes small mails now and then: when others are heard, it is not that.
+/// A mailbox at its limit takes small mails now and then: when others are heard, or the canary is, it is not that.
 fn full(of: &Evidence<'_>) -> Option<Finding> {
-    let (mailbox, used) = of.full.filter(|_| of.state == State::Silent && of.others_since_due().is_none())?;
+    let takes_mail = of.others_since_due().or(of.canary_since_due()).is_some();
+    let (mailbox, used) = of.full.filter(|_| of.state == State::Silent && !takes_mail)?;
     Some((MailboxFull, Likely, Clue::Full { mailbox: mailbox.to_owned(), used: used.to_owned() }))
 }
 
@@ -140,6 +143,17 @@ fn others_heard(of: &Evidence<'_>) -> Option<Finding> {
     Some((CheckerDead, Likely, Clue::OthersHeard { last }))
 }
 
+fn canary_missing(of: &Evidence<'_>) -> Option<Finding> {
+    let alone = of.others_since_due().or(of.canary_since_due()).is_none();
+    let sent = of.canary_missing.filter(|sent| alone && of.is_newer(*sent))?;
+    Some((MailPathDown, Likely, Clue::CanaryMissing { sent }))
+}
+
+fn canary_through(of: &Evidence<'_>) -> Option<Finding> {
+    let received = of.canary_since_due().filter(|_| of.state == State::Silent && of.heard_at.is_some())?;
+    Some((CheckerDead, Likely, Clue::CanaryThrough { received }))
+}
+
 fn clock(of: &Evidence<'_>) -> Option<Finding> {
     let (ahead, uncertainty) = of.clock.filter(|_| matches!(of.state, State::Ok | State::Late))?;
     let clue =
@@ -164,7 +178,16 @@ impl Evidence<'_> {
     /// The latest mail of anybody, when it came after the next one of this checker was due: the mail path worked then. A
     /// tenth of the cycle is left for runs that begin a little earlier than others.
     pub(super) fn others_since_due(&self) -> Option<Time> {
-        let heard = self.heard_at.or(self.watched_since)?;
-        self.newest_heard.filter(|newest| *newest > heard + self.cycle - self.cycle / 10)
+        self.newest_heard.filter(|newest| self.is_since_due(*newest))
+    }
+
+    /// The latest canary, likewise.
+    fn canary_since_due(&self) -> Option<Time> {
+        self.canary_received.filter(|received| self.is_since_due(*received))
+    }
+
+    fn is_since_due(&self, time: Time) -> bool {
+        let heard = self.heard_at.or(self.watched_since);
+        heard.is_some_and(|heard| time > heard + self.cycle - self.cycle / 10)
     }
 }

@@ -18,6 +18,8 @@ fn silent() -> Evidence<'static> {
         deadline: TimeDelta::seconds(400),
         together: Together::Alone,
         newest_heard: Some(at(299)),
+        canary_received: None,
+        canary_missing: None,
         login_refused: None,
         junked: None,
         bounced: None,
@@ -83,6 +85,17 @@ fn each_row_of_the_table_and_its_near_miss() {
     assert_eq!(reason(&Evidence { spoof: Some(&back), ..silent() }), Some((ClockSkew, Likely)));
     let nobody = Evidence { newest_heard: Some(at(5)), ..silent() };
     assert_eq!(reason(&Evidence { full, ..nobody }), Some((MailboxFull, Likely)));
+    let (through, missing) = (Some(at(350)), Some(at(340)));
+    assert_eq!(reason(&Evidence { canary_received: through, ..nobody }), Some((CheckerDead, Likely)));
+    assert_eq!(reason(&Evidence { canary_received: Some(at(250)), ..nobody }), Some((Unknown, Possible)));
+    assert_eq!(reason(&Evidence { full, canary_received: through, ..nobody }), Some((CheckerDead, Likely)));
+    assert_eq!(reason(&Evidence { canary_missing: missing, ..nobody }), Some((MailPathDown, Likely)));
+    assert_eq!(
+        reason(&Evidence { canary_missing: missing, ..silent() }),
+        Some((CheckerDead, Likely)),
+        "others get in"
+    );
+    assert_eq!(reason(&Evidence { canary_missing: Some(at(-1)), ..nobody }), Some((Unknown, Possible)));
     assert_eq!(reason(&Evidence { held: Some(&slow), ..silent() }), Some((MailDelayed, Likely)));
     assert_eq!(reason(&Evidence { held: Some(&early), ..silent() }), Some((CheckerDead, Likely)));
     let later = Evidence { heard_until: Some(at(1_000)), ..silent() };

@@ -138,6 +138,8 @@ impl Understood {
 pub enum NotHeard {
     /// Sent by a watchdog.
     OwnMail,
+    /// Sent by a watchdog to measure the mail path.
+    Canary,
     DeliveryReport,
     AutoReply,
     /// To no configured checker.
@@ -159,6 +161,7 @@ impl NotHeard {
     pub fn word(self) -> &'static str {
         match self {
             Self::OwnMail => "own_mail",
+            Self::Canary => "canary",
             Self::DeliveryReport => "delivery_report",
             Self::AutoReply => "auto_reply",
             Self::NobodyKnown => "nobody_known",
@@ -210,6 +213,7 @@ fn not_heard(mail: &Mail, addressed: usize, tokens: &Tokens, untrusted: Option<W
     let marks = mail.marks;
     let first = [
         (marks.own, NotHeard::OwnMail),
+        (mail.canary.is_some(), NotHeard::Canary),
         (marks.delivery_report, NotHeard::DeliveryReport),
         (marks.auto_replied, NotHeard::AutoReply),
         (addressed == 0, NotHeard::NobodyKnown),

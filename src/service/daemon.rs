@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::store_alarm::StoreAlarm;
-use super::{EVENTS_TOGETHER_MAX, Readers, Service};
+use super::{EVENTS_TOGETHER_MAX, Parcel, Readers, Service};
 use crate::clock;
 use crate::config::{Config, environment};
 use crate::control::{Answer, Control, Request};
@@ -156,9 +156,9 @@ impl Daemon {
         self.answers.push((request.answer, answer.into()));
     }
 
-    fn take_delivery(&mut self, done: Result<(u64, crate::outbox::Sent), tokio::task::JoinError>) {
+    fn take_delivery(&mut self, done: Result<(Parcel, crate::outbox::Sent), tokio::task::JoinError>) {
         match done {
-            Ok((id, sent)) => self.service.delivered(id, sent),
+            Ok((parcel, sent)) => self.service.delivered(parcel, sent),
             Err(error) => tracing::error!(%error, "a delivery broke off"),
         }
     }

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Config;
-use crate::engine::{Engine, Snapshot};
+use crate::engine::{Engine, Release, Snapshot};
 use crate::fullness::Fullness;
 use crate::imap::{self, Cursor, Event};
 use crate::orders::Order;
@@ -26,7 +26,7 @@ use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
 use crate::time::Time;
 use crate::trust::Keys;
-use crate::{channel, clock, intake};
+use crate::{channel, clock, intake, nonce};
 pub use daemon::{run, run_until};
 pub use once::{Once, once};
 use refresh::Refreshing;
@@ -50,8 +50,18 @@ struct Service {
     runs: BTreeMap<intake::RunKey, intake::SameRun>,
     /// Taken from the outbox with the batch; sent once it is stored.
     due: Vec<Message>,
-    deliveries: JoinSet<(u64, Sent)>,
     refreshing: Refreshing,
+    /// Let go with the batch; sent once it is stored.
+    canary: Option<Release>,
+    deliveries: JoinSet<(Parcel, Sent)>,
+}
+
+/// What is on its way to a channel.
+enum Parcel {
+    /// Of the outbox, by its number.
+    Message(u64),
+    /// By its identifier.
+    Canary(String),
 }
 
 impl Service {
@@ -71,6 +81,7 @@ impl Service {
             keys: BTreeSet::new(),
             runs: BTreeMap::new(),
             due: Vec::new(),
+            canary: None,
             deliveries: JoinSet::new(),
             refreshing: Refreshing::default(),
         })
@@ -129,11 +140,17 @@ impl Service {
         self.engine.tick(now);
         let due = self.engine.take_due(now);
         self.due.extend(due);
+        if self.engine.wants_canary(now) {
+            self.canary = self.engine.release_canary(nonce::unguessable(), now);
+        }
         self.store_only()?;
         for message in std::mem::take(&mut self.due) {
             self.send(message);
         }
         self.refresh(now);
+        if let Some(release) = self.canary.take() {
+            self.send_canary(release);
+        }
         Ok(())
     }
 
@@ -164,19 +181,29 @@ impl Service {
             // While the store failed, a new configuration took the channel away; the engine has moved the message on.
             return;
         };
+        let parcel = Parcel::Message(message.id);
         let turn = self.refreshing.turn(&channel);
-        self.deliveries.spawn(async move {
-            let id = message.id;
+        self.attempt(parcel, async move {
             let _turn = turn.await;
-            let attempt =
-                tokio::spawn(async move { channel::deliver(&channel, &message, clock::now()).await });
-            // A panic in a channel must not leave its message on the way for ever.
-            (
-                id,
-                attempt
-                    .await
-                    .unwrap_or_else(|error| Sent::failed(format!("the attempt broke off ({error})"))),
-            )
+            channel::deliver(&channel, &message, clock::now()).await
+        });
+    }
+
+    fn send_canary(&mut self, release: Release) {
+        let channels = &self.engine.config().channels;
+        let Some(channel) = channels.iter().find(|channel| channel.name == release.channel).cloned() else {
+            return;
+        };
+        let parcel = Parcel::Canary(release.id.clone());
+        self.attempt(parcel, async move { channel::release(&channel, &release, clock::now()).await });
+    }
+
+    fn attempt(&mut self, parcel: Parcel, attempt: impl Future<Output = Sent> + Send + 'static) {
+        // A panic in a channel must not leave its message on the way for ever.
+        let attempt = tokio::spawn(attempt);
+        self.deliveries.spawn(async move {
+            let broken = |error| Sent::failed(format!("the attempt broke off ({error})"));
+            (parcel, attempt.await.unwrap_or_else(broken))
         });
     }
 
@@ -186,7 +213,20 @@ impl Service {
     }
 
     /// Takes in how an attempt ended.
-    fn delivered(&mut self, id: u64, sent: Sent) {
+    fn delivered(&mut self, parcel: Parcel, sent: Sent) {
+        let id = match parcel {
+            Parcel::Message(id) => id,
+            Parcel::Canary(id) => {
+                match &sent {
+                    Sent::Accepted(answer) => tracing::debug!(answer, "a canary was let go"),
+                    Sent::Failed { error, .. } | Sent::Refused(error) => {
+                        tracing::warn!(error, "the channel does not take the canary");
+                    }
+                }
+                self.engine.canary_sent(&id, &sent);
+                return;
+            }
+        };
         if let Some(message) = self.engine.outbox().get(id) {
             let (subject, channel) = (&message.subject, &message.channel);
             match &sent {

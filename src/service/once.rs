@@ -106,7 +106,7 @@ impl Service {
             match timeout(deadline.saturating_duration_since(Instant::now()), self.deliveries.join_next())
                 .await
             {
-                Ok(Some(Ok((id, sent)))) => self.delivered(id, sent),
+                Ok(Some(Ok((parcel, sent)))) => self.delivered(parcel, sent),
                 Ok(Some(Err(error))) => tracing::error!(%error, "a delivery broke off"),
                 Ok(None) | Err(_) => break,
             }

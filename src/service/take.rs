@@ -26,6 +26,9 @@ impl Service {
         for (raw, mut taken) in taken {
             let came_in = reached.is_some_and(|reached| reached.lacks(cursor, raw.uid));
             let stamped = raw.internal_date.filter(|_| came_in);
+            if let Some(id) = &taken.canary {
+                self.engine.canary_came(id, taken.observation.received);
+            }
             // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
             let is_known = self.keys.contains(&taken.key) || !known.insert(taken.key);
             let copy = is_known || self.was_said_before(&mut taken) == Some(Again::Copy);

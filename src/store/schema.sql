@@ -94,6 +94,12 @@ CREATE TABLE mailboxes (
     state          TEXT NOT NULL
 ) STRICT;
 
+-- What is known of the canaries, one row at most, JSON.
+CREATE TABLE canary (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    state TEXT NOT NULL
+) STRICT;
+
 -- Spans in which every mail was seen; between two of them nobody looked.
 CREATE TABLE observed (
     mailbox  TEXT NOT NULL,

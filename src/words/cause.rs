@@ -79,6 +79,12 @@ fn sentence(clue: &Clue, by: Signature<'_>) -> String {
         Clue::NotBelieved { received, why } => {
             format!("A mail in its name was not believed ({}): {}.", why.word(), by.shown(*received))
         }
+        Clue::CanaryThrough { received } => {
+            format!("The mailbox takes mail: the watchdog's own canary came through {}.", by.shown(*received))
+        }
+        Clue::CanaryMissing { sent } => {
+            format!("The watchdog's own canary, sent {}, is missing too.", by.shown(*sent))
+        }
         Clue::NobodyHeard => "Nobody else was heard either since its mail was due.".to_owned(),
         Clue::Clock { ahead_ms, uncertainty_ms } => {
             let side = if *ahead_ms < 0 { "behind" } else { "ahead" };

@@ -28,7 +28,7 @@ use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
 pub use acknowledgement::{acknowledged, reminder};
 pub use channel::ChannelCard;
-pub use own::{STORE_TOKEN, channel_test, handed_over, store_alarm, store_recovery};
+pub use own::{STORE_TOKEN, canary, channel_test, handed_over, store_alarm, store_recovery};
 pub use own_time::offset_range;
 pub use report::finding;
 pub use silence::deadline_sum;

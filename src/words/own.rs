@@ -86,6 +86,17 @@ pub fn channel_test(by: Signature<'_>, channel: &str) -> Letter {
     Letter::recovery(&format!("{watchdog}_Test"), &format!("test of the channel {channel}"), &body)
 }
 
+/// The mail by which the path to the mailbox is measured. No approval may be opened by it.
+pub fn canary(by: Signature<'_>) -> Letter {
+    let Signature { watchdog, zone, now } = by;
+    let body = format!(
+        "{watchdog} sent this on {} to measure how long a mail takes to the mailbox.\n\
+         It is nobody's report. Nothing is wrong, and nothing needs to be done.\n",
+        utc_and_local(now, zone)
+    );
+    Letter::recovery(&format!("{watchdog}_Canary"), "measures the mail path", &body)
+}
+
 /// What a fallback channel sends for another one: the same, and why it comes this way. The incident stays at the end.
 pub fn handed_over(letter: &Letter, channel: &str, error: &str) -> Letter {
     let why = format!("Sent here because the channel {channel} could not deliver it: {}", quoted(error));

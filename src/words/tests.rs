@@ -432,6 +432,7 @@ fn the_recovery_of_a_service_says_how_far_it_went_and_from_where_it_works_now() 
 #[test]
 fn what_is_no_alarm_is_calm_whatever_the_names_are() {
     assert_calm(&channel_test(by(3), "kiNOKuniya"));
+    assert_calm(&canary(Signature { watchdog: "kiNOKuniya", ..by(3) }));
     assert_calm(&store_recovery(by(3), "20261120030000-store", at(2, 0, 0)));
 }
 

@@ -229,3 +229,39 @@ fn a_mailbox_of_20000_mails_tells_who_lives_before_it_is_read_and_survives_a_kil
     assert_eq!(servers.tokens(), ["bresse10_Checker.NOK"]);
     drop(daemon);
 }
+
+/// How full a mailbox is must not decide whether it can be read.
+#[test]
+fn what_a_server_says_of_its_quota_is_no_outage() {
+    let said = |text: &str| -> Oddity {
+        let text = text.to_owned();
+        Box::new(move |servers| servers.imap.set_quota(&text))
+    };
+    let rows: Vec<(&str, Oddity)> = vec![
+        ("nothing", said("")),
+        ("nesting", said(&format!("* QUOTA \"\" {}\r\n", "(".repeat(200)))),
+        ("no numbers", said("* QUOTA \"\" (STORAGE much more)\r\n* QUOTA\r\n* QUOTA {3\r\n* STATUS x\r\n")),
+        ("numbers beyond all", said("* QUOTA x (STORAGE 99999999999999999999999 1 MESSAGE -1 -1)\r\n")),
+        ("far too much", said(&"* QUOTA \"\" (STORAGE 1 0)\r\n".repeat(100_000))),
+        ("no limit", said("* QUOTA \"\" (STORAGE 7 0 MESSAGE 7 0)\r\n* QUOTAROOT INBOX \"\"\r\n")),
+        ("no", lasting(Fault::on("GETQUOTAROOT", Answer::No("[NOPERM] not yours".to_owned())))),
+        ("bad", lasting(Fault::on("GETQUOTAROOT", Answer::Bad("what?".to_owned())))),
+        ("an end", lasting(Fault::on("GETQUOTAROOT", Answer::Eof))),
+        ("a byte that is none", lasting(Fault::on("GETQUOTAROOT", Answer::Bytes(b"* (\xff\r\n".to_vec())))),
+    ];
+    at_once(rows, |begin: &Oddity| {
+        let servers = Servers::start_with(&["QUOTA"]);
+        begin(&servers);
+        let watchdog =
+            Watchdog::new(&config(&[&servers.mailbox(), &checkers(&["bresse1"], USUAL), &servers.channel()]));
+        servers.report("bresse1");
+        let mut daemon = watchdog.spawn_run();
+        wait_for_state(&watchdog, &["bresse1"], "ok");
+        assert!(servers.wait(servers.imap.wait_for("GETQUOTAROOT", 1, SOON)), "it is asked");
+        servers.report("bresse1");
+        servers.assert_all_kept(&watchdog);
+        assert_eq!(watchdog.last_seen()["mailboxes"][0]["fullness"], Value::Null);
+        assert_eq!(servers.tokens(), Vec::<String>::new());
+        daemon.assert_running();
+    });
+}

@@ -36,10 +36,17 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The IMAP server offers these capabilities as well.
+    pub(crate) fn start_with(capabilities: &[&str]) -> Self {
         let runtime = runtime();
         let context = runtime.enter();
         let mails = MailStore::new();
-        let imap = ImapServer::start(ImapOptions::new(mails.clone(), USER, PASSWORD)).unwrap();
+        let mut options = ImapOptions::new(mails.clone(), USER, PASSWORD);
+        options.capabilities.extend(capabilities.iter().map(|name| (*name).to_owned()));
+        let imap = ImapServer::start(options).unwrap();
         let sink = SmtpSink::start(SmtpOptions::default()).unwrap();
         drop(context);
         Self { mails, imap, sink, runtime }

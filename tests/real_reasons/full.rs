@@ -29,7 +29,7 @@ fn full(mailbox: &Value) -> bool {
 }
 
 /// A person's mail with an attachment.
-fn big_mail(kib: usize) -> Vec<u8> {
+pub(crate) fn big_mail(kib: usize) -> Vec<u8> {
     let line = "x".repeat(62) + "\r\n";
     let head = format!(
         "From: boss@domain.com\r\nTo: monitor@domain.com\r\nDate: {}\r\nSubject: photos\r\n\r\n",

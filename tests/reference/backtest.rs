@@ -130,6 +130,7 @@ impl Live {
                 subject: String::new(),
                 sender: None,
                 recipient: None,
+                canary: None,
                 observation,
             };
             self.batch.mails.push(Kept { place, taken });

@@ -103,6 +103,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         }],
         policies: Default::default(),
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
+        canary: None,
         warnings: vec![],
     }
 }
@@ -273,6 +274,7 @@ impl<'w> Stage<'w> {
         let disk = Snapshot {
             facts: self.disk.facts.clone(),
             mailboxes: self.disk.mailboxes.clone(),
+            canary: self.disk.canary.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
             silences: self.disk.silences.clone(),

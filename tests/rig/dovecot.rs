@@ -181,6 +181,11 @@ impl Dovecot {
         line.strip_prefix(&format!("{items}=")).map_or(line.clone(), str::to_owned)
     }
 
+    /// Every mail of INBOX as it lies there, one after the other.
+    pub(crate) fn texts(&self) -> String {
+        self.doveadm(&["fetch", "-u", USER, "text", "mailbox", "INBOX", "all"])
+    }
+
     /// Deletes every mail of INBOX.
     pub(crate) fn empty(&self) {
         self.doveadm(&["expunge", "-u", USER, "mailbox", "INBOX", "all"]);

@@ -81,5 +81,5 @@ fn explained(engine: &Engine, name: &str, now: Time) -> String {
     let verdict = judge(facts, watch, now);
     let cause = engine.cause(name, &engine.companies(), now);
     let by = Signature { watchdog: &config.name, zone: config.timezone, now };
-    Known { checker, facts, watch, verdict, cause, by, reports: &[], offsets: &[] }.text()
+    Known { checker, facts, watch, verdict, cause, by, canary: None, reports: &[], offsets: &[] }.text()
 }

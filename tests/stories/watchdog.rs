@@ -97,6 +97,7 @@ impl Watchdog {
             incidents: self.disk.incidents.iter().map(stored).collect(),
             messages: self.disk.messages.iter().map(stored).collect(),
             silences: self.disk.silences.iter().map(stored).collect(),
+            canary: self.disk.canary.clone(),
             ..self.disk
         };
         self.engine = Some(Engine::restore(config.clone(), disk, now + self.clock_ahead));

@@ -139,7 +139,7 @@ fn slot(arrival: &Arrival, cycle: TimeDelta) -> i64 {
     arrival.received.timestamp_millis().div_euclid((cycle.num_milliseconds() / 2).max(1))
 }
 
-fn latencies(took: Vec<TimeDelta>) -> Option<Latencies> {
+pub(crate) fn latencies(took: Vec<TimeDelta>) -> Option<Latencies> {
     let now = *took.last()?;
     let mut sorted = took;
     sorted.sort_unstable();

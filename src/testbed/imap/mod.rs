@@ -45,9 +45,8 @@ pub struct ImapOptions {
     pub password: String,
     /// Accepted by XOAUTH2 for `user`; without it XOAUTH2 always fails.
     pub access_token: Option<String>,
-    /// Without `IDLE`, `SASL-IR`, `QUOTA` or `STATUS=SIZE` in it, the server does not understand them; without `AUTH=…`, that
-    /// mechanism.
-    /// STARTTLS and LOGINDISABLED are added where they apply.
+    /// Without `IDLE`, `SASL-IR`, `QUOTA` or `STATUS=SIZE` in it, the server does not understand them; without
+    /// `AUTH=…`, that mechanism. STARTTLS and LOGINDISABLED are added where they apply.
     pub capabilities: Vec<String>,
 }
 
