@@ -22,7 +22,7 @@ pub struct Validity {
 }
 
 /// What ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// The OAuth 2.0 client secret, by `client_secret_expires`.
@@ -32,8 +32,6 @@ pub enum Credential {
 }
 
 impl Credential {
-    pub const ALL: [Self; 2] = [Self::ClientSecret, Self::Certificate];
-
     pub fn words(self) -> &'static str {
         match self {
             Self::ClientSecret => "client secret",

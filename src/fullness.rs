@@ -1,6 +1,5 @@
 //! How full a mailbox is: by the server's own quota, or by its contents against configured limits. Pure.
 
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
@@ -97,10 +96,6 @@ impl Fullness {
         let messages = self.messages.map(|of| format!("{} of {} mails", of.used, of.limit));
         let parts: Vec<String> = storage.into_iter().chain(messages).collect();
         format!("{} % full ({})", self.percent(), parts.join(", "))
-    }
-
-    pub fn age(&self, now: Time) -> TimeDelta {
-        now - self.measured
     }
 }
 

@@ -7,7 +7,7 @@ use super::mailbox::receiving;
 use crate::fullness::Fullness;
 use crate::incident::{Incident, Subject};
 use crate::ledger::Facts;
-use crate::reason::{Cause, Evidence, Held, Reason, Together, diagnose};
+use crate::reason::{Cause, Clue, Confidence, Evidence, Held, Reason, Together, diagnose};
 use crate::time::Time;
 use crate::verdict::judge;
 
@@ -181,13 +181,33 @@ impl Engine {
     /// Puts the incident down to what is known now.
     pub(super) fn revise_cause(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get(&number) else { return };
-        let Some(cause) = self.cause_of(incident, now) else { return };
+        let cause = self.cause_of_mailbox(incident).or_else(|| self.cause_of(incident, now));
+        let Some(cause) = cause else { return };
         if let Some(incident) = self.incidents.get_mut(&number)
             && incident.cause.as_ref().is_none_or(|before| before.reason != cause.reason)
         {
             incident.cause = Some(cause);
             self.dirty.incidents.insert(number);
         }
+    }
+
+    /// Of an incident about a mailbox itself.
+    fn cause_of_mailbox(&self, incident: &Incident) -> Option<Cause> {
+        let (reason, clue) = match &incident.subject {
+            Subject::Mailbox(name) => {
+                let state = self.mailboxes.get(name)?;
+                let refused = state.refused_login();
+                refused.map_or((Reason::WatcherBlind, Clue::Unread { since: state.heard_until }), |error| {
+                    (Reason::AuthExpired, Clue::LoginRefused { error: error.to_owned() })
+                })
+            }
+            Subject::Expiry(name) => {
+                let first = self.endings(name).min_by_key(|ending| ending.at)?;
+                (Reason::AuthExpired, Clue::Ends { what: first.what, at: first.at })
+            }
+            _ => return None,
+        };
+        Some(Cause { reason, confidence: Confidence::Certain, clues: vec![clue] })
     }
 
     /// What most of those who are still silent are put down to, with the clues of the first of them; when all are heard

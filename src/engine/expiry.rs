@@ -81,7 +81,7 @@ impl Engine {
         self.close(number, now);
     }
 
-    fn endings(&self, mailbox: &str) -> impl Iterator<Item = Ending> + use<> {
+    pub(super) fn endings(&self, mailbox: &str) -> impl Iterator<Item = Ending> + use<> {
         let config = self.config.mailboxes.iter().find(|one: &&config::Mailbox| one.name == mailbox);
         let state = self.mailboxes.get(mailbox);
         config.zip(state).map(|(config, state)| endings(config, state.certificate)).into_iter().flatten()

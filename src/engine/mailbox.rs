@@ -203,6 +203,9 @@ impl Engine {
         if let Some(state) = self.mailboxes.get_mut(mailbox) {
             state.login_refused = true;
         }
+        if let Some(number) = self.mailbox_incident(mailbox) {
+            self.revise_cause(number, at);
+        }
     }
 
     /// The watchdog itself could not take in what the readers saw, up to `now`: blindness counts from here.

@@ -8,6 +8,7 @@ mod rules;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use crate::expiry::Credential;
 pub use crate::ledger::Bounce;
 use crate::ledger::Spoof;
 use crate::time::Time;
@@ -111,6 +112,11 @@ pub enum Clue {
     },
     LoginRefused {
         error: String,
+    },
+    /// What opens the mailbox ends then.
+    Ends {
+        what: Credential,
+        at: Time,
     },
     /// Received into Junk.
     InJunk {

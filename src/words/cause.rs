@@ -45,6 +45,7 @@ fn sentence(clue: &Clue, by: Signature<'_>) -> String {
         Clue::LoginRefused { error } => {
             format!("The mailbox refuses the login: {}.", crate::text::quoted(error, QUOTED_CHARS_MAX))
         }
+        Clue::Ends { what, at } => format!("The mailbox's {} ends {}.", what.words(), by.shown(*at)),
         Clue::InJunk { received } => {
             format!("A mail of it came into the Junk folder: {}.", by.shown(*received))
         }

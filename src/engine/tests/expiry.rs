@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::OAuth2;
 use crate::expiry::Validity;
+use crate::reason::Reason;
 
 const DAY: i64 = 86_400;
 
@@ -39,6 +40,8 @@ fn a_certificate_that_nobody_renews_is_alarmed_once_and_recovers() {
     assert!(wake <= at(DAY), "{wake}");
     world.tick(DAY);
     world.expect(&["MONITOR_Expiry.NOK"]);
+    let cause = world.engine.open_incidents().next().unwrap().cause.clone().unwrap();
+    assert_eq!(cause.reason, Reason::AuthExpired, "ahead of time");
     world.tick(DAY + 60);
     world.engine.certificate_seen("MONITOR", Some(certificate(8)));
     world.tick(DAY + 120);
@@ -103,6 +106,20 @@ fn a_restart_alarms_nothing_twice_and_a_mailbox_that_goes_takes_its_alarm_along(
     world.engine.reconfigure(config, at(62));
     world.tick(63);
     world.expect(&["MONITOR_Expiry.OK"]);
+}
+
+#[test]
+fn the_alarm_about_a_mailbox_knows_that_the_login_is_refused() {
+    let mut world = World::new(config());
+    let reason = |world: &World| world.engine.open_incidents().next().unwrap().cause.clone().unwrap().reason;
+    world.engine.look_failed("MONITOR", "no route to host", at(10));
+    world.tick(200);
+    world.expect(&["MONITOR_Mailbox.NOK"]);
+    assert_eq!(reason(&world), Reason::WatcherBlind);
+    world.engine.login_refused("MONITOR", "AADSTS7000222", at(210));
+    assert_eq!(reason(&world), Reason::AuthExpired);
+    world.engine.look_failed("MONITOR", "no route to host", at(220));
+    assert_eq!(reason(&world), Reason::AuthExpired, "as it was last known");
 }
 
 #[test]
