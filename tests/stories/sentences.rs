@@ -36,6 +36,9 @@ pub(crate) enum Act {
     Unreadable { mailbox: Option<String>, error: String },
     Down { mailbox: Option<String> },
     Works { mailbox: Option<String> },
+    LoginRefused { error: String },
+    Holds { used: String, limit: String },
+    CertificateEnds { left: TimeDelta },
     WatchdogsClock { ahead: TimeDelta },
     WatchdogStops,
     WatchdogStarts,
@@ -200,6 +203,13 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
     ("the last mail of {who} is sent once more", |w| w.arrives(Stranger::Replay)),
     ("the mailbox cannot be read: {error}", |w| {
         Ok(Act::Unreadable { mailbox: None, error: w.text("error") })
+    }),
+    ("the login is refused: {error}", |w| Ok(Act::LoginRefused { error: w.text("error") })),
+    ("the mailbox holds {used} of {limit}", |w| {
+        Ok(Act::Holds { used: w.text("used"), limit: w.text("limit") })
+    }),
+    ("the certificate of the mailbox ends in {duration}", |w| {
+        Ok(Act::CertificateEnds { left: w.duration()? })
     }),
     ("the mailbox is down", |_| Ok(Act::Down { mailbox: None })),
     ("the mailbox works again", |_| Ok(Act::Works { mailbox: None })),

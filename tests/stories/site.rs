@@ -91,7 +91,10 @@ impl Site {
                 }
             },
         };
-        table.insert(key.trim().to_owned(), value.trim().to_owned());
+        match value.trim() {
+            "" => table.remove(key.trim()),
+            value => table.insert(key.trim().to_owned(), value.to_owned()),
+        };
         Ok(())
     }
 

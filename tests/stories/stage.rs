@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bresse_watchdog::config::Config;
+use bresse_watchdog::expiry::Validity;
 use bresse_watchdog::orders::Order;
 use bresse_watchdog::time::Time;
 use chrono::TimeDelta;
@@ -228,6 +229,15 @@ impl<'s> Stage<'s> {
             Act::Unreadable { mailbox, error } => self.broken(mailbox.as_deref(), Some(error), false)?,
             Act::Down { mailbox } => self.broken(mailbox.as_deref(), Some("connection refused"), true)?,
             Act::Works { mailbox } => self.broken(mailbox.as_deref(), None, false)?,
+            Act::LoginRefused { error } => {
+                self.broken(None, Some(error), false)?;
+                self.mailbox(None)?.login_refused = true;
+            }
+            Act::Holds { used, limit } => self.mailbox(None)?.quota = Some((bytes(used)?, bytes(limit)?)),
+            Act::CertificateEnds { left } => {
+                let (from, until) = (self.now - TimeDelta::days(90), self.now + *left);
+                self.mailbox(None)?.certificate = Some(Validity { from, until });
+            }
             Act::WatchdogsClock { ahead } => self.watchdog.clock_ahead = *ahead,
             Act::WatchdogStops => self.watchdog.stop(),
             Act::WatchdogStarts => self.start_watchdog()?,
@@ -329,14 +339,19 @@ impl<'s> Stage<'s> {
     }
 
     fn broken(&mut self, mailbox: Option<&str>, error: Option<&str>, down: bool) -> Step {
-        let name = mailbox.unwrap_or("MONITOR");
-        let found = self.mailboxes.iter_mut().find(|mailbox| mailbox.name == name);
-        let mailbox = found.ok_or_else(|| format!("there is no mailbox {name}"))?;
+        let mailbox = self.mailbox(mailbox)?;
         mailbox.error = error.map(str::to_owned);
+        mailbox.login_refused = false;
         mailbox.down = down;
         // The connection breaks, or is there again, and the reader notices.
         self.next_poll = self.now;
         Ok(())
+    }
+
+    fn mailbox(&mut self, name: Option<&str>) -> Result<&mut Mailbox, String> {
+        let name = name.unwrap_or("MONITOR");
+        let found = self.mailboxes.iter_mut().find(|mailbox| mailbox.name == name);
+        found.ok_or_else(|| format!("there is no mailbox {name}"))
     }
 
     /// The checkers meant by `every checker`, `every checker of free` or a list of names.
@@ -396,6 +411,17 @@ impl<'s> Stage<'s> {
     fn settle(&mut self) -> Step {
         if self.watchdog.settle(self.now)? { self.look() } else { Ok(()) }
     }
+}
+
+/// `50GB`, as `watchdog.toml` has it too.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..) {
+        Some("GB") => 1 << 30,
+        Some("MB") => 1 << 20,
+        _ => return Err(format!("{text} is no size; write 49GB or 500MB")),
+    };
+    digits.parse::<u64>().map(|count| count * unit).map_err(|_| format!("{text} is no size"))
 }
 
 fn at_line(story: &Story, line: usize, error: &str) -> String {

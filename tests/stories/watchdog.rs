@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bresse_watchdog::config::{Checker, Config};
 use bresse_watchdog::engine::{Engine, History, Snapshot};
+use bresse_watchdog::expiry::Validity;
+use bresse_watchdog::fullness::{Fullness, Source, Usage};
 use bresse_watchdog::intake::{Again, Key, RunKey, SameRun, Taken, take_in, take_in_junk};
 use bresse_watchdog::mail::RawMail;
 use bresse_watchdog::outbox::{Kind, Message, Sent};
@@ -39,8 +41,13 @@ pub(crate) struct Mailbox {
     pub(crate) name: String,
     /// Why it cannot be read.
     pub(crate) error: Option<String>,
+    /// What is wrong is the login.
+    pub(crate) login_refused: bool,
     /// It takes no mail either.
     pub(crate) down: bool,
+    /// Bytes in it, and bytes that may be.
+    pub(crate) quota: Option<(u64, u64)>,
+    pub(crate) certificate: Option<Validity>,
     unread: Vec<Arrived>,
     next_uid: u32,
 }
@@ -60,7 +67,16 @@ struct Arrived {
 
 impl Mailbox {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), error: None, down: false, unread: vec![], next_uid: 0 }
+        Self {
+            name: name.to_owned(),
+            error: None,
+            login_refused: false,
+            down: false,
+            quota: None,
+            certificate: None,
+            unread: vec![],
+            next_uid: 0,
+        }
     }
 
     pub(crate) fn take(&mut self, folder: Folder, bytes: &[u8], at: Time) {
@@ -97,7 +113,7 @@ impl Watchdog {
             incidents: self.disk.incidents.iter().map(stored).collect(),
             messages: self.disk.messages.iter().map(stored).collect(),
             silences: self.disk.silences.iter().map(stored).collect(),
-            canary: self.disk.canary.clone(),
+            canary: stored(&self.disk.canary),
             ..self.disk
         };
         self.engine = Some(Engine::restore(config.clone(), disk, now + self.clock_ahead));
@@ -122,10 +138,17 @@ impl Watchdog {
         let now = now + self.clock_ahead;
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let name = mailbox.name.as_str();
+        engine.certificate_seen(name, mailbox.certificate);
         if let Some(error) = &mailbox.error {
-            engine.look_failed(name, error, now);
+            if mailbox.login_refused {
+                engine.login_refused(name, error, now);
+            } else {
+                engine.look_failed(name, error, now);
+            }
             return self.deliver(now);
         }
+        let storage = mailbox.quota.and_then(|(used, limit)| Usage::new(used, limit, Source::Quota));
+        engine.measured(name, Fullness::new(now, storage, None));
         let roster = roster(engine.config());
         let config = engine.config().mailboxes.iter().find(|mailbox| mailbox.name == name);
         let reads_junk = config.is_some_and(|mailbox| mailbox.junk.is_some());
@@ -265,6 +288,9 @@ impl Watchdog {
             self.disk.last_message = self.disk.last_message.max(message.id);
             self.disk.messages.retain(|known| known.id != message.id);
             self.disk.messages.push(message);
+        }
+        if let Some(canary) = changes.canary {
+            self.disk.canary = canary;
         }
         for silence in changes.silences {
             self.disk.last_silence = self.disk.last_silence.max(silence.id);
