@@ -50,7 +50,8 @@ fn oddities_of_servers_are_no_outage() {
         (
             "the folder is renumbered again and again",
             Box::new(|servers| {
-                for uidvalidity in 100..120 {
+                // Shorter than `blind_after`: a folder that is renumbered for longer cannot be read meanwhile.
+                for uidvalidity in 100..110 {
                     servers.mails.set_uidvalidity("INBOX", uidvalidity);
                     sleep(Duration::from_millis(150));
                 }
@@ -173,7 +174,7 @@ fn a_token_behind_64_kib_is_read_and_one_behind_1_mib_is_unknown_but_not_missing
     assert_eq!(service(&second, "MSSQL1_Service"), "OK");
     assert_eq!(service(&second, "ESHOP_Service"), "UNKNOWN");
     assert_eq!(servers.tokens(), Vec::<String>::new());
-    assert_eq!(once.status, 0, "{once:?}");
+    assert_eq!(once.status, 1, "what was cut off is said: {once:?}");
     servers.assert_all_kept(&watchdog);
 }
 

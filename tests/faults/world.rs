@@ -23,7 +23,8 @@ pub(crate) const SHORT_TESTS: &str = "tests = [ { service = \"MSSQL1_Service\", 
 pub(crate) const SHORT_DEADLINE: Duration = Duration::from_millis(4_400);
 const SHORT_PERIOD: Duration = Duration::from_millis(500);
 /// Silent after 400 s: what is there stays as it is while a test lasts.
-pub(crate) const USUAL: &str = "cycle = \"5m\"\nmail_path_margin = \"60s\"\n";
+pub(crate) const USUAL: &str =
+    "cycle = \"5m\"\nmail_path_margin = \"60s\"\nfindings = { DUPLICATE = \"ignore\" }\n";
 
 /// A mailbox that is served, and a channel into a sink.
 pub(crate) struct Servers {
