@@ -25,7 +25,7 @@ const LINE_BYTES_MAX: u64 = 16 << 10;
 /// So many commands are served at once; more of them wait.
 const CONNECTIONS_MAX: usize = 8;
 /// Orders that may wait for the daemon.
-const ORDERS_WAITING_MAX: usize = 8;
+pub(crate) const ORDERS_WAITING_MAX: usize = 8;
 /// Whoever connects has so long to say what he wants.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// The daemon stores before it answers; a slow disk may take a while.
@@ -51,9 +51,19 @@ pub(crate) struct Request {
     pub answer: oneshot::Sender<Answer>,
 }
 
+/// Gives an order to the daemon of this process, and waits until what it answers is stored.
+///
+/// # Errors
+/// When the daemon is too busy, or ends.
+pub(crate) async fn give(orders: &mpsc::Sender<Request>, order: Order) -> Result<Answer> {
+    let (answer, answered) = oneshot::channel();
+    let request = Request { order: order.bounded(), answer };
+    timeout(ANSWER_LIMIT, orders.send(request)).await.context("the daemon is busy")??;
+    timeout(ANSWER_LIMIT, answered).await.context("the daemon is busy")?.context("the daemon ends")
+}
+
 /// Listens for orders as long as it lives.
 pub(crate) struct Control {
-    pub requests: mpsc::Receiver<Request>,
     task: JoinHandle<()>,
     path: PathBuf,
 }
@@ -64,7 +74,7 @@ impl Control {
     ///
     /// # Errors
     /// When the folder does not take a socket.
-    pub(crate) fn listen(state: &Path) -> Result<Self> {
+    pub(crate) fn listen(state: &Path, orders: mpsc::Sender<Request>) -> Result<Self> {
         let (folder, path) = (folder_of(state)?, socket_of(state));
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != ErrorKind::NotFound
@@ -74,8 +84,7 @@ impl Control {
         let listener = UnixListener::bind(short(&folder, &path)).map_err(|error| refused(&path, &error))?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))
             .map_err(|error| refused(&path, &error))?;
-        let (sender, requests) = mpsc::channel(ORDERS_WAITING_MAX);
-        Ok(Self { requests, task: tokio::spawn(accept(listener, sender)), path })
+        Ok(Self { task: tokio::spawn(accept(listener, orders)), path })
     }
 }
 
@@ -113,10 +122,7 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Request>) {
 async fn serve(mut stream: UnixStream, sender: &mpsc::Sender<Request>) -> Result<()> {
     let line = timeout(REQUEST_LIMIT, line(&mut stream)).await.context("no order came")??;
     let order: Order = serde_json::from_str(&line).context("it is no order of this version")?;
-    let (answer, answered) = oneshot::channel();
-    let request = Request { order: order.bounded(), answer };
-    timeout(ANSWER_LIMIT, sender.send(request)).await.context("the daemon is busy")??;
-    let answer = timeout(ANSWER_LIMIT, answered).await.context("the daemon is busy")??;
+    let answer = give(sender, order).await?;
     let text = serde_json::to_string(&answer)? + "\n";
     timeout(REQUEST_LIMIT, stream.write_all(text.as_bytes())).await.context("nobody took the answer")??;
     Ok(())

@@ -62,6 +62,7 @@ pub mod verdict;
 pub mod reason;
 pub mod incident;
 pub mod policy;
+pub mod links;
 pub mod words;
 pub mod bulletin;
 pub mod outbox;
@@ -91,6 +92,7 @@ mod past;
 pub mod rerun;
 pub mod channel;
 mod control;
+mod web;
 pub mod service;
 pub mod commands;
 

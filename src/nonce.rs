@@ -2,11 +2,18 @@
 
 use rustls::crypto::aws_lc_rs;
 
+use crate::text::hex;
+
 /// 128 random bits as hexadecimal digits; None when the system has no randomness to give.
 pub(crate) fn unguessable() -> Option<String> {
-    let mut bytes = [0; 16];
+    bytes::<16>().map(|bytes| hex(&bytes))
+}
+
+/// Random bytes; None when the system has no randomness to give.
+pub(crate) fn bytes<const LENGTH: usize>() -> Option<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
     aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(bytes)
 }
 
 #[cfg(test)]

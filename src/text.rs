@@ -1,6 +1,7 @@
 //! Other people's words (of servers, of mails, of the operating system) made fit to be repeated and compared. Pure.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -26,6 +27,21 @@ pub(crate) fn cut(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// Two hexadecimal digits for each byte, in small letters.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+/// The bytes that [`hex`] wrote, in letters of any case.
+pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
 fn is_plain(c: char) -> bool {
     // Unicode's line and paragraph separators, and its explicit directional formatting (UAX #9, section 2).
     let formatting = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -46,6 +62,15 @@ mod tests {
     fn nothing_leaves_the_line_or_turns_it_around() {
         assert_eq!(one_line("\r\n a\tb\u{0}c\u{1b}[2J\u{2028}d\u{202e}e \n"), "a b c [2J d e");
         assert_eq!(one_line("Réseau\u{a0}日本 🔔"), "Réseau\u{a0}日本 🔔");
+    }
+
+    #[test]
+    fn hexadecimal_digits_come_back_as_the_same_bytes() {
+        assert_eq!(hex(&[0, 9, 0xab, 0xff]), "0009abff");
+        assert_eq!(from_hex("0009ABff"), Some(vec![0, 9, 0xab, 0xff]));
+        for wrong in ["0", "0g", "é", "+1", " 1"] {
+            assert_eq!(from_hex(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

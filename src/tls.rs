@@ -13,14 +13,17 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use sha2::{Digest, Sha256};
 
+use crate::config::Identity;
 use crate::expiry::Validity;
+use crate::text::hex;
 use crate::time::Time;
 
 /// TLS 1.2 or 1.3, trusting the system's authorities and those in `ca_file`; or, with a pin, exactly the certificate
@@ -42,6 +45,23 @@ pub(crate) fn client_config(ca_file: Option<&Path>, pin_sha256: Option<[u8; 32]>
         }
     };
     Ok(config.with_no_client_auth())
+}
+
+/// TLS 1.2 or 1.3 for a server that shows this certificate. Reads files: call it where blocking is allowed.
+pub(crate) fn server_config(identity: &Identity) -> Result<ServerConfig> {
+    let Identity { certificate, key } = identity;
+    let unreadable =
+        || format!("tls.certificate {} cannot be read as PEM certificates", certificate.display());
+    let chain: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).with_context(unreadable)?;
+    let key = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("tls.key {} cannot be read as a PEM key", key.display()))?;
+    ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .context("TLS cannot be set up")?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .with_context(|| format!("tls.certificate {} and tls.key do not fit", certificate.display()))
 }
 
 fn trusted_roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
@@ -91,7 +111,7 @@ impl ServerCertVerifier for Pinned {
         if seen == self.pin {
             return Ok(ServerCertVerified::assertion());
         }
-        let seen = seen.iter().map(|byte| format!("{byte:02x}")).collect();
+        let seen = hex(&seen);
         Err(CertificateError::Other(OtherError(Arc::new(PinMismatch { seen }))).into())
     }
 

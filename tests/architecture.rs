@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 29] = [
+const CORE: [&str; 30] = [
     "time.rs",
     "text.rs",
     "fullness.rs",
@@ -21,6 +21,7 @@ const CORE: [&str; 29] = [
     "reason",
     "incident.rs",
     "policy",
+    "links.rs",
     "words",
     "bulletin.rs",
     "outbox.rs",

@@ -1,5 +1,6 @@
 //! Mail through a submission server. The mail is built by a pure function; the far side's 250 is the only yes.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,7 +23,7 @@ use crate::net::{self, Stream};
 use crate::oauth2::TokenSource;
 use crate::outbox::{Message, Sent};
 use crate::time::Time;
-use crate::{secret, text};
+use crate::{secret, text, words};
 
 /// The longest line of an answer (RFC 5321, section 4.5.3.1.5, allows 512).
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -89,7 +90,7 @@ pub async fn probe(smtp: &Smtp) -> Result<Option<Validity>, String> {
 struct Post<'a> {
     to: &'a str,
     subject: &'a str,
-    body: &'a str,
+    body: Cow<'a, str>,
     /// Before the `@` of the identifiers: of the thread, and of this mail in it.
     thread: String,
     id: String,
@@ -103,7 +104,10 @@ impl<'a> Post<'a> {
         Self {
             to: &message.recipient,
             subject: &message.subject,
-            body: &message.body,
+            body: match &message.bulletin.link {
+                Some(link) => words::linked(&message.body, link).into(),
+                None => Cow::Borrowed(&message.body),
+            },
             id: format!("{thread}.{}", message.ordinal),
             thread,
             mark: ("X-Bresse-Incident", &message.incident),
@@ -115,7 +119,7 @@ impl<'a> Post<'a> {
         Self {
             to: &canary.to,
             subject: &canary.letter.subject,
-            body: &canary.letter.body,
+            body: Cow::Borrowed(&canary.letter.body),
             id: format!("{thread}.{}", now.timestamp_millis()),
             thread,
             mark: ("X-Bresse-Canary", &canary.id),
@@ -137,7 +141,7 @@ fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result<(Envelope,
         .date(now.into())
         .message_id(Some(format!("<{id}@{}>", from.domain())))
         .references(format!("<{thread}@{}>", from.domain()))
-        .singlepart(plain(post.body))?;
+        .singlepart(plain(&post.body))?;
     for (name, value) in [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), *mark] {
         mail.headers_mut()
             .insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));

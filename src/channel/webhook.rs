@@ -10,6 +10,7 @@ use crate::config::{Content, Preset, Verb, Webhook};
 use crate::outbox::{Message, Sent};
 use crate::payload::{everything, fill, id_of};
 use crate::secret;
+use crate::text::hex;
 use crate::time::Time;
 
 /// `sha256=` and the HMAC-SHA-256 of the body under the channel's `hmac`, in hexadecimal digits.
@@ -66,7 +67,7 @@ fn compose(webhook: &Webhook, message: &Message, url: Url, key: &str) -> Post {
 
 fn signed(mut post: Post, secret: &[u8]) -> Post {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), &post.body);
-    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(tag.as_ref());
     post.headers.push((SIGNATURE, format!("sha256={digits}")));
     post
 }

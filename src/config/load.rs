@@ -8,7 +8,7 @@ use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
     Checkers, Config, ConfigErrors, Sources, canary, channel, checker, document, mailbox, matrix, overlay,
-    policy, value,
+    policy, value, web,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";
@@ -41,6 +41,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let zone = watchdog.as_ref().map_or(Tz::UTC, |(_, _, zone)| *zone);
     let policies = policy::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
     let canary = canary::read(&mut root, &channels, &checkers);
+    let web = web::read(&mut root);
     root.finish();
 
     let (name, state, timezone) = watchdog?;
@@ -54,6 +55,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         policies: policies?,
         quorum: quorum?,
         canary: canary?,
+        web: web?,
         warnings: Vec::new(),
     })
 }

@@ -23,6 +23,7 @@ mod section;
 mod server;
 mod trust;
 mod value;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ pub(crate) use channel::{parse_url, shown_host};
 pub use findings::{Breach, Findings, Reaction};
 pub use report::ConfigErrors;
 pub(crate) use value::{is_loopback, is_mail_address, is_name, is_service};
+pub use web::{Identity, Role, Token, Web};
 
 /// Everything the user configured, validated and with every default filled in.
 #[derive(Debug, Clone)]
@@ -62,6 +64,8 @@ pub struct Config {
     pub quorum: Quorum,
     /// Off by default.
     pub canary: Option<Canary>,
+    /// Off by default.
+    pub web: Option<Web>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }

@@ -529,31 +529,34 @@ proptest::proptest! {
     }
 }
 
+/// The examples among comments that are tables of their own.
+fn uncommented(shipped: &str) -> String {
+    let lines = shipped.lines().filter_map(|line| line.strip_prefix("#     "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 #[test]
 fn the_examples_of_policies_in_the_shipped_file_are_right() {
     let (_, shipped) = include_str!("../../watchdog.toml").split_once("# Who is told of what").unwrap();
-    let example: String = shipped
-        .lines()
-        .filter_map(|line| line.strip_prefix("#     "))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let (shipped, web) = shipped.split_once("# The page, the API").unwrap();
+    let example = uncommented(shipped);
     let phone = CHANNEL.replace("\"mail\"", "\"phone\"");
     let backup = CHANNEL.replace("\"mail\"", "\"backup-mail\"");
     let checkers = CHECKER.replace("Bresse1", "bresse2");
     let config = load(&[WATCHDOG, MAILBOX, &checkers, &phone, &backup, &example].concat());
     let policies = config.policies;
     assert_eq!((policies.schedules.len(), policies.routes.len(), policies.maintenance.len()), (2, 2, 1));
+
+    let web = load(&[WATCHDOG, MAILBOX, CHECKER, &uncommented(web)].concat()).web.unwrap();
+    assert_eq!(web.public_url.unwrap().as_str(), "https://watch.example/");
+    assert!(web.tls.is_some() && web.tokens.iter().map(|token| token.role).eq([Role::Acknowledge]));
 }
 
 #[test]
 fn the_examples_of_channels_in_the_shipped_file_are_right() {
     let (_, shipped) = EXAMPLE.split_once("# Other ways to reach people").unwrap();
     let (shipped, _) = shipped.split_once("# Who is told of what").unwrap();
-    let example: String = shipped
-        .lines()
-        .filter_map(|line| line.strip_prefix("#     "))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let example = uncommented(shipped);
     let variables = ["SLACK_URL", "PAGERDUTY_KEY", "TICKET_TOKEN", "TICKET_HMAC"].map(|name| {
         (name, if name == "SLACK_URL" { "https://hooks.example/T0/B0/hunter2" } else { "hunter2" })
     });

@@ -304,7 +304,7 @@ impl Engine {
         let notice = Notice { ordinal: incident.messages, kind, letter, bulletin };
         for address in to {
             self.last_message += 1;
-            let message = Message::new(self.last_message, &notice, address, now);
+            let message = self.message(self.last_message, &notice, address, now);
             self.dirty.messages.insert(message.id, message.clone());
             self.outbox.put(message);
         }

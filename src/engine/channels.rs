@@ -93,7 +93,7 @@ impl Engine {
                 let bulletin = self.bulletin(incident, token, Kind::Alarm);
                 let notice =
                     Notice { ordinal: incident.messages, kind: Kind::Alarm, letter: &letter, bulletin };
-                Message::new(0, &notice, address.clone(), now)
+                self.message(0, &notice, address.clone(), now)
             };
             tokens.map(message).collect::<Vec<_>>()
         };

@@ -10,6 +10,7 @@ mod diagnosis;
 mod follow;
 mod expiry;
 mod judge;
+mod links;
 mod mailbox;
 mod offset;
 mod orders;
@@ -27,6 +28,7 @@ use chrono::TimeDelta;
 use crate::config::{Checker, Config};
 use crate::incident::{Incident, Step};
 use crate::ledger::{Facts, Observation};
+use crate::links::Key;
 use crate::outbox::{Failure, Message, Outbox, Sent};
 use crate::policy::Silencing;
 use crate::reason::Reason;
@@ -54,6 +56,8 @@ pub struct Snapshot {
     /// Those that are not over.
     pub silences: Vec<Silencing>,
     pub last_silence: u64,
+    /// Of the links in alarms; without it they have none.
+    pub link_key: Option<Key>,
 }
 
 /// A complete look, as an auditor will ask for it: nothing was missed from `from` to `until`.
@@ -174,6 +178,7 @@ pub struct Engine {
     /// What people silenced.
     silences: BTreeMap<u64, Silencing>,
     last_silence: u64,
+    link_key: Option<Key>,
     /// Checkers something was read about since they were last judged.
     touched: BTreeSet<String>,
     /// Of those who are silent or delayed, as the store was told.
@@ -201,6 +206,7 @@ impl Engine {
             follow_ups: BTreeMap::new(),
             silences: snapshot.silences.into_iter().map(|silence| (silence.id, silence)).collect(),
             last_silence: snapshot.last_silence,
+            link_key: snapshot.link_key,
             touched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
@@ -350,6 +356,11 @@ impl Engine {
 
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
         self.incidents.values().filter(|incident| incident.closed.is_none())
+    }
+
+    /// What the links in alarms are signed with.
+    pub fn link_key(&self) -> Option<&Key> {
+        self.link_key.as_ref()
     }
 
     pub fn outbox(&self) -> &Outbox {

@@ -14,6 +14,7 @@ use chrono_tz::Tz;
 mod alarms;
 mod blindness;
 mod flapping;
+mod links;
 mod reports;
 mod canary;
 mod causes;
@@ -105,6 +106,7 @@ fn config() -> Config {
         policies: crate::policy::Policies::default(),
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         canary: None,
+        web: None,
         warnings: vec![],
     }
 }
@@ -249,6 +251,7 @@ impl World {
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
             silences: self.disk.silences.clone(),
+            link_key: None,
             ..self.disk
         };
         self.engine = Engine::restore(config, disk, at(second));

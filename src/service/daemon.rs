@@ -8,13 +8,14 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+use super::front::Front;
 use super::store_alarm::StoreAlarm;
 use super::{EVENTS_TOGETHER_MAX, Parcel, Readers, Service};
 use crate::clock;
 use crate::config::{Config, environment};
-use crate::control::{Answer, Control, Request};
+use crate::control::{Answer, Control, ORDERS_WAITING_MAX, Request};
 use crate::imap::Event;
 use crate::keys;
 
@@ -81,8 +82,11 @@ enum Told {
 struct Daemon {
     service: Service,
     readers: Readers,
-    /// None when its socket could not be made: people are heard by a restart only.
-    control: Option<Control>,
+    /// Of people, however they reach the daemon.
+    orders: mpsc::Receiver<Request>,
+    /// None when its socket could not be made.
+    _control: Option<Control>,
+    front: Front,
     /// Answers that wait until what they say is stored.
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// Events that the store could not be asked about yet.
@@ -101,11 +105,24 @@ impl Daemon {
                 return Err(error);
             }
         };
-        let control = Control::listen(&config.state)
-            .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "no order can be given"))
+        let (sender, orders) = mpsc::channel(ORDERS_WAITING_MAX);
+        let control = Control::listen(&config.state, sender.clone())
+            .inspect_err(|error| {
+                tracing::error!(error = format!("{error:#}"), "no command can give an order")
+            })
             .ok();
+        let front = Front::open(&service.engine, sender).await;
         let readers = service.start_readers();
-        let daemon = Self { service, readers, control, answers: Vec::new(), stuck: Vec::new(), alarm: None };
+        let daemon = Self {
+            service,
+            readers,
+            orders,
+            _control: control,
+            front,
+            answers: Vec::new(),
+            stuck: Vec::new(),
+            alarm: None,
+        };
         tracing::info!(checkers = config.checkers.len(), mailboxes = config.mailboxes.len(), "watching");
         notify(&[NotifyState::Ready]);
         Ok(daemon)
@@ -133,7 +150,8 @@ impl Daemon {
             }
             // While the store fails nothing more is read: the full queue makes the readers wait.
             Some(event) = self.readers.events.recv(), if !store_fails => self.take_events(event),
-            request = next_order(&mut self.control) => self.take_order(request),
+            Some(request) = self.orders.recv() => self.take_order(request),
+            () = self.front.wanted() => self.front.paint(&self.service.engine, self.alarm.is_some()),
             () = sleep(wake) => {}
         }
     }
@@ -200,6 +218,7 @@ impl Daemon {
             self.stuck.remove(0);
             if judged {
                 notify(&[NotifyState::Watchdog]);
+                self.front.judged(clock::now());
             }
         }
         self.service.settle()?;
@@ -233,6 +252,7 @@ impl Daemon {
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.stuck.clear();
         self.service.reconfigure(config, &keys);
+        self.front.reopen(&self.service.engine).await;
         self.readers = self.service.start_readers();
         tracing::info!("the new configuration is in force");
     }
@@ -253,16 +273,6 @@ impl Daemon {
         if let Err(error) = self.service.store_only() {
             tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
         }
-    }
-}
-
-async fn next_order(control: &mut Option<Control>) -> Request {
-    match control {
-        Some(control) => match control.requests.recv().await {
-            Some(request) => request,
-            None => std::future::pending().await,
-        },
-        None => std::future::pending().await,
     }
 }
 

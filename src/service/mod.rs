@@ -3,6 +3,7 @@
 //! `run` and `once` differ only in when they stop.
 
 mod daemon;
+mod front;
 mod once;
 mod refresh;
 mod store_alarm;
@@ -26,7 +27,7 @@ use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
 use crate::time::Time;
 use crate::trust::Keys;
-use crate::{channel, clock, intake, nonce};
+use crate::{channel, clock, intake, links, nonce};
 pub use daemon::{run, run_until};
 pub use once::{Once, once};
 use refresh::Refreshing;
@@ -68,7 +69,7 @@ impl Service {
     fn open(config: Config, keys: &Keys) -> Result<Self> {
         survive_file_size_limit()?;
         let store = Store::open(&config.state, &config.name)?;
-        let snapshot: Snapshot = store.load()?;
+        let snapshot = Snapshot { link_key: link_key(&store)?, ..store.load()? };
         let cursors = store.cursors()?;
         let roster = Roster::new(&config.checkers, keys);
         let engine = Engine::restore(config, snapshot, clock::now());
@@ -263,6 +264,12 @@ pub fn obey(config: Config, order: &Order) -> Result<Result<String, String>> {
     let outcome = service.obey(order);
     service.store_only()?;
     Ok(outcome)
+}
+
+/// None when the system has no randomness to give.
+fn link_key(store: &Store) -> Result<Option<links::Key>> {
+    let Some(new) = nonce::bytes() else { return Ok(None) };
+    Ok(Some(links::Key::new(&store.link_secret(&new)?)))
 }
 
 /// SIGXFSZ ends a process that writes beyond its limit (setrlimit(2)). With a handler the write fails instead, and that

@@ -13,7 +13,9 @@ use crate::incident::Incident;
 use crate::incidents::StepLine;
 use crate::intake::{Key, RunKey, SameRun};
 use crate::ledger::{Facts, Observation, StoredReport};
+use crate::links::SECRET_BYTES;
 use crate::policy::Silencing;
+use crate::text::{from_hex, hex};
 use crate::time::Time;
 
 impl Store {
@@ -31,6 +33,7 @@ impl Store {
                 messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
                 silences: self.contents("SELECT content FROM silences_by_hand")?,
                 last_silence: self.highest("SELECT MAX(id) FROM silences_by_hand")?,
+                link_key: None,
                 last_incident: self.highest("SELECT MAX(number) FROM incidents")?,
                 last_message: self
                     .highest("SELECT MAX(id) FROM outbox")?
@@ -106,6 +109,22 @@ impl Store {
                 self.db.prepare("SELECT content FROM silences_by_hand WHERE until_ms > $1 ORDER BY id")?;
             let rows = statement.query_map([millis(now)], |row| from_json(&row.get::<_, String>(0)?))?;
             rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
+    /// What the links in alarms are signed with, made when they are first needed.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn link_secret(&self, new: &[u8; SECRET_BYTES]) -> Result<[u8; SECRET_BYTES]> {
+        self.reading(|| {
+            let put =
+                "INSERT INTO meta (name, value) VALUES ('link_secret', $1) ON CONFLICT (name) DO NOTHING";
+            self.db.execute(put, [hex(new)])?;
+            let get = "SELECT value FROM meta WHERE name = 'link_secret'";
+            let text: String = self.db.query_row(get, [], |row| row.get(0))?;
+            let kept = from_hex(&text).and_then(|bytes| bytes.try_into().ok());
+            kept.with_context(|| format!("the secret of its links is damaged; {MOVE_AWAY}"))
         })
     }
 

@@ -14,7 +14,7 @@
 //! believed, it compares in constant time, and it wipes a key that is no longer needed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -23,7 +23,7 @@ use chrono::DateTime;
 use super::Why;
 use crate::mail::Stamp;
 use crate::report::{DRYRUN, Said, Tokens};
-use crate::text::composed;
+use crate::text::{composed, hex};
 use crate::time::Time;
 
 /// Whoever reads signed mails can try out shorter ones at leisure.
@@ -46,11 +46,7 @@ impl Key {
     pub fn sign<'a>(&self, checker: &str, run: i64, tokens: impl IntoIterator<Item = &'a str>) -> String {
         let tokens = tokens.into_iter().map(|token| composed(token).into_owned()).collect();
         let tag = hmac::sign(&self.0, signed_text(checker, run, &tokens).as_bytes());
-        let digits = tag.as_ref().iter().fold(String::new(), |mut digits, byte| {
-            let _ = write!(digits, "{byte:02x}");
-            digits
-        });
-        format!("v1={digits}")
+        format!("v1={}", hex(tag.as_ref()))
     }
 
     fn signed(&self, text: &str, tag: &[u8; 32]) -> bool {

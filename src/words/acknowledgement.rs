@@ -20,6 +20,15 @@ pub fn acknowledged(incident: &Incident, token: &str, by: Signature<'_>) -> Lett
     Letter::notice(&format!("Taken by {}: {token}", taken.by), &body)
 }
 
+/// An alarm's body with the link by which its reader takes the incident. The incident stays at the end.
+pub fn linked(body: &str, link: &str) -> String {
+    let how = format!("To take it, open this and press the button: {link}");
+    match body.rsplit_once("\n\n") {
+        Some((body, footer)) => format!("{body}\n\n{how}\n\n{footer}"),
+        None => format!("{body}\n{how}\n"),
+    }
+}
+
 /// The same alarm again.
 pub fn reminder(alarm: &Letter, token: &str) -> Letter {
     let words = alarm.subject.strip_prefix(token).and_then(|rest| rest.strip_prefix(".NOK"));

@@ -26,7 +26,7 @@ use crate::ledger::{Deadline, Finding, Spoofs};
 use crate::matrix::ServiceRow;
 use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
-pub use acknowledgement::{acknowledged, reminder};
+pub use acknowledgement::{acknowledged, linked, reminder};
 pub use channel::ChannelCard;
 pub use own::{STORE_TOKEN, canary, channel_test, handed_over, store_alarm, store_recovery};
 pub use own_time::offset_range;

@@ -104,6 +104,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         policies: Default::default(),
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         canary: None,
+        web: None,
         warnings: vec![],
     }
 }
@@ -278,6 +279,7 @@ impl<'w> Stage<'w> {
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
             silences: self.disk.silences.clone(),
+            link_key: None,
             ..self.disk
         };
         self.engine = Engine::restore(config(&self.model.fleet, self.world.blind_after), disk, at(now));

@@ -1,0 +1,61 @@
+//! What the daemon shows over HTTP: it paints a picture of itself when somebody asks for one.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::control::Request;
+use crate::engine::Engine;
+use crate::time::Time;
+use crate::web::{Easel, Picture, Site, Web};
+
+pub(super) struct Front {
+    easel: Easel,
+    orders: mpsc::Sender<Request>,
+    /// None while it is not configured, or cannot listen.
+    web: Option<Web>,
+    /// When the last judgement was completed.
+    judged: Option<Time>,
+}
+
+impl Front {
+    /// A page that cannot be served is no reason not to watch: it is said in the log.
+    pub(super) async fn open(engine: &Engine, orders: mpsc::Sender<Request>) -> Self {
+        let mut front = Self { easel: Easel::default(), orders, web: None, judged: None };
+        front.reopen(engine).await;
+        front
+    }
+
+    /// Serves as the configuration now says.
+    pub(super) async fn reopen(&mut self, engine: &Engine) {
+        // The address must be free before it is listened on again.
+        self.web = None;
+        let config = engine.config();
+        let Some(web) = &config.web else { return };
+        let site = Site {
+            web: web.clone(),
+            config: Arc::new(config.clone()),
+            pictures: self.easel.viewer(),
+            orders: self.orders.clone(),
+            link_key: engine.link_key().cloned(),
+        };
+        self.web = Web::serve(site)
+            .await
+            .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "nothing is served over HTTP"))
+            .ok();
+    }
+
+    pub(super) fn judged(&mut self, at: Time) {
+        self.judged = Some(at);
+    }
+
+    /// Done when somebody wants a new picture.
+    pub(super) async fn wanted(&self) {
+        self.easel.wanted().await;
+    }
+
+    pub(super) fn paint(&self, engine: &Engine, store_fails: bool) {
+        self.easel.show(Picture::of(engine, self.judged, store_fails, clock::now()));
+    }
+}

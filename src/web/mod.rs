@@ -1,0 +1,34 @@
+//! The page, the API and what machines ask, over HTTP. Shows what the daemon painted, hands over orders, decides nothing.
+//!
+//! A request never waits for the daemon's work longer than for one new picture, and no more than one is painted a second
+//! however many ask. What is not in the picture (the past, an incident's steps) is read from the state file.
+
+mod access;
+mod api;
+mod health;
+mod link;
+mod page;
+mod picture;
+mod routes;
+mod secure;
+mod server;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::config;
+use crate::control::Request;
+use crate::links;
+pub(crate) use picture::{Easel, Picture, Viewer};
+pub(crate) use server::Web;
+
+/// What every handler may use.
+pub(crate) struct Site {
+    pub web: config::Web,
+    pub config: Arc<config::Config>,
+    pub pictures: Viewer,
+    pub orders: mpsc::Sender<Request>,
+    /// None where links lead nowhere.
+    pub link_key: Option<links::Key>,
+}

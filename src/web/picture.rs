@@ -1,0 +1,99 @@
+//! What the daemon knows at one moment, painted when somebody asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use crate::engine::Engine;
+use crate::incidents::IncidentLine;
+use crate::matrix::Matrix;
+use crate::time::Time;
+use crate::view::LastSeen;
+
+/// A picture no older than this is new enough for everybody.
+const FRESH: TimeDelta = TimeDelta::seconds(1);
+/// The daemon is taken for stuck when it does not paint for so long.
+const PAINTING_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// When it was painted.
+    pub at: Time,
+    pub last_seen: LastSeen,
+    pub matrix: Matrix,
+    /// The open ones, in the order of their opening, without their steps.
+    pub incidents: Vec<IncidentLine>,
+    /// When the last judgement was completed.
+    pub judged: Option<Time>,
+    /// Nothing can be stored, so nothing is read or sent.
+    pub store_fails: bool,
+}
+
+impl Picture {
+    pub(crate) fn of(engine: &Engine, judged: Option<Time>, store_fails: bool, now: Time) -> Self {
+        let line = |incident| IncidentLine::of(incident, Vec::new(), engine.config());
+        Self {
+            at: now,
+            last_seen: LastSeen::of(engine, now),
+            matrix: Matrix::of(engine, now),
+            incidents: engine.open_incidents().map(line).collect(),
+            judged,
+            store_fails,
+        }
+    }
+}
+
+/// The daemon's side.
+pub(crate) struct Easel {
+    newest: watch::Sender<Option<Arc<Picture>>>,
+    wanted: Arc<Notify>,
+}
+
+impl Default for Easel {
+    fn default() -> Self {
+        Self { newest: watch::channel(None).0, wanted: Arc::default() }
+    }
+}
+
+impl Easel {
+    pub(crate) fn viewer(&self) -> Viewer {
+        Viewer { newest: self.newest.subscribe(), wanted: Arc::clone(&self.wanted) }
+    }
+
+    /// Done when somebody wants a picture that is not there.
+    pub(crate) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    pub(crate) fn show(&self, picture: Picture) {
+        self.newest.send_replace(Some(Arc::new(picture)));
+    }
+}
+
+/// The side of whoever asks.
+#[derive(Clone)]
+pub(crate) struct Viewer {
+    newest: watch::Receiver<Option<Arc<Picture>>>,
+    wanted: Arc<Notify>,
+}
+
+impl Viewer {
+    /// A picture painted at `now`, or up to a second before.
+    ///
+    /// # Errors
+    /// When the daemon does not paint one in time: the last one there is.
+    pub(crate) async fn fresh(&self, now: Time) -> Result<Arc<Picture>, Option<Arc<Picture>>> {
+        let mut newest = self.newest.clone();
+        let is_fresh =
+            |picture: &Option<Arc<Picture>>| picture.as_ref().is_some_and(|picture| now - picture.at < FRESH);
+        if !is_fresh(&newest.borrow_and_update()) {
+            self.wanted.notify_one();
+        }
+        let painted = timeout(PAINTING_LIMIT, newest.wait_for(is_fresh)).await;
+        let found = painted.ok().and_then(|painted| painted.ok().and_then(|picture| picture.clone()));
+        found.ok_or_else(|| self.newest.borrow().clone())
+    }
+}
