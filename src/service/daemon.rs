@@ -171,6 +171,7 @@ impl Daemon {
             Some(_) => Err("The state cannot be stored, so nothing can be ordered; see the log.".to_owned()),
             None => self.service.obey(&request.order),
         };
+        self.front.outdate();
         self.answers.push((request.answer, answer.into()));
     }
 

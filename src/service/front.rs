@@ -50,6 +50,11 @@ impl Front {
         self.judged = Some(at);
     }
 
+    /// An order was carried out.
+    pub(super) fn outdate(&self) {
+        self.easel.outdate(clock::now());
+    }
+
     /// Done when somebody wants a new picture.
     pub(super) async fn wanted(&self) {
         self.easel.wanted().await;

@@ -113,9 +113,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Comparing hashes tells nobody how much of a wrong token was right; all are compared all the same.
 fn holder<'a>(web: &'a Web, given: &str) -> Option<&'a Token> {
     let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
-    let same =
-        |token: &&Token| aws_lc_rs::constant_time::verify_slices_are_equal(&token.sha256, &given).is_ok();
-    web.tokens.iter().filter(same).next_back()
+    let is = |token: &Token| aws_lc_rs::constant_time::verify_slices_are_equal(&token.sha256, &given).is_ok();
+    web.tokens.iter().fold(None, |found, token| if is(token) { Some(token) } else { found })
 }
 
 /// A browser says where a request comes from (Fetch Metadata; Origin, RFC 6454). Whoever says nothing is no browser, and

@@ -1,6 +1,7 @@
 //! What the daemon knows at one moment, painted when somebody asks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -50,17 +51,27 @@ impl Picture {
 pub(crate) struct Easel {
     newest: watch::Sender<Option<Arc<Picture>>>,
     wanted: Arc<Notify>,
+    outdated: Arc<AtomicI64>,
 }
 
 impl Default for Easel {
     fn default() -> Self {
-        Self { newest: watch::channel(None).0, wanted: Arc::default() }
+        Self { newest: watch::channel(None).0, wanted: Arc::default(), outdated: Arc::default() }
     }
 }
 
 impl Easel {
     pub(crate) fn viewer(&self) -> Viewer {
-        Viewer { newest: self.newest.subscribe(), wanted: Arc::clone(&self.wanted) }
+        Viewer {
+            newest: self.newest.subscribe(),
+            wanted: Arc::clone(&self.wanted),
+            outdated: Arc::clone(&self.outdated),
+        }
+    }
+
+    /// Whoever has given an order sees what became of it: no picture painted up to `now` is shown as fresh any more.
+    pub(crate) fn outdate(&self, now: Time) {
+        self.outdated.store(now.timestamp_micros(), Ordering::Relaxed);
     }
 
     /// Done when somebody wants a picture that is not there.
@@ -78,6 +89,8 @@ impl Easel {
 pub(crate) struct Viewer {
     newest: watch::Receiver<Option<Arc<Picture>>>,
     wanted: Arc<Notify>,
+    /// Pictures painted until then, in microseconds since 1970, are.
+    outdated: Arc<AtomicI64>,
 }
 
 impl Viewer {
@@ -87,8 +100,10 @@ impl Viewer {
     /// When the daemon does not paint one in time: the last one there is.
     pub(crate) async fn fresh(&self, now: Time) -> Result<Arc<Picture>, Option<Arc<Picture>>> {
         let mut newest = self.newest.clone();
+        let outdated = self.outdated.load(Ordering::Relaxed);
+        let fresh = |at: Time| now - at < FRESH && at.timestamp_micros() > outdated;
         let is_fresh =
-            |picture: &Option<Arc<Picture>>| picture.as_ref().is_some_and(|picture| now - picture.at < FRESH);
+            |picture: &Option<Arc<Picture>>| picture.as_ref().is_some_and(|picture| fresh(picture.at));
         if !is_fresh(&newest.borrow_and_update()) {
             self.wanted.notify_one();
         }

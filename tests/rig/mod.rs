@@ -21,6 +21,7 @@
 mod certificates;
 mod config;
 mod dovecot;
+mod http;
 mod imap;
 mod inbox;
 mod postfix;
@@ -41,6 +42,7 @@ pub(crate) use config::{
     SHORT, SHORT_DEADLINE, SHORT_PERIOD, USUAL, channel, channel_at, config, mailbox, mailbox_at,
 };
 pub(crate) use dovecot::{Dovecot, PASSWORD, USER};
+pub(crate) use http::{Answer, ask, ask_over};
 pub(crate) use imap::ImapClient;
 pub(crate) use inbox::{AlarmMail, Inbox, assert_own_mail, assert_recovery_of};
 pub(crate) use postfix::Postfix;

@@ -1,0 +1,220 @@
+//! What is served over HTTP: who gets in, what a link in an alarm does, and whether the watchdog itself is well.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(dead_code, reason = "only a part of the faults' world is used here")]
+
+mod rig;
+#[path = "faults/world.rs"]
+mod world;
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use rig::{Answer, Authority, Daemon, Watchdog, ask, ask_over, free_port, wait_for};
+use world::{SHORT, SOON, Servers, USUAL, alarms, checkers, config};
+
+fn token(name: &str, role: &str) -> String {
+    let digits: String = Sha256::digest(secret(name)).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("[[web.token]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{digits}\"\n")
+}
+
+fn secret(name: &str) -> String {
+    format!("the token of {name}")
+}
+
+fn bearer(name: &str) -> String {
+    format!("Authorization: Bearer {}", secret(name))
+}
+
+/// A daemon that serves, with one reader (rita) and one who may take incidents (anne).
+struct Served {
+    servers: Servers,
+    watchdog: Watchdog,
+    daemon: Daemon,
+    port: u16,
+}
+
+impl Served {
+    fn start(times: &str, web: &str) -> Self {
+        let (servers, port) = (Servers::start(), free_port());
+        let web = format!(
+            "[web]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n{web}\n{}{}",
+            token("rita", "read"),
+            token("anne", "ack"),
+        );
+        let parts = [&servers.mailbox(), &checkers(&["bresse1"], times), &servers.channel(), web.as_str()];
+        let watchdog = Watchdog::new(&config(&parts));
+        let daemon = watchdog.spawn_run();
+        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
+        wait_for(SOON, listens).expect("it listens");
+        Self { servers, watchdog, daemon, port }
+    }
+
+    fn get(&self, path: &str, headers: &[&str]) -> Answer {
+        ask(self.port, &format!("GET {path}"), headers, "")
+    }
+
+    fn post(&self, path: &str, headers: &[&str], body: &str) -> Answer {
+        let form = "Content-Type: application/x-www-form-urlencoded";
+        ask(self.port, &format!("POST {path}"), &[&[form], headers].concat(), body)
+    }
+
+    fn incident(&self) -> Value {
+        let answer = self.get("/api/v1/incidents", &[&bearer("rita")]);
+        let list: Value = serde_json::from_str(&answer.body).unwrap();
+        list["incidents"][0].clone()
+    }
+
+    /// The link of the alarm mail, below the server's root.
+    fn link(&self) -> String {
+        let alarm = self.servers.expect("bresse1_Checker.NOK", SOON);
+        let text = alarm.body();
+        let line = text.lines().find(|line| line.starts_with("To take it, ")).expect("a link");
+        let (_, path) = line.split_once(&format!("http://127.0.0.1:{}", self.port)).unwrap();
+        path.trim().to_owned()
+    }
+}
+
+#[test]
+fn the_link_of_an_alarm_shows_when_it_is_opened_and_takes_when_the_button_is_pressed() {
+    let served = Served::start(SHORT, "");
+    let link = served.link();
+    for _ in 0..2 {
+        let shown = served.get(&link, &[]);
+        assert_eq!(shown.status, 200, "{shown:?}");
+        assert!(shown.body.contains("<form method=\"post\">"), "{}", shown.body);
+        assert!(shown.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    }
+    assert_eq!(served.incident()["state"], "open", "a mail scanner has opened it, no more");
+
+    let other = link.replace("/a/", "/a/1");
+    let forged = link.replace("channel=backup-mail", "channel=phone");
+    for wrong in [&other, &forged, link.split('?').next().unwrap()] {
+        assert_eq!(served.get(wrong, &[]).status, 403, "{wrong}");
+        assert_eq!(served.post(wrong, &[], "by=Eve").status, 403, "{wrong}");
+    }
+    assert_eq!(served.incident()["state"], "open");
+
+    let taken = served.post(&link, &[], "by=Anna+%3Cb%3E");
+    assert_eq!(taken.status, 200, "{taken:?}");
+    assert!(taken.body.contains("Anna &lt;b&gt; has taken incident"), "{}", taken.body);
+    let incident = served.incident();
+    assert_eq!(
+        (&incident["state"], &incident["acknowledged_by"]),
+        (&"acknowledged".into(), &"Anna <b>".into())
+    );
+    let told =
+        || alarms(&served.servers.sink).into_iter().find(|mail| mail.subject().starts_with("Taken by "));
+    wait_for(SOON, told).expect("those who had the alarm hear of it").assert_nothing_says_nok();
+
+    let feeder = served.servers.feed(&["bresse1"]);
+    served.servers.expect("bresse1_Checker.OK", SOON).assert_nothing_says_nok();
+    assert_eq!(served.post(&link, &[], "by=Anna").status, 409, "there is nothing left to take");
+    drop(feeder);
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
+fn nobody_gets_in_without_a_token_nor_farther_than_its_role() {
+    let served = Served::start(SHORT, "");
+    let get = |headers: &[&str]| served.get("/api/v1/last-seen", headers).status;
+    assert_eq!(get(&[]), 401);
+    assert_eq!(get(&["Authorization: Bearer wrong"]), 401);
+    assert_eq!(get(&["Authorization: Basic cml0YTp4"]), 401);
+    assert_eq!(get(&[&bearer("rita")]), 200);
+    let table: Value =
+        serde_json::from_str(&served.get("/api/v1/last-seen", &[&bearer("rita")]).body).unwrap();
+    assert_eq!(table["checkers"][0]["name"], "bresse1");
+
+    served.servers.expect("bresse1_Checker.NOK", SOON);
+    let id = served.incident()["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/incidents/{id}/ack");
+    assert_eq!(served.post(&path, &[&bearer("rita")], "").status, 403);
+    let refused = served.post(&path, &[&bearer("anne")], "{\"for\":\"never\"}");
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(served.post(&path, &[&bearer("anne")], "{\"for\":\"1h\",\"note\":\"driving\"}").status, 200);
+    let incident = served.incident();
+    assert_eq!((&incident["acknowledged_by"], &incident["note"]), (&"anne".into(), &"driving".into()));
+
+    // A person.
+    let asked = served.get("/api/v1/last-seen", &["Accept: text/html"]);
+    assert_eq!((asked.status, asked.header("location")), (303, Some("/login")));
+    assert_eq!(served.get("/login", &[]).status, 200);
+    assert_eq!(served.post("/login", &[], "token=wrong").status, 401);
+    let form = format!("token={}", secret("anne").replace(' ', "+"));
+    assert_eq!(served.post("/login", &["Sec-Fetch-Site: cross-site"], &form).status, 403);
+    let inside = served.post("/login", &["Sec-Fetch-Site: same-origin"], &form);
+    assert_eq!(inside.status, 303, "{inside:?}");
+    let cookie = inside.header("set-cookie").unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+    let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
+    assert_eq!(get(&[&cookie]), 200);
+    assert_eq!(served.post(&path, &[&cookie, "Sec-Fetch-Site: same-origin"], "").status, 200);
+    assert_eq!(served.post(&path, &[&cookie, "Sec-Fetch-Site: cross-site"], "").status, 403);
+    assert_eq!(get(&[&cookie.replace(".", ".1")]), 401);
+
+    let too_long = "x".repeat(100_000);
+    assert_eq!(served.post("/login", &[], &format!("token={too_long}")).status, 413);
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
+fn it_is_healthy_while_it_judges_also_when_it_judges_that_it_is_blind() {
+    let served = Served::start(USUAL, "");
+    let healthy = || Some(served.get("/healthz", &[])).filter(|answer| answer.status == 200);
+    wait_for(SOON, healthy).expect("the first look is judged");
+    served.servers.wait(served.servers.imap.stop()).unwrap();
+    served.servers.expect("MONITOR_Mailbox.NOK", SOON);
+    assert!(healthy().is_some(), "{:?}", served.get("/healthz", &[]));
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_is_none_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [folder.path().join("server.pem"), folder.path().join("server.key")];
+    let authority = || {
+        let authority = Authority::new(folder.path());
+        (authority, fs::read(folder.path().join("ca.pem")).unwrap())
+    };
+    let (first, trusted_first) = authority();
+    first.server_certificate(false);
+    let tls =
+        format!("tls = {{ certificate = \"{}\", key = \"{}\" }}", paths[0].display(), paths[1].display());
+    let served = Served::start(USUAL, &tls);
+    let trusts = |authority: &[u8]| {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = stream;
+        session.complete_io(&mut stream).ok()?;
+        Some(ask_over(StreamOwned::new(session, stream), "GET /login", &[], "").status)
+    };
+    assert_eq!(trusts(&trusted_first), Some(200));
+    let (second, trusted_second) = authority();
+    fs::write(&paths[0], "no certificate").unwrap();
+    let said = || served.daemon.log().contains("cannot be used; the old one goes on").then_some(());
+    wait_for(SOON, said).expect("it says so");
+    assert_eq!(trusts(&trusted_first), Some(200));
+    second.server_certificate(false);
+    wait_for(SOON, || trusts(&trusted_second)).expect("the new one is shown");
+    assert_eq!(trusts(&trusted_first), None);
+    assert_eq!(served.daemon.terminate(), 0);
+}
