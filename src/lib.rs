@@ -89,6 +89,7 @@ mod oauth2;
 pub mod imap;
 pub mod store;
 mod past;
+mod inquiry;
 pub mod rerun;
 pub mod channel;
 mod control;

@@ -4,6 +4,12 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
+use crate::config::duration;
+use crate::text::quoted;
+
+/// So much of a text that is no time is repeated.
+const MOMENT_CHARS_MAX: usize = 40;
+
 /// An instant; all arithmetic is UTC.
 pub type Time = DateTime<Utc>;
 
@@ -29,6 +35,22 @@ pub(crate) fn as_optional_rfc3339<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     time.map(rfc3339).serialize(serializer)
+}
+
+/// A moment as people write it: RFC 3339, or a span before `now` such as `-90m`.
+///
+/// # Errors
+/// One sentence that says how to write it.
+pub fn moment(text: &str, now: Time) -> Result<Time, String> {
+    let wrong =
+        || format!("\"{}\" is no time; write 2026-11-20T03:00:00Z or -90m", quoted(text, MOMENT_CHARS_MAX));
+    match text.strip_prefix('-') {
+        Some(ago) => {
+            let ago = duration::parse(ago).map_err(|error| error.to_string())?;
+            now.checked_sub_signed(ago).ok_or_else(wrong)
+        }
+        None => DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|_| wrong()),
+    }
 }
 
 /// For machines and sums: `400`, `0.5`.

@@ -48,7 +48,7 @@ impl Served {
         let web = format!(
             "[web]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n{web}\n{}{}",
             token("rita", "read"),
-            token("anne", "ack"),
+            token("anne", "ack") + &token("adam", "admin"),
         );
         let parts = [&servers.mailbox(), &checkers(&["bresse1"], times), &servers.channel(), web.as_str()];
         let watchdog = Watchdog::new(&config(&parts));
@@ -216,5 +216,54 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_is_none_changes
     second.server_certificate(false);
     wait_for(SOON, || trusts(&trusted_second)).expect("the new one is shown");
     assert_eq!(trusts(&trusted_first), None);
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
+fn the_api_tells_what_the_commands_tell_and_carries_out_orders() {
+    let served = Served::start(USUAL, "");
+    served.servers.report("bresse1");
+    let told = |path: &str| {
+        let answer = served.get(&format!("/api/v1{path}"), &[&bearer("rita")]);
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path} {answer:?}");
+        (answer.status, serde_json::from_str::<Value>(&answer.body).unwrap())
+    };
+    let heard = || Some(told("/reports?checker=BRESSE1")).filter(|(_, list)| list["reports"][0].is_object());
+    let (_, list) = wait_for(SOON, heard).expect("the report is read");
+    assert_eq!(list["reports"][0]["mail"]["checker"], "bresse1");
+    assert_eq!(told("/last-seen").1["checkers"][0]["state"], "ok");
+    assert_eq!(told("/last-seen?as_of=-2h").1["checkers"][0]["last_received"], Value::Null);
+    assert_eq!(told("/matrix").1["services"][0]["name"], "MSSQL1_Service");
+    assert_eq!(told("/checkers").1["checkers"][0]["cycle_s"], 300.0);
+    let (status, one) = told("/checkers/bresse1");
+    assert_eq!((status, &one["deadline"]["total_s"]), (200, &serde_json::json!(360.4)));
+    assert!(one["explanation"].as_str().unwrap().starts_with("bresse1 (provider-of-bresse1) is ok."));
+    for (path, status) in [
+        ("/checkers/bresse7", 404),
+        ("/reports?checker=bresse7", 404),
+        ("/incidents/20261120-1", 404),
+        ("/nothing", 404),
+        ("/last-seen?as_of=yesterday", 400),
+        ("/last-seen?as_of=-99999999999999999999d", 400),
+        ("/matrix?as_off=-1h", 400),
+        ("/reports", 400),
+        ("/reports?checker=bresse1&limit=-1", 400),
+    ] {
+        assert_eq!(told(path).0, status, "{path}");
+    }
+
+    let order = |method: &str, path: &str, name: &str, body: &str| {
+        ask(served.port, &format!("{method} /api/v1{path}"), &[&bearer(name)], body)
+    };
+    let silence = "{\"checkers\":[\"bresse1\"],\"for\":\"2h\",\"note\":\"moving\"}";
+    assert_eq!(order("POST", "/silences", "anne", silence).status, 403);
+    assert_eq!(order("POST", "/silences", "adam", "{\"for\":\"2h\"}").status, 400);
+    assert_eq!(order("POST", "/silences", "adam", silence).status, 200);
+    let kept = told("/silences").1["silences"][0].clone();
+    assert_eq!((&kept["by"], &kept["note"]), (&"adam".into(), &"moving".into()));
+    assert_eq!(order("DELETE", &format!("/silences/{}", kept["id"]), "adam", "").status, 200);
+    assert_eq!(told("/silences").1["silences"], Value::Array(vec![]));
+    assert_eq!(order("DELETE", "/silences/x", "adam", "").status, 400);
+    assert_eq!(order("POST", "/incidents/20261120-9/resolve", "adam", "").status, 409);
     assert_eq!(served.daemon.terminate(), 0);
 }

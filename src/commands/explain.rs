@@ -8,21 +8,15 @@ use clap::Args;
 
 use super::{Format, Global, output};
 use crate::config::Config;
-use crate::engine::{Engine, Mailbox, Offset};
-use crate::explanation::{self, Known};
-use crate::ledger::Facts;
+use crate::explanation;
+use crate::inquiry::inquire;
 use crate::report::{Roster, understand};
 use crate::store::Store;
 use crate::time::Time;
-use crate::verdict::judge;
-use crate::view::CanaryLine;
-use crate::words::Signature;
-use crate::{clock, keys, mail, past};
+use crate::{clock, keys, mail};
 
 /// A mail in a file is read up to here, as one in a mailbox is.
 const MAIL_BYTES_MAX: u64 = 1 << 20;
-/// The mail path is measured by so many of the latest mails: a week of a checker that writes every five minutes.
-const REPORTS_READ: u32 = 2_000;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
@@ -66,26 +60,10 @@ async fn explain_mail(file: &Path, config: &Config, format: Format) -> Result<St
 }
 
 fn explain_checker(name: &str, config: &Config, as_of: Option<Time>) -> Result<String> {
-    let Some(checker) = config.checkers.iter().find(|checker| checker.name.eq_ignore_ascii_case(name)) else {
+    let store = Store::open_read_only(&config.state)?;
+    let Some(found) = inquire(&store, config, name, (as_of, clock::now()))? else {
         let names: Vec<&str> = config.checkers.iter().map(|checker| checker.name.as_str()).collect();
         bail!("There is no checker {name}; configured are: {}.", names.join(", "));
     };
-    let store = Store::open_read_only(&config.state)?;
-    let now = as_of.unwrap_or_else(clock::now);
-    let engine = match as_of {
-        Some(time) => past::engine(&store, config, time)?,
-        None => Engine::restore(config.clone(), store.load()?, now),
-    };
-    let facts = engine.facts().get(&checker.name).cloned().unwrap_or_else(|| Facts::new(checker));
-    let watch = engine.watch_of(&facts);
-    let verdict = judge(&facts, watch, now);
-    let cause = engine.cause(&checker.name, &engine.companies(), now);
-    let reports = store.reports_of(&checker.name, now, REPORTS_READ)?;
-    let by = Signature { watchdog: &config.name, zone: config.timezone, now };
-    let offset = |(name, state): (&'_ String, &Mailbox)| Some((name.clone(), state.clock.offset(now)?));
-    let offsets: Vec<(String, Offset)> = engine.mailboxes().iter().filter_map(offset).collect();
-    // What is known of it is not what was known then.
-    let canary = CanaryLine::of(&engine).filter(|_| as_of.is_none());
-    let (reports, offsets) = (&reports, &offsets);
-    Ok(Known { checker, facts: &facts, watch, verdict, cause, by, canary, reports, offsets }.text())
+    Ok(found.explanation)
 }

@@ -23,13 +23,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
-use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::clock;
-use crate::config::{Config, duration, environment};
-use crate::time::Time;
+use crate::config::{Config, environment};
+use crate::time::{Time, moment};
 
 /// Watches the checkers that watch your services.
 ///
@@ -200,11 +199,5 @@ fn key_value(text: &str) -> Result<(String, String)> {
 
 /// A TIME of the command line: RFC 3339, or a span before now such as `-90m`.
 fn time(text: &str) -> Result<Time> {
-    if let Some(ago) = text.strip_prefix('-') {
-        let ago: TimeDelta = duration::parse(ago).map_err(|error| anyhow!("{error}"))?;
-        return Ok(clock::now() - ago);
-    }
-    let time = chrono::DateTime::parse_from_rfc3339(text)
-        .map_err(|_| anyhow!("\"{text}\" is no time; write 2026-11-20T03:00:00Z or -90m"))?;
-    Ok(time.to_utc())
+    moment(text, clock::now()).map_err(|sentence| anyhow!(sentence))
 }

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::control::Request;
 use crate::engine::Engine;
 use crate::time::Time;
-use crate::web::{Easel, Picture, Site, Web};
+use crate::web::{Archive, Easel, Picture, Site, Web};
 
 pub(super) struct Front {
     easel: Easel,
@@ -33,9 +33,11 @@ impl Front {
         self.web = None;
         let config = engine.config();
         let Some(web) = &config.web else { return };
+        let all = Arc::new(config.clone());
         let site = Site {
             web: web.clone(),
-            config: Arc::new(config.clone()),
+            archive: Archive::new(Arc::clone(&all)),
+            config: all,
             pictures: self.easel.viewer(),
             orders: self.orders.clone(),
             link_key: engine.link_key().cloned(),

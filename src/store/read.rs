@@ -78,6 +78,18 @@ impl Store {
         })
     }
 
+    /// The incident that people call `id`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn incident(&self, id: &str) -> Result<Option<Incident>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached("SELECT content FROM incidents WHERE id = $1")?;
+            let text = statement.query_row([id], |row| row.get::<_, String>(0)).optional()?;
+            Ok(text.map(|text| from_json(&text)).transpose()?)
+        })
+    }
+
     /// What happened to an incident, in order.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! The cookie is `NAME-IN-HEX.UNTIL.TAG`, signed together with the token's hash: whoever's token is taken out of the
 //! configuration, or changed, is out. Nothing is kept on this side.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,14 +42,16 @@ pub(super) struct Visitor {
     pub role: Role,
 }
 
-/// Lets through whoever may read, and says who it is.
-pub(super) async fn readers(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    admit(&site, Role::Read, request, next).await
-}
-
-/// Lets through whoever may take incidents.
-pub(super) async fn takers(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    admit(&site, Role::Acknowledge, request, next).await
+/// Lets through whoever has this role or a higher one, and tells the handler who it is.
+pub(super) fn guard(
+    site: &Arc<Site>,
+    role: Role,
+) -> impl Clone + Fn(Request, Next) -> Pin<Box<dyn Future<Output = Response> + Send>> + use<> {
+    let site = Arc::clone(site);
+    move |request, next| {
+        let site = Arc::clone(&site);
+        Box::pin(async move { admit(&site, role, request, next).await })
+    }
 }
 
 async fn admit(site: &Site, needed: Role, mut request: Request, next: Next) -> Response {

@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod archive;
 mod health;
 mod link;
 mod page;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::config;
 use crate::control::Request;
 use crate::links;
+pub(crate) use archive::Archive;
 pub(crate) use picture::{Easel, Picture, Viewer};
 pub(crate) use server::Web;
 
@@ -27,6 +29,7 @@ pub(crate) use server::Web;
 pub(crate) struct Site {
     pub web: config::Web,
     pub config: Arc<config::Config>,
+    pub archive: Archive,
     pub pictures: Viewer,
     pub orders: mpsc::Sender<Request>,
     /// None where links lead nowhere.

@@ -23,17 +23,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(super) fn routes(site: Arc<Site>) -> Router {
-    let read = Router::new()
-        .route("/api/v1/last-seen", get(api::last_seen))
-        .route("/api/v1/matrix", get(api::matrix))
-        .route("/api/v1/incidents", get(api::incidents))
-        .layer(middleware::from_fn_with_state(Arc::clone(&site), access::readers));
-    let take = Router::new()
-        .route("/api/v1/incidents/{id}/ack", post(api::acknowledge))
-        .layer(middleware::from_fn_with_state(Arc::clone(&site), access::takers));
     Router::new()
-        .merge(read)
-        .merge(take)
+        .merge(api::routes(&site))
         .route("/login", get(access::login_form).post(access::login))
         .route("/logout", post(access::logout))
         .route("/healthz", get(health::healthz))
