@@ -130,7 +130,7 @@ mod tests {
             verify(&incident, "other", until, &signature, now),
             verify(&incident, &channel, until + 1, &signature, late),
             verify(&incident, &channel, i64::MAX, &signature, now),
-            verify(&incident, &channel, until, &signature[1..], now),
+            verify(&incident, &channel, until, signature.get(1..).unwrap(), now),
             verify(&incident, &channel, until, "", now),
             verify("", "20261120-42\ntéléphone & SMS", until, &signature, now),
             Key::new(&[8; SECRET_BYTES]).verify((&incident, &channel, until), &signature, now),

@@ -51,8 +51,8 @@ async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
 }
 
-async fn nothing_here() -> Response {
-    failed(StatusCode::NOT_FOUND, "There is nothing here; /api/v1/openapi.json lists what there is.")
+async fn nothing_here() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "There is nothing here; /api/v1/openapi.json lists what there is.")
 }
 
 fn json(value: &impl Serialize) -> Response {
@@ -65,9 +65,33 @@ fn json(value: &impl Serialize) -> Response {
     }
 }
 
-/// What went wrong, in the form of every answer that is no table.
-pub(super) fn failed(status: StatusCode, sentence: &str) -> Response {
-    (status, json(&Answer { done: false, sentence: sentence.to_owned() })).into_response()
+/// Why there is no table and nothing was done, in the form of every answer to an order.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    sentence: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
+        Self { status, sentence: sentence.into() }
+    }
+
+    /// The request cannot be understood.
+    fn request(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, sentence)
+    }
+
+    /// Another time it may work.
+    fn busy(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, json(&Answer { done: false, sentence: self.sentence })).into_response()
+    }
 }
 
 #[cfg(test)]

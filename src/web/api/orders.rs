@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{failed, json};
+use super::{Refused, json};
 use crate::config::duration;
 use crate::orders::Order;
 use crate::policy::Silenced;
@@ -62,7 +62,7 @@ pub(super) async fn acknowledge(
     Extension(visitor): Extension<Visitor>,
     Path(incident): Path<String>,
     body: Bytes,
-) -> Response {
+) -> Result<Response, Refused> {
     let order = read(&body).and_then(|Acknowledgement { span, note }| {
         let until = span.map(|span| after(clock::now(), &span)).transpose()?;
         Ok(Order::Acknowledge { incident, by: visitor.name, until, note })
@@ -75,7 +75,7 @@ pub(super) async fn resolve(
     Extension(visitor): Extension<Visitor>,
     Path(incident): Path<String>,
     body: Bytes,
-) -> Response {
+) -> Result<Response, Refused> {
     let order = read(&body);
     give(&site, order.map(|Resolution { note }| Order::Resolve { incident, by: visitor.name, note })).await
 }
@@ -84,7 +84,7 @@ pub(super) async fn silence(
     State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
     body: Bytes,
-) -> Response {
+) -> Result<Response, Refused> {
     give(&site, read(&body).and_then(|silence: Silence| silence.order(visitor.name))).await
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn end_silence(
     State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
-) -> Response {
+) -> Result<Response, Refused> {
     let id = id.parse().map_err(|_| "A silence is named by its number.".to_owned());
     give(&site, id.map(|id| Order::EndSilence { id, by: visitor.name })).await
 }
@@ -127,14 +127,11 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| format!("The body is not understood: {error}"))
 }
 
-async fn give(site: &Site, order: Result<Order, String>) -> Response {
-    let order = match order {
-        Ok(order) => order,
-        Err(sentence) => return failed(StatusCode::BAD_REQUEST, &sentence),
-    };
+async fn give(site: &Site, order: Result<Order, String>) -> Result<Response, Refused> {
+    let order = order.map_err(Refused::request)?;
     match control::give(&site.orders, order).await {
-        Ok(answer) if answer.done => json(&answer),
-        Ok(answer) => failed(StatusCode::CONFLICT, &answer.sentence),
-        Err(error) => failed(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}")),
+        Ok(answer) if answer.done => Ok(json(&answer)),
+        Ok(answer) => Err(Refused::new(StatusCode::CONFLICT, answer.sentence)),
+        Err(error) => Err(Refused::busy(format!("{error:#}"))),
     }
 }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::{failed, json};
+use super::{Refused, json};
 use crate::config::{Checker, Config};
 use crate::incidents::{IncidentLine, Incidents};
 use crate::inquiry::{self, inquire};
@@ -27,6 +27,7 @@ const REPORTS_USUAL: u32 = 20;
 const REPORTS_MAX: u32 = 1_000;
 
 type Asked<T> = Result<Query<T>, QueryRejection>;
+type Told = Result<Response, Refused>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,25 +53,17 @@ pub(super) struct Reports {
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-pub(super) async fn last_seen(State(site): State<Arc<Site>>, asked: Asked<AsOf>) -> Response {
-    match asked.map(|Query(asked)| moment(asked.as_of.as_deref())) {
-        Ok(Ok(None)) => shown(&site, |picture| json(&picture.last_seen)).await,
-        Ok(Ok(Some(time))) => {
-            found(&site, move |store, config| Ok(Some(past::last_seen(store, config, time)?))).await
-        }
-        Ok(Err(refused)) => refused,
-        Err(rejection) => not_understood(&rejection),
+pub(super) async fn last_seen(State(site): State<Arc<Site>>, asked: Asked<AsOf>) -> Told {
+    match moment(understood(asked)?.as_of)? {
+        None => shown(&site, |picture| json(&picture.last_seen)).await,
+        Some(time) => found(&site, move |store, config| past::last_seen(store, config, time).map(Some)).await,
     }
 }
 
-pub(super) async fn matrix(State(site): State<Arc<Site>>, asked: Asked<AsOf>) -> Response {
-    match asked.map(|Query(asked)| moment(asked.as_of.as_deref())) {
-        Ok(Ok(None)) => shown(&site, |picture| json(&picture.matrix)).await,
-        Ok(Ok(Some(time))) => {
-            found(&site, move |store, config| Ok(Some(past::matrix(store, config, time)?))).await
-        }
-        Ok(Err(refused)) => refused,
-        Err(rejection) => not_understood(&rejection),
+pub(super) async fn matrix(State(site): State<Arc<Site>>, asked: Asked<AsOf>) -> Told {
+    match moment(understood(asked)?.as_of)? {
+        None => shown(&site, |picture| json(&picture.matrix)).await,
+        Some(time) => found(&site, move |store, config| past::matrix(store, config, time).map(Some)).await,
     }
 }
 
@@ -106,24 +99,18 @@ impl<'a> From<&'a Checker> for Configured<'a> {
     }
 }
 
-pub(super) async fn checkers(State(site): State<Arc<Site>>, asked: Asked<Nothing>) -> Response {
-    if let Err(rejection) = asked {
-        return not_understood(&rejection);
-    }
+pub(super) async fn checkers(State(site): State<Arc<Site>>, asked: Asked<Nothing>) -> Told {
+    understood(asked)?;
     let checkers: Vec<Configured<'_>> = site.config.checkers.iter().map(Configured::from).collect();
-    json(&serde_json::json!({ "checkers": checkers }))
+    Ok(json(&serde_json::json!({ "checkers": checkers })))
 }
 
 pub(super) async fn checker(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,
     asked: Asked<AsOf>,
-) -> Response {
-    let as_of = match asked.map(|Query(asked)| moment(asked.as_of.as_deref())) {
-        Ok(Ok(as_of)) => as_of,
-        Ok(Err(refused)) => return refused,
-        Err(rejection) => return not_understood(&rejection),
-    };
+) -> Told {
+    let as_of = moment(understood(asked)?.as_of)?;
     found(&site, move |store, config| inquire(store, config, &name, (as_of, clock::now()))).await
 }
 
@@ -157,18 +144,12 @@ impl From<StoredReport> for ReportLine {
     }
 }
 
-pub(super) async fn reports(State(site): State<Arc<Site>>, asked: Asked<Reports>) -> Response {
-    let Query(asked) = match asked {
-        Ok(asked) => asked,
-        Err(rejection) => return not_understood(&rejection),
-    };
-    let until = match moment(asked.until.as_deref()) {
-        Ok(until) => until.unwrap_or_else(clock::now),
-        Err(refused) => return refused,
-    };
-    let limit = asked.limit.unwrap_or(REPORTS_USUAL).min(REPORTS_MAX);
+pub(super) async fn reports(State(site): State<Arc<Site>>, asked: Asked<Reports>) -> Told {
+    let Reports { checker, until, limit } = understood(asked)?;
+    let until = moment(until)?.unwrap_or_else(clock::now);
+    let limit = limit.unwrap_or(REPORTS_USUAL).min(REPORTS_MAX);
     found(&site, move |store, config| {
-        let Some(checker) = inquiry::named(config, &asked.checker) else { return Ok(None) };
+        let Some(checker) = inquiry::named(config, &checker) else { return Ok(None) };
         let reports = store.reports_of(&checker.name, until, limit)?;
         let lines: Vec<ReportLine> = reports.into_iter().map(ReportLine::from).collect();
         Ok(Some(serde_json::json!({ "reports": lines })))
@@ -176,22 +157,16 @@ pub(super) async fn reports(State(site): State<Arc<Site>>, asked: Asked<Reports>
     .await
 }
 
-pub(super) async fn incidents(State(site): State<Arc<Site>>, asked: Asked<Since>) -> Response {
-    match asked.map(|Query(asked)| moment(asked.since.as_deref())) {
-        Ok(Ok(None)) => {
-            shown(&site, |picture| json(&Incidents { incidents: picture.incidents.clone() })).await
-        }
-        Ok(Ok(Some(since))) => {
-            found(&site, move |store, config| {
-                let incidents = store.incidents(Some(since), CLOSED_MAX)?.into_iter();
-                let line = |incident| IncidentLine::of(&incident, Vec::new(), config);
-                Ok(Some(Incidents { incidents: incidents.map(line).collect() }))
-            })
-            .await
-        }
-        Ok(Err(refused)) => refused,
-        Err(rejection) => not_understood(&rejection),
-    }
+pub(super) async fn incidents(State(site): State<Arc<Site>>, asked: Asked<Since>) -> Told {
+    let Some(since) = moment(understood(asked)?.since)? else {
+        return shown(&site, |picture| json(&Incidents { incidents: picture.incidents.clone() })).await;
+    };
+    found(&site, move |store, config| {
+        let incidents = store.incidents(Some(since), CLOSED_MAX)?.into_iter();
+        let line = |incident| IncidentLine::of(&incident, Vec::new(), config);
+        Ok(Some(Incidents { incidents: incidents.map(line).collect() }))
+    })
+    .await
 }
 
 /// With everything that happened to it.
@@ -199,10 +174,8 @@ pub(super) async fn incident(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
     asked: Asked<Nothing>,
-) -> Response {
-    if let Err(rejection) = asked {
-        return not_understood(&rejection);
-    }
+) -> Told {
+    understood(asked)?;
     found(&site, move |store, config| {
         let Some(incident) = store.incident(&id)? else { return Ok(None) };
         Ok(Some(IncidentLine::of(&incident, store.steps(&id)?, config)))
@@ -210,41 +183,38 @@ pub(super) async fn incident(
     .await
 }
 
-pub(super) async fn silences(State(site): State<Arc<Site>>, asked: Asked<Nothing>) -> Response {
-    if let Err(rejection) = asked {
-        return not_understood(&rejection);
-    }
+pub(super) async fn silences(State(site): State<Arc<Site>>, asked: Asked<Nothing>) -> Told {
+    understood(asked)?;
     let now = clock::now();
     found(&site, move |store, _| Ok(Some(serde_json::json!({ "silences": store.silences_after(now)? }))))
         .await
 }
 
-async fn shown(site: &Site, show: impl FnOnce(&Picture) -> Response) -> Response {
+async fn shown(site: &Site, show: impl FnOnce(&Picture) -> Response) -> Told {
     match site.pictures.fresh(clock::now()).await {
-        Ok(picture) => show(&picture),
-        Err(_) => failed(StatusCode::SERVICE_UNAVAILABLE, "The daemon does not answer."),
+        Ok(picture) => Ok(show(&picture)),
+        Err(_) => Err(Refused::busy("The daemon does not answer.")),
     }
 }
 
 async fn found<T: Serialize + Send + 'static>(
     site: &Site,
     question: impl FnOnce(&Store, &Config) -> Result<Option<T>> + Send + 'static,
-) -> Response {
+) -> Told {
     match site.archive.ask(question).await {
-        Ok(Some(answer)) => json(&answer),
-        Ok(None) => failed(StatusCode::NOT_FOUND, "There is none of this name."),
+        Ok(Some(answer)) => Ok(json(&answer)),
+        Ok(None) => Err(Refused::new(StatusCode::NOT_FOUND, "There is none of this name.")),
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "a question about the past was not answered");
-            failed(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}"))
+            Err(Refused::busy(format!("{error:#}")))
         }
     }
 }
 
-fn moment(text: Option<&str>) -> Result<Option<Time>, Response> {
-    let read = |text| time::moment(text, clock::now());
-    text.map(read).transpose().map_err(|sentence| failed(StatusCode::BAD_REQUEST, &sentence))
+fn understood<T>(asked: Asked<T>) -> Result<T, Refused> {
+    asked.map(|Query(asked)| asked).map_err(|rejection| Refused::request(rejection.body_text()))
 }
 
-fn not_understood(rejection: &QueryRejection) -> Response {
-    failed(StatusCode::BAD_REQUEST, &rejection.body_text())
+fn moment(text: Option<String>) -> Result<Option<Time>, Refused> {
+    text.map(|text| time::moment(&text, clock::now())).transpose().map_err(Refused::request)
 }
