@@ -81,7 +81,12 @@ impl About {
             Subject::Silence | Subject::Service(_) | Subject::Report(_) | Subject::Spoof(_) => {
                 Some(&incident.members)
             }
-            Subject::Mailbox(_) | Subject::Clock | Subject::Channel(_) | Subject::Expiry(_) => None,
+            Subject::Mailbox(_)
+            | Subject::Clock
+            | Subject::Channel(_)
+            | Subject::Expiry(_)
+            | Subject::Drill
+            | Subject::Proof => None,
         };
         let wanted = |end: Option<End>| end.is_some() == over;
         let names = members.into_iter().flatten().filter(|(_, member)| wanted(member.end));

@@ -37,6 +37,10 @@ pub enum Subject {
     Channel(String),
     /// What opens the mailbox of this name ends soon; the members are its credentials.
     Expiry(String),
+    /// Nothing is wrong: an alarm that shows whether alarms arrive. Its members are channels.
+    Drill,
+    /// Nobody knows whether alarms arrive; its members are the channels that have not proved it for too long.
+    Proof,
 }
 
 impl Subject {
@@ -45,15 +49,24 @@ impl Subject {
         match self {
             Self::Silence | Self::Report(_) | Self::Spoof(_) => Event::Checker,
             Self::Service(_) => Event::Service,
-            Self::Mailbox(_) | Self::Channel(_) | Self::Clock | Self::Expiry(_) => Event::Mailbox,
+            Self::Mailbox(_)
+            | Self::Channel(_)
+            | Self::Clock
+            | Self::Expiry(_)
+            | Self::Drill
+            | Self::Proof => Event::Mailbox,
         }
     }
 
     pub fn severity(&self) -> Severity {
         match self {
             Self::Silence | Self::Service(_) | Self::Mailbox(_) | Self::Channel(_) => Severity::Critical,
+            // What the far side does with alarms that matter less is not what has to be proved.
+            Self::Drill => Severity::Critical,
             // What is forged counts for nothing; a death that it should hide is critical by itself.
-            Self::Report(_) | Self::Clock | Self::Spoof(_) | Self::Expiry(_) => Severity::Warning,
+            Self::Report(_) | Self::Clock | Self::Spoof(_) | Self::Expiry(_) | Self::Proof => {
+                Severity::Warning
+            }
         }
     }
 
@@ -67,7 +80,9 @@ impl Subject {
             | Self::Report(_)
             | Self::Clock
             | Self::Spoof(_)
-            | Self::Expiry(_) => None,
+            | Self::Expiry(_)
+            | Self::Drill
+            | Self::Proof => None,
         }
     }
 
@@ -82,6 +97,8 @@ impl Subject {
             Self::Spoof(_) => "spoof",
             Self::Channel(_) => "channel",
             Self::Expiry(_) => "expiry",
+            Self::Drill => "drill",
+            Self::Proof => "proof",
         }
     }
 }
@@ -187,6 +204,10 @@ pub enum What {
     AcknowledgementEnded,
     Recovered,
     Resolved,
+    /// A drill came through a channel, and its link was pressed.
+    Proved,
+    /// In its time no link was pressed.
+    NotProved,
     Closed,
 }
 
@@ -204,6 +225,8 @@ impl What {
             Self::AcknowledgementEnded => "acknowledgement_ended",
             Self::Recovered => "recovered",
             Self::Resolved => "resolved",
+            Self::Proved => "proved",
+            Self::NotProved => "not_proved",
             Self::Closed => "closed",
         }
     }

@@ -80,9 +80,12 @@ impl IncidentLine {
         let (checkers, services) = match &incident.subject {
             Subject::Silence | Subject::Report(_) | Subject::Spoof(_) => (members, Vec::new()),
             Subject::Service(service) => (members, vec![service.clone()]),
-            Subject::Mailbox(_) | Subject::Channel(_) | Subject::Clock | Subject::Expiry(_) => {
-                (Vec::new(), Vec::new())
-            }
+            Subject::Mailbox(_)
+            | Subject::Channel(_)
+            | Subject::Clock
+            | Subject::Expiry(_)
+            | Subject::Drill
+            | Subject::Proof => (Vec::new(), Vec::new()),
         };
         let provider_of = |name: &String| {
             config.checkers.iter().find(|checker| checker.name == *name).map(|one| one.provider.clone())

@@ -20,6 +20,9 @@ pub enum Order {
         by: String,
         until: Option<Time>,
         note: Option<String>,
+        /// The channel in whose message the link was that was pressed; None by a command or on the page.
+        #[serde(default)]
+        channel: Option<String>,
     },
     /// It is over for people, whatever the checkers say: no more alarm about this trouble, until it ends and comes back.
     Resolve {
@@ -39,6 +42,12 @@ pub enum Order {
         id: u64,
         by: String,
     },
+    /// A marked alarm goes out, to see whether it arrives.
+    Drill {
+        /// None: all that drills go through.
+        channel: Option<String>,
+        by: String,
+    },
 }
 
 impl Order {
@@ -50,8 +59,9 @@ impl Order {
         };
         let note_of = |note: Option<String>| note.map(cut).filter(|note| !note.is_empty());
         match self {
-            Self::Acknowledge { incident, by, until, note } => {
-                Self::Acknowledge { incident: cut(incident), by: cut(by), until, note: note_of(note) }
+            Self::Acknowledge { incident, by, until, note, channel } => {
+                let (incident, channel) = (cut(incident), channel.map(cut));
+                Self::Acknowledge { incident, by: cut(by), until, note: note_of(note), channel }
             }
             Self::Resolve { incident, by, note } => {
                 Self::Resolve { incident: cut(incident), by: cut(by), note: note_of(note) }
@@ -60,6 +70,19 @@ impl Order {
                 Self::Silence { silenced, from, until, by: cut(by), note: note_of(note) }
             }
             Self::EndSilence { id, by } => Self::EndSilence { id, by: cut(by) },
+            Self::Drill { channel, by } => Self::Drill { channel: channel.map(cut), by: cut(by) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_without_a_channel_is_one_by_command() {
+        let line = r#"{"order":"acknowledge","incident":"20261120-1","by":"Anna","until":null,"note":null}"#;
+        let order: Order = serde_json::from_str(line).unwrap();
+        assert!(matches!(order, Order::Acknowledge { channel: None, .. }), "{order:?}");
     }
 }

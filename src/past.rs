@@ -30,8 +30,9 @@ pub(crate) fn last_seen(store: &Store, config: &Config, time: Time) -> Result<La
     // A mailbox that was not configured then says nothing about that time.
     table.heard_until = store.observed_until(time)?.into_values().min();
     table.provisional = false;
-    // Of canaries only what is true now is kept.
+    // Of canaries and drills only what is true now is kept.
     table.canary = None;
+    table.chains = Vec::new();
     table.other_mails = store.other_mails(time)?;
     Ok(table)
 }

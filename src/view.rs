@@ -1,6 +1,7 @@
 //! Engine → the last-seen table: the same value for the terminal, JSON, CSV and the exit status. Pure.
 
 mod canary;
+mod chains;
 mod mailboxes;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
 use crate::verdict::{State, Verdict, judge};
 use crate::words;
 pub use canary::{CanaryLine, PathLine};
+pub use chains::ChainLine;
 pub use mailboxes::{EndingLine, FullnessLine, MailboxLine};
 
 /// The table of the contract.
@@ -31,6 +33,8 @@ pub struct LastSeen {
     pub mailboxes: Vec<MailboxLine>,
     /// Null when there is none in the configuration.
     pub canary: Option<CanaryLine>,
+    /// What drills proved of the channels.
+    pub chains: Vec<ChainLine>,
     /// Messages that are not delivered yet.
     pub undelivered: usize,
     /// History is still being read: who was not found yet may still be.
@@ -139,6 +143,7 @@ impl LastSeen {
             checkers: engine.config().checkers.iter().filter_map(line).collect(),
             mailboxes: engine.config().mailboxes.iter().filter_map(mailbox).collect(),
             canary: CanaryLine::of(engine),
+            chains: ChainLine::all(engine, as_of),
             undelivered: engine.outbox().iter().count(),
             other_mails: BTreeMap::new(),
             junk_unread: engine
@@ -168,6 +173,7 @@ impl LastSeen {
             || self.checkers.iter().any(degraded)
             || self.mailboxes.iter().any(MailboxLine::degraded)
             || self.canary.as_ref().is_some_and(CanaryLine::degraded)
+            || self.chains.iter().any(|chain| chain.too_old)
         {
             Health::Warning
         } else {
@@ -293,6 +299,7 @@ mod tests {
             checkers: vec![checker],
             mailboxes: vec![],
             canary: None,
+            chains: vec![],
             undelivered: 0,
             provisional: false,
             other_mails: BTreeMap::new(),

@@ -9,6 +9,8 @@ mod rig;
 mod delivery;
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/drill.rs"]
+mod drill;
 #[path = "faults/orders.rs"]
 mod orders;
 #[path = "faults/outages.rs"]

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use super::alarm::{Journal, Outcome};
 use super::sight::{Found, Gap, Sight, Span};
-use crate::config::{Channel, ChannelKind, Config, Event, Smtp};
+use crate::config::{Channel, ChannelKind, Config, Drill, Event, Smtp};
 use crate::engine::{Engine, History, Snapshot};
 use crate::ledger::Observation;
 use crate::outbox::Sent;
@@ -52,7 +52,8 @@ struct Eye {
 impl Replay {
     /// A watchdog that is started at `start`.
     pub fn new(config: &Config, sight: &Sight, start: Time) -> Self {
-        let config = Config { channels: channels(config), ..config.clone() };
+        // A drill says nothing about checkers.
+        let config = Config { channels: channels(config), drill: Drill::default(), ..config.clone() };
         // A mailbox that the source does not know is taken to have been as readable as those it knows, and empty.
         let usual = config.mailboxes.iter().find_map(|mailbox| sight.of(&mailbox.name)).or(sight.any());
         let eye = |mailbox: &crate::config::Mailbox| Eye {

@@ -4,6 +4,7 @@ mod alert_test;
 mod backtest;
 mod check;
 mod demo;
+mod drill;
 mod explain;
 mod incidents;
 mod last_seen;
@@ -103,6 +104,8 @@ enum Command {
     Silence(silence::Options),
     /// End an incident by hand; the same trouble alarms again only after it was well once
     Resolve(order::Resolve),
+    /// Let a marked alarm out, and see whether somebody presses the link in it: the chain proves itself
+    Drill(drill::Options),
     /// Try the policies: who would be told of an alarm, when, and why
     Policy(policy::Options),
     /// Make the headers of a signed report: from a checker's name, its tokens, and its key in the configuration
@@ -156,6 +159,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Ack(options) => runtime.block_on(order::acknowledge(global, options)),
         Command::Silence(options) => runtime.block_on(silence::silence(global, options)),
         Command::Resolve(options) => runtime.block_on(order::resolve(global, options)),
+        Command::Drill(options) => runtime.block_on(drill::drill(global, options)),
         Command::Policy(options) => policy::policy(global, &options),
         Command::Sign(options) => runtime.block_on(sign::sign(global, &options)),
         Command::Demo => runtime.block_on(demo::demo(global)),

@@ -42,7 +42,7 @@ pub(super) struct Who {
 pub(super) async fn acknowledge(global: &Global, options: Acknowledge) -> Result<u8> {
     let Acknowledge { incident, span, who } = options;
     let until = span.map(|span| clock::now() + span);
-    give(global, Order::Acknowledge { incident, until, by: who.name(), note: who.note }).await
+    give(global, Order::Acknowledge { incident, until, by: who.name(), note: who.note, channel: None }).await
 }
 
 pub(super) async fn resolve(global: &Global, options: Resolve) -> Result<u8> {

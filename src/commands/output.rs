@@ -87,6 +87,13 @@ pub(super) fn cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text }
 }
 
+/// What the watchdog's own mails tell of the path to the mailbox, and of those to people.
+fn tried(seen: &LastSeen) -> String {
+    let canary = seen.canary.as_ref().map(|canary| canary.sentence(seen.as_of));
+    let chains = seen.chains.iter().map(|chain| plain(&chain.sentence));
+    canary.into_iter().chain(chains).map(|sentence| format!("{sentence}\n")).collect()
+}
+
 fn for_people(seen: &LastSeen) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -126,9 +133,7 @@ fn for_people(seen: &LastSeen) -> String {
     for sentence in seen.mailboxes.iter().flat_map(|mailbox| mailbox.sentences(seen.as_of)) {
         text.push_str(&format!("{sentence}\n"));
     }
-    if let Some(canary) = &seen.canary {
-        text.push_str(&format!("{}\n", canary.sentence(seen.as_of)));
-    }
+    text.push_str(&tried(seen));
     if seen.provisional {
         text.push_str("History is still being read: a checker shown as waiting may have written before.\n");
     }

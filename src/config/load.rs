@@ -7,8 +7,8 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, document, mailbox, matrix, overlay,
-    policy, value, web,
+    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, document, drill, mailbox, matrix,
+    overlay, policy, value, web,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";
@@ -42,6 +42,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let policies = policy::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
     let canary = canary::read(&mut root, &channels, &checkers);
     let web = web::read(&mut root);
+    let drill = drill::read(&mut root, &channels, &policies);
     root.finish();
 
     let (name, state, timezone) = watchdog?;
@@ -56,6 +57,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         quorum: quorum?,
         canary: canary?,
         web: web?,
+        drill: drill?,
         warnings: Vec::new(),
     })
 }

@@ -6,6 +6,7 @@ pub mod duration;
 pub mod environment;
 
 mod canary;
+mod drill;
 mod channel;
 mod checker;
 mod document;
@@ -39,6 +40,7 @@ use crate::policy::Policies;
 
 pub use channel::{Channel, ChannelKind, Content, Endpoint, Preset, Smtp, Verb, Webhook};
 pub(crate) use channel::{parse_url, shown_host};
+pub use drill::{Drill, Pace};
 pub use findings::{Breach, Findings, Reaction};
 pub use report::ConfigErrors;
 pub(crate) use value::{is_loopback, is_mail_address, is_name, is_service};
@@ -66,6 +68,7 @@ pub struct Config {
     pub canary: Option<Canary>,
     /// Off by default.
     pub web: Option<Web>,
+    pub drill: Drill,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }

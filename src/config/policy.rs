@@ -116,8 +116,8 @@ fn route(mut section: Section<'_>, known: &Known) -> Result<Route, Reported> {
     let providers = names(&mut section, "providers", "provider", &known.providers);
     let services = names(&mut section, "services", "service", &known.services);
     let reasons = section.optional("reasons", |item| item.one_or_list(1..=MAX_ENTRIES, |item| reason(&item)));
-    let channels = section.required("channels", |item| channel_names(item, known));
-    let schedule = section.optional("schedule", |item| known.schedule(&item));
+    let channels = section.required("channels", |item| channels_of(item, &known.channels));
+    let schedule = section.optional("schedule", |item| schedule_of(&item, &known.schedules));
     let repeat = section.optional("repeat", |item| item.duration(REPEAT));
     let escalations = section.optional("escalate", |item| {
         item.list(1..=MAX_ESCALATIONS, |element| escalation(element.section("the step of escalate")?, known))
@@ -143,7 +143,7 @@ fn route(mut section: Section<'_>, known: &Known) -> Result<Route, Reported> {
 
 fn escalation(mut section: Section<'_>, known: &Known) -> Result<Escalation, Reported> {
     let after = section.required("after", |item| item.duration(ESCALATE_AFTER));
-    let channels = section.required("channels", |item| channel_names(item, known));
+    let channels = section.required("channels", |item| channels_of(item, &known.channels));
     section.finish();
     Ok(Escalation { after: after?, channels: channels? })
 }
@@ -152,7 +152,7 @@ fn maintenance(mut section: Section<'_>, known: &Known) -> Result<Maintenance, R
     let checkers = names(&mut section, "checkers", "checker", &known.checkers);
     let providers = names(&mut section, "providers", "provider", &known.providers);
     let services = names(&mut section, "services", "service", &known.services);
-    let schedule = section.required("schedule", |item| known.schedule(&item));
+    let schedule = section.required("schedule", |item| schedule_of(&item, &known.schedules));
     section.finish();
     let silenced = Silenced { checkers: checkers?, providers: providers?, services: services? };
     Ok(Maintenance { silenced, schedule: schedule? })
@@ -169,8 +169,12 @@ fn names(
     Ok(section.optional(key, read)?.into_iter().flatten().collect())
 }
 
-fn channel_names(item: Item<'_>, known: &Known) -> Result<BTreeSet<String>, Reported> {
-    let names = item.one_or_list(1..=MAX_ENTRIES, |item| name_of(&item, "channel", &known.channels))?;
+/// Names of channels; `known` is None when those could not be read.
+pub(super) fn channels_of(
+    item: Item<'_>,
+    known: &Option<BTreeSet<String>>,
+) -> Result<BTreeSet<String>, Reported> {
+    let names = item.one_or_list(1..=MAX_ENTRIES, |item| name_of(&item, "channel", known))?;
     Ok(names.into_iter().collect())
 }
 
@@ -189,14 +193,16 @@ fn reason(item: &Item<'_>) -> Result<Reason, Reported> {
     item.choice(&words)
 }
 
-impl Known {
-    fn schedule(&self, item: &Item<'_>) -> Result<Arc<Schedule>, Reported> {
-        let text = item.text()?;
-        let schedules = self.schedules.as_ref().map_err(|reported| *reported)?;
-        let found = schedules.iter().find(|schedule| schedule.name == text);
-        found.cloned().ok_or_else(|| {
-            let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
-            item.wrong(format!("there is no [[schedule]] {}{}", quoted(text), nearest(text, &names)))
-        })
-    }
+/// The schedule of this name.
+pub(super) fn schedule_of(
+    item: &Item<'_>,
+    schedules: &Result<Vec<Arc<Schedule>>, Reported>,
+) -> Result<Arc<Schedule>, Reported> {
+    let text = item.text()?;
+    let schedules = schedules.as_ref().map_err(|reported| *reported)?;
+    let found = schedules.iter().find(|schedule| schedule.name == text);
+    found.cloned().ok_or_else(|| {
+        let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+        item.wrong(format!("there is no [[schedule]] {}{}", quoted(text), nearest(text, &names)))
+    })
 }

@@ -199,6 +199,11 @@ fn the_shipped_example_shows_every_known_key() {
         "size_limit",
         "message_limit",
         "every",
+        "prove_within",
+        "proof_max_age",
+        "schedule",
+        "channels",
+        "at",
     ] {
         let shown =
             EXAMPLE.lines().filter_map(|line| line.trim_start_matches('#').trim_start().split_once('='));
@@ -550,6 +555,11 @@ fn the_examples_of_policies_in_the_shipped_file_are_right() {
     let web = load(&[WATCHDOG, MAILBOX, CHECKER, &uncommented(web)].concat()).web.unwrap();
     assert_eq!(web.public_url.unwrap().as_str(), "https://watch.example/");
     assert!(web.tls.is_some() && web.tokens.iter().map(|token| token.role).eq([Role::Acknowledge]));
+    let (drill, default) = (config.drill, Drill::default());
+    assert_eq!(drill.pace, Some(Pace::Every(TimeDelta::days(1))));
+    assert_eq!(drill.schedule.unwrap().name, "office");
+    assert_eq!(drill.channels, Some(["backup-mail".to_owned()].into()));
+    assert_eq!((drill.prove_within, drill.proof_max_age), (default.prove_within, default.proof_max_age));
 }
 
 #[test]

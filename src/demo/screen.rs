@@ -304,6 +304,7 @@ mod tests {
             checkers: vec![checker],
             mailboxes: vec![],
             canary: None,
+            chains: vec![],
             undelivered: 0,
             provisional: false,
             other_mails: Default::default(),

@@ -32,17 +32,24 @@ impl Engine {
                 | Subject::Channel(_)
                 | Subject::Clock
                 | Subject::Spoof(_)
-                | Subject::Expiry(_) => {}
+                | Subject::Expiry(_)
+                | Subject::Drill
+                | Subject::Proof => {}
             }
         }
     }
 
     pub(super) fn open(&mut self, incident: Incident, now: Time) -> u64 {
+        self.open_by(incident, None, now)
+    }
+
+    /// As above; a person wanted it.
+    pub(super) fn open_by(&mut self, incident: Incident, by: Option<String>, now: Time) -> u64 {
         let number = incident.number;
         self.last_incident = number;
         self.incidents.insert(number, incident);
         self.dirty.incidents.insert(number);
-        self.note_step(number, What::Opened, None, None, now);
+        self.note_step(number, What::Opened, by, None, now);
         number
     }
 
@@ -139,6 +146,10 @@ impl Engine {
             .collect();
         let open = self.incidents.values_mut().find(|incident| incident.id() == message.incident);
         let Some(incident) = open.filter(|incident| incident.closed.is_none()) else { return };
+        // Through another channel a drill would prove nothing.
+        if incident.subject == Subject::Drill {
+            return;
+        }
         let number = incident.number;
         let Some(announced) =
             incident.announced.iter_mut().find(|announced| announced.token == message.token)
@@ -272,7 +283,9 @@ impl Engine {
             | Subject::Channel(_)
             | Subject::Clock
             | Subject::Spoof(_)
-            | Subject::Expiry(_) => return,
+            | Subject::Expiry(_)
+            | Subject::Drill
+            | Subject::Proof => return,
         };
         if incident.present().next().is_none() {
             self.close(number, now);
@@ -334,7 +347,9 @@ impl Engine {
             | Subject::Report(_)
             | Subject::Clock
             | Subject::Spoof(_)
-            | Subject::Expiry(_) => None,
+            | Subject::Expiry(_)
+            | Subject::Drill
+            | Subject::Proof => None,
         };
         let findings = match &incident.subject {
             Subject::Report(name) => self.findings_of_report(name),
@@ -344,7 +359,9 @@ impl Engine {
             | Subject::Service(_)
             | Subject::Clock
             | Subject::Spoof(_)
-            | Subject::Expiry(_) => Vec::new(),
+            | Subject::Expiry(_)
+            | Subject::Drill
+            | Subject::Proof => Vec::new(),
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
@@ -378,6 +395,7 @@ impl Engine {
             findings,
             service,
             channel: self.channel_card(&incident.subject),
+            drill: self.drill_card(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::Engine;
-use crate::incident::{Incident, What};
+use crate::incident::{Incident, Subject, What};
 use crate::outbox::Kind;
 use crate::policy::{Matter, Plan};
 use crate::time::Time;
@@ -17,6 +17,9 @@ const REPEAT: TimeDelta = TimeDelta::minutes(15);
 impl Engine {
     /// Who should have been told of an incident by now.
     pub(super) fn plan(&self, incident: &Incident, now: Time) -> Plan {
+        if incident.subject == Subject::Drill {
+            return self.plan_of_drill(incident);
+        }
         let policies = &self.config.policies;
         let matter = Matter::of(incident, |name| self.checker(name).map(|checker| checker.provider.clone()));
         let (silenced, change) = policies.silenced(&matter, self.silences.values(), now);

@@ -7,6 +7,7 @@ mod announce;
 mod channels;
 mod canary;
 mod diagnosis;
+mod drill;
 mod follow;
 mod expiry;
 mod judge;
@@ -37,6 +38,7 @@ use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
 pub use canary::{Canary, Release};
 pub use diagnosis::Companies;
+pub use drill::{Chain, Drills, Proof};
 pub use mailbox::{History, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
 use timers::Timers;
@@ -47,6 +49,7 @@ pub struct Snapshot {
     pub facts: BTreeMap<String, Facts>,
     pub mailboxes: BTreeMap<String, Mailbox>,
     pub canary: Canary,
+    pub drills: Drills,
     /// Open ones.
     pub incidents: Vec<Incident>,
     pub messages: Vec<Message>,
@@ -113,6 +116,7 @@ pub struct Changes {
     /// New or ended.
     pub silences: Vec<Silencing>,
     pub canary: Option<Canary>,
+    pub drills: Option<Drills>,
 }
 
 impl Changes {
@@ -128,6 +132,7 @@ impl Changes {
         self.steps.extend(later.steps);
         self.silences.extend(later.silences);
         self.canary = later.canary.or(self.canary.take());
+        self.drills = later.drills.or(self.drills.take());
     }
 
     pub fn is_empty(&self) -> bool {
@@ -141,6 +146,7 @@ impl Changes {
             && self.steps.is_empty()
             && self.silences.is_empty()
             && self.canary.is_none()
+            && self.drills.is_none()
     }
 }
 
@@ -157,6 +163,7 @@ struct Dirty {
     steps: Vec<Step>,
     silences: BTreeMap<u64, Silencing>,
     canary: bool,
+    drills: bool,
 }
 
 #[derive(Debug)]
@@ -167,6 +174,9 @@ pub struct Engine {
     facts: BTreeMap<String, Facts>,
     mailboxes: BTreeMap<String, Mailbox>,
     canary: Canary,
+    drills: Drills,
+    /// When the next one by schedule begins.
+    drill_due: Option<Time>,
     /// Open ones, and closed ones until the store was told.
     incidents: BTreeMap<u64, Incident>,
     outbox: Outbox,
@@ -198,6 +208,8 @@ impl Engine {
             facts: snapshot.facts,
             mailboxes: snapshot.mailboxes,
             canary: snapshot.canary,
+            drills: snapshot.drills,
+            drill_due: None,
             incidents: open,
             outbox: Outbox::restore(snapshot.messages, now),
             last_incident: snapshot.last_incident,
@@ -261,7 +273,8 @@ impl Engine {
         }
     }
 
-    /// What time alone does: a mailbox that was not read for too long, an acknowledgement or a credential that ends.
+    /// What time alone does: a mailbox that was not read for too long, an acknowledgement or a credential that ends, a drill that is
+    /// due or over.
     /// Silence is judged after a look only.
     pub fn tick(&mut self, now: Time) {
         self.notice_blindness(now);
@@ -269,6 +282,7 @@ impl Engine {
         self.end_acknowledgements(now);
         self.follow_up(now);
         self.forget_silences(now);
+        self.tend_drills(now);
     }
 
     /// Whether a deadline passed that no look has been asked for yet.
@@ -288,6 +302,7 @@ impl Engine {
             .chain(self.follow_ups.values().copied())
             .chain(self.expiry_times())
             .chain(self.canary_due())
+            .chain(self.drill_times())
             .chain(self.outbox.next_due(&self.config.channels))
             .min()
     }
@@ -338,6 +353,7 @@ impl Engine {
             steps: dirty.steps,
             silences: dirty.silences.into_values().collect(),
             canary: dirty.canary.then(|| self.canary.clone()),
+            drills: dirty.drills.then(|| self.drills.clone()),
         }
     }
 

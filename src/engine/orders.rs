@@ -21,14 +21,17 @@ impl Engine {
     /// One sentence: there is no such incident, or it cannot be done to this one.
     pub fn obey(&mut self, order: &Order, now: Time) -> Result<String, String> {
         match order {
-            Order::Acknowledge { incident, by, until, note } => {
+            Order::Acknowledge { incident, by, until, note, channel } => {
                 let number = self.named(incident)?;
                 if by.is_empty() {
                     return Err("Say who takes it: an acknowledgement needs a name.".to_owned());
                 }
                 let acknowledgement =
                     Acknowledgement { by: by.clone(), at: now, until: *until, note: note.clone() };
-                self.acknowledge(number, acknowledgement, now)
+                match channel.as_deref() {
+                    Some(channel) if self.is_drill(number) => self.prove(number, channel, by, now),
+                    link => self.acknowledge(number, acknowledgement, link, now),
+                }
             }
             Order::Resolve { incident, by, note } => {
                 let number = self.named(incident)?;
@@ -46,6 +49,7 @@ impl Engine {
                 self.silence(silencing, now)
             }
             Order::EndSilence { id, .. } => self.end_silencing(*id, now),
+            Order::Drill { channel, by } => self.order_drill(channel.as_deref(), by, now),
         }
     }
 
@@ -67,7 +71,18 @@ impl Engine {
         })
     }
 
-    fn acknowledge(&mut self, number: u64, by: Acknowledgement, now: Time) -> Result<String, String> {
+    fn is_drill(&self, number: u64) -> bool {
+        self.incidents.get(&number).is_some_and(|incident| incident.subject == Subject::Drill)
+    }
+
+    /// `link` is the channel whose link was pressed.
+    fn acknowledge(
+        &mut self,
+        number: u64,
+        by: Acknowledgement,
+        link: Option<&str>,
+        now: Time,
+    ) -> Result<String, String> {
         if by.until.is_some_and(|until| until <= now || until - now > ACKNOWLEDGED_MAX) {
             return Err(format!(
                 "An acknowledgement ends after now, and {} days from now at the latest.",
@@ -76,10 +91,16 @@ impl Engine {
         }
         let Some(incident) = self.incidents.get_mut(&number) else { return Err("It is over.".to_owned()) };
         let until = by.until.map_or("it is over".to_owned(), rfc3339);
-        let done = format!("{} has taken incident {}, until {until}.", by.by, incident.id());
+        let mut done = format!("{} has taken incident {}, until {until}.", by.by, incident.id());
+        if incident.subject == Subject::Drill {
+            done.push_str(" It is a drill: only the link in the message of a channel proves that channel.");
+        }
         incident.acknowledged = Some(by.clone());
         self.dirty.incidents.insert(number);
-        self.note_step(number, What::Acknowledged, Some(by.by), by.note, now);
+        let told = [link.map(|channel| format!("by the link in the message of {channel}")), by.note];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        let told = Some(told.join(": ")).filter(|told| !told.is_empty());
+        self.note_step(number, What::Acknowledged, Some(by.by), told, now);
         self.tell_who_knows(number, now);
         self.follow(number, now);
         Ok(done)
@@ -101,9 +122,9 @@ impl Engine {
     /// ended once.
     fn resolve(&mut self, number: u64, by: &str, note: Option<&str>, now: Time) -> Result<String, String> {
         let Some(incident) = self.incidents.get_mut(&number) else { return Err("It is over.".to_owned()) };
-        if !matches!(incident.subject, Subject::Silence | Subject::Service(_) | Subject::Channel(_)) {
+        if let Some(ends) = own_end(&incident.subject) {
             return Err(format!(
-                "Incident {} ends by itself when its cause does; acknowledge it instead.",
+                "Incident {} cannot be ended by hand: it ends by itself {ends}. Acknowledge it instead.",
                 incident.id()
             ));
         }
@@ -160,5 +181,19 @@ impl Engine {
     ) {
         let Some(incident) = self.incidents.get(&number) else { return };
         self.dirty.steps.push(Step { incident: incident.id(), at: now, what, by, detail });
+    }
+}
+
+/// When what nobody can end by hand ends by itself.
+fn own_end(subject: &Subject) -> Option<&'static str> {
+    match subject {
+        Subject::Silence | Subject::Service(_) | Subject::Channel(_) => None,
+        Subject::Mailbox(_) => Some("as soon as the mailbox is read again"),
+        Subject::Report(_) => Some("when the runs of the checker keep the rules again"),
+        Subject::Clock => Some("when the clocks agree again"),
+        Subject::Spoof(_) => Some("when no such mail has come for a while"),
+        Subject::Expiry(_) => Some("when the credential is renewed"),
+        Subject::Drill => Some("when its links are pressed, or its time is over"),
+        Subject::Proof => Some("with the next drill that is proved"),
     }
 }

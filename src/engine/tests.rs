@@ -18,6 +18,7 @@ mod links;
 mod reports;
 mod canary;
 mod causes;
+mod drill;
 mod channels;
 mod orders;
 mod policies;
@@ -107,6 +108,7 @@ fn config() -> Config {
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         canary: None,
         web: None,
+        drill: crate::config::Drill::default(),
         warnings: vec![],
     }
 }
@@ -216,6 +218,7 @@ impl World {
         changes.removed.iter().for_each(|name| {
             self.disk.facts.remove(name);
         });
+        self.disk.drills = changes.drills.unwrap_or(std::mem::take(&mut self.disk.drills));
         self.disk.canary = changes.canary.unwrap_or(std::mem::take(&mut self.disk.canary));
         for row in changes.mailboxes {
             self.disk.mailboxes.insert(row.name, row.state);
@@ -248,6 +251,7 @@ impl World {
             facts: self.disk.facts.clone(),
             mailboxes: self.disk.mailboxes.clone(),
             canary: self.disk.canary.clone(),
+            drills: self.disk.drills.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
             silences: self.disk.silences.clone(),

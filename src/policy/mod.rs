@@ -4,6 +4,7 @@
 //! whose schedule is open decides; while none is open the alarm waits. What no route matches at all is told as if there
 //! were no routes: an alarm never vanishes in a table.
 
+mod moment;
 mod route;
 mod schedule;
 mod silence;
@@ -17,6 +18,7 @@ use crate::config::Event;
 use crate::incident::{Incident, Severity};
 use crate::reason::Reason;
 use crate::time::Time;
+pub use moment::Moment;
 pub use route::{Escalation, Route};
 pub use schedule::{Hours, Schedule};
 pub use silence::{Maintenance, Silenced, Silencing};

@@ -118,12 +118,12 @@ impl Schedule {
     }
 }
 
-fn time(text: &str) -> Option<NaiveTime> {
+pub(super) fn time(text: &str) -> Option<NaiveTime> {
     (text.len() == 5).then(|| NaiveTime::parse_from_str(text, "%H:%M").ok()).flatten()
 }
 
 /// `mon-fri`, `sat,sun`, `daily`; a range may go over the end of the week.
-fn days(text: &str) -> Option<BTreeSet<u8>> {
+pub(super) fn days(text: &str) -> Option<BTreeSet<u8>> {
     let text = text.to_ascii_lowercase();
     if text == "daily" {
         return Some((0..7).collect());
@@ -146,7 +146,7 @@ fn weekday(text: &str) -> Option<u8> {
     DAYS.iter().zip(0..).find(|(day, _)| **day == text).map(|(_, number)| number)
 }
 
-fn number(day: Weekday) -> u8 {
+pub(super) fn number(day: Weekday) -> u8 {
     u8::try_from(day.num_days_from_monday()).unwrap_or_default()
 }
 

@@ -29,6 +29,7 @@ impl Store {
                 facts: self.named("SELECT name, facts FROM checkers")?,
                 mailboxes: self.named("SELECT name, state FROM mailboxes")?,
                 canary: self.contents("SELECT state FROM canary")?.pop().unwrap_or_default(),
+                drills: self.contents("SELECT state FROM drills")?.pop().unwrap_or_default(),
                 incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
                 messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
                 silences: self.contents("SELECT content FROM silences_by_hand")?,

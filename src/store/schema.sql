@@ -100,6 +100,12 @@ CREATE TABLE canary (
     state TEXT NOT NULL
 ) STRICT;
 
+-- What the drills proved of each channel, one row at most, JSON.
+CREATE TABLE drills (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    state TEXT NOT NULL
+) STRICT;
+
 -- Spans in which every mail was seen; between two of them nobody looked.
 CREATE TABLE observed (
     mailbox  TEXT NOT NULL,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use super::{Batch, Kept, Place, millis};
-use crate::engine::{Canary, Changes, Delivery, Look, MailboxRow, Row};
+use crate::engine::{Canary, Changes, Delivery, Drills, Look, MailboxRow, Row};
 use crate::imap::Cursor;
 use crate::incident::{Incident, Step};
 use crate::outbox::Message;
@@ -36,6 +36,7 @@ fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
     changes.checkers.iter().try_for_each(|row| put_checker(transaction, row))?;
     changes.mailboxes.iter().try_for_each(|row| put_mailbox(transaction, row))?;
     changes.canary.iter().try_for_each(|canary| put_canary(transaction, canary))?;
+    changes.drills.iter().try_for_each(|drills| put_drills(transaction, drills))?;
     changes.looks.iter().try_for_each(|look| put_look(transaction, look))?;
     changes.incidents.iter().try_for_each(|incident| put_incident(transaction, incident))?;
     changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
@@ -306,6 +307,15 @@ fn put_canary(transaction: &Transaction<'_>, canary: &Canary) -> Result<()> {
             "INSERT INTO canary (id, state) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
         )?
         .execute([json(canary)?])?;
+    Ok(())
+}
+
+fn put_drills(transaction: &Transaction<'_>, drills: &Drills) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO drills (id, state) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+        )?
+        .execute([json(drills)?])?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 pub mod cause;
 mod acknowledgement;
 mod channel;
+mod drill;
 mod expiry;
 mod own;
 mod report;
@@ -28,6 +29,7 @@ use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
 pub use acknowledgement::{acknowledged, linked, reminder};
 pub use channel::ChannelCard;
+pub use drill::{DrillCard, chain};
 pub use own::{STORE_TOKEN, canary, channel_test, handed_over, store_alarm, store_recovery};
 pub use own_time::offset_range;
 pub use report::finding;
@@ -66,6 +68,7 @@ pub struct Scene<'a> {
     pub service: Option<ServiceRow>,
     /// The channel that the incident is about.
     pub channel: Option<ChannelCard<'a>>,
+    pub drill: DrillCard<'a>,
 }
 
 #[derive(Debug, Clone)]
@@ -143,6 +146,8 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Clock => own_time::alarm(incident, scene),
         Subject::Spoof(name) => spoof::alarm(name, scene),
         Subject::Expiry(name) => expiry::alarm(incident, name, scene),
+        Subject::Drill => drill::alarm(incident, scene),
+        Subject::Proof => drill::proof_alarm(incident, scene),
     };
     body.push_str(&scene.by.footer(&incident.id()));
     Letter::alarm(token, &words, body)
@@ -159,6 +164,8 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Clock => own_time::recovery(incident, scene),
         Subject::Spoof(name) => spoof::recovery(incident, name, scene),
         Subject::Expiry(name) => expiry::recovery(incident, name),
+        Subject::Drill => drill::recovery(incident, scene),
+        Subject::Proof => drill::proof_recovery(incident),
     };
     body.push_str(&scene.by.lasted(incident.opened));
     body.push_str(&scene.by.footer(&incident.id()));

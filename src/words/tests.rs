@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Config, Sources};
+use crate::engine::Chain;
 use crate::expiry::{Credential, Validity};
 use crate::incident::{Flapping, Member};
 use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation, Outcome, Spoof};
@@ -39,6 +40,8 @@ fn card(name: &'static str, provider: &'static str, heard: Option<Time>) -> Chec
     }
 }
 
+static NO_CHAINS: BTreeMap<String, Chain> = BTreeMap::new();
+
 fn scene(checkers: Vec<CheckerCard<'_>>) -> Scene<'_> {
     let mailbox = MailboxCard {
         name: "MONITOR",
@@ -55,6 +58,11 @@ fn scene(checkers: Vec<CheckerCard<'_>>) -> Scene<'_> {
         findings: vec![],
         service: None,
         channel: None,
+        drill: DrillCard {
+            chains: &NO_CHAINS,
+            prove_within: TimeDelta::minutes(30),
+            proof_max_age: TimeDelta::days(8),
+        },
     }
 }
 

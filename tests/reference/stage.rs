@@ -105,6 +105,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         canary: None,
         web: None,
+        drill: Default::default(),
         warnings: vec![],
     }
 }
@@ -276,6 +277,7 @@ impl<'w> Stage<'w> {
             facts: self.disk.facts.clone(),
             mailboxes: self.disk.mailboxes.clone(),
             canary: self.disk.canary.clone(),
+            drills: self.disk.drills.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
             silences: self.disk.silences.clone(),

@@ -254,7 +254,7 @@ impl<'s> Stage<'s> {
             Act::Takes { person, token, length } => {
                 let until = Some(self.now + *length);
                 let (incident, by) = (token.clone(), person.clone());
-                self.order(&Order::Acknowledge { incident, by, until, note: None })?;
+                self.order(&Order::Acknowledge { incident, by, until, note: None, channel: None })?;
             }
             Act::Resolves { person, token } => {
                 self.order(&Order::Resolve { incident: token.clone(), by: person.clone(), note: None })?;

@@ -115,6 +115,7 @@ impl Watchdog {
             silences: self.disk.silences.iter().map(stored).collect(),
             canary: stored(&self.disk.canary),
             link_key: None,
+            drills: stored(&self.disk.drills),
             ..self.disk
         };
         self.engine = Some(Engine::restore(config.clone(), disk, now + self.clock_ahead));
@@ -292,6 +293,9 @@ impl Watchdog {
         }
         if let Some(canary) = changes.canary {
             self.disk.canary = canary;
+        }
+        if let Some(drills) = changes.drills {
+            self.disk.drills = drills;
         }
         for silence in changes.silences {
             self.disk.last_silence = self.disk.last_silence.max(silence.id);

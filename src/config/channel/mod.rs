@@ -83,6 +83,19 @@ impl Channel {
         }
     }
 
+    /// Whether somebody, or something that acts for him, may press the link in its messages.
+    pub fn is_answered(&self) -> bool {
+        let ping = |webhook: &Webhook| webhook.content == Content::Preset(Preset::Ping);
+        match &self.kind {
+            ChannelKind::File(_) => false,
+            ChannelKind::Webhook(webhook) => !ping(webhook),
+            ChannelKind::Smtp(_)
+            | ChannelKind::Teams(_)
+            | ChannelKind::Alertmanager(_)
+            | ChannelKind::Command(_) => true,
+        }
+    }
+
     /// The machine that takes its messages; None when that is this one, or not known before they are sent.
     pub fn host(&self) -> Option<&str> {
         match &self.kind {

@@ -7,6 +7,7 @@ fn take(incident: &str, until: Option<i64>) -> Order {
         by: "Anna".into(),
         until: until.map(at),
         note: Some("driving there".into()),
+        channel: None,
     }
 }
 

@@ -97,7 +97,13 @@ fn an_alarm_is_repeated_until_somebody_takes_it_and_escalated_until_then() {
     assert_eq!(world.told(), ["mail again"]);
     world.go_on(1901);
     assert_eq!(world.told(), ["phone again"]);
-    let taken = Order::Acknowledge { incident: "1".into(), by: "Anna".into(), until: None, note: None };
+    let taken = Order::Acknowledge {
+        incident: "1".into(),
+        by: "Anna".into(),
+        until: None,
+        note: None,
+        channel: None,
+    };
     world.engine.obey(&taken, at(2000)).unwrap();
     world.deliver(2000);
     assert_eq!(world.told(), ["mail notice", "phone notice"]);
@@ -247,6 +253,7 @@ fn do_it(world: &mut World, deed: &Deed, site: &Config, now: &mut i64) {
             by: by(),
             until: Some(at(*now + span)),
             note: None,
+            channel: None,
         }),
         Deed::Resolve(number) => Some(Order::Resolve { incident: number.to_string(), by: by(), note: None }),
         Deed::Silence(checker, span) => Some(Order::Silence {
