@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Delivery, Engine, Mailbox};
 use crate::config::Config;
-use crate::incident::{End, Subject};
+use crate::incident::{End, Incident, Subject};
 use crate::ledger::Facts;
 use crate::outbox::{Address, Kind, Message};
 use crate::time::Time;
@@ -126,7 +126,10 @@ impl Engine {
     }
 
     fn announce_anew(&mut self, message: &Message, now: Time) {
-        let open = self.open_incidents().find(|incident| incident.id() == message.incident);
+        // Through another channel a drill would prove nothing.
+        let moves =
+            |incident: &&Incident| incident.id() == message.incident && incident.subject != Subject::Drill;
+        let open = self.open_incidents().find(moves);
         let Some(number) = open.map(|incident| incident.number).filter(|_| message.kind == Kind::Alarm)
         else {
             return;

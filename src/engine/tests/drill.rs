@@ -384,3 +384,31 @@ fn who_answers_nothing_is_not_drilled_unless_he_is_named() {
     world.drill_order(&order(Some("record")), 0).unwrap();
     world.expect(&["MONITOR_Drill.NOK"]);
 }
+
+#[test]
+fn nobody_ends_by_hand_what_ends_by_itself_and_is_told_when_it_will() {
+    let mut world = under_way();
+    let resolve = Order::Resolve { incident: "MONITOR_Drill".into(), by: "Anna".into(), note: None };
+    assert_eq!(
+        world.drill_order(&resolve, 1).unwrap_err(),
+        "Incident 20261120-1 cannot be ended by hand: it ends by itself when its links are pressed, or its time is over. \
+         Acknowledge it instead."
+    );
+}
+
+#[test]
+fn a_channel_that_is_removed_does_not_let_its_drill_out_again_through_the_others() {
+    let mut world = World::new(drilled());
+    world.engine.tick(at(0));
+    for message in world.engine.take_due(at(0)) {
+        let taken = message.channel == "teams";
+        let sent = if taken { Sent::Accepted("202".into()) } else { Sent::failed("down") };
+        world.engine.sent(message.id, sent, at(0));
+    }
+    let teams = Config { channels: vec![channel_config("teams", false)], ..drilled() };
+    world.engine.reconfigure(teams, at(10));
+    world.deliver(10);
+    world.expect(&[]);
+    world.drill_order(&press("1", Some("teams")), 20).unwrap();
+    world.expect(&["MONITOR_Drill.OK"]);
+}

@@ -216,6 +216,8 @@ enum Deed {
     Take(u64, i64),
     Resolve(u64),
     Silence(usize, i64),
+    Drill(usize),
+    Press(usize),
     Restart,
 }
 
@@ -227,11 +229,14 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (1..6_u64, 10..2_000_i64).prop_map(|(number, span)| Deed::Take(number, span)),
         1 => (1..6_u64).prop_map(Deed::Resolve),
         1 => (0..4_usize, 10..2_000_i64).prop_map(|(checker, span)| Deed::Silence(checker, span)),
+        1 => (0..4_usize).prop_map(Deed::Drill),
+        1 => (0..3_usize).prop_map(Deed::Press),
         1 => Just(Deed::Restart),
     ]
 }
 
 const NAMES: [&str; 4] = ["b1", "b2", "b3", "b4"];
+const CHANNELS: [&str; 3] = ["mail", "phone", "boss"];
 
 fn do_it(world: &mut World, deed: &Deed, site: &Config, now: &mut i64) {
     let by = || "Anna".to_owned();
@@ -263,6 +268,16 @@ fn do_it(world: &mut World, deed: &Deed, site: &Config, now: &mut i64) {
             by: by(),
             note: None,
         }),
+        Deed::Drill(channel) => {
+            Some(Order::Drill { channel: CHANNELS.get(*channel).map(|name| (*name).to_owned()), by: by() })
+        }
+        Deed::Press(channel) => Some(Order::Acknowledge {
+            incident: "MONITOR_Drill".into(),
+            by: by(),
+            until: None,
+            note: None,
+            channel: Some(CHANNELS[*channel].to_owned()),
+        }),
         Deed::Restart => {
             world.restart(site.clone(), *now);
             None
@@ -292,7 +307,7 @@ proptest! {
         let mut now = 1;
         deeds.iter().for_each(|deed| do_it(&mut world, deed, &site, &mut now));
         // All is well again: what is open ends.
-        for _ in 0..6 {
+        for _ in 0..8 {
             NAMES.iter().for_each(|name| world.hear(name, now));
             world.look(now);
             world.tick(now);
