@@ -112,8 +112,15 @@ type Case = (
     &'static [&'static str],
 );
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("nothing happens", &|_, _| None, &[("defaults.missed_cycles", "2")], &[], &[]),
+    (
+        "drills are said to arrive or not, and nothing of checkers",
+        &|_, _| None,
+        &[("drill.every", "10m"), ("drill.proof_max_age", "11m")],
+        &[],
+        &[],
+    ),
     (
         "two missed cycles are allowed and one mail is lost",
         &|checker, second| (checker == "b1" && second == 900).then(Vec::new),

@@ -44,6 +44,8 @@ pub(crate) enum Act {
     WatchdogStarts,
     Takes { person: String, token: String, length: TimeDelta },
     Resolves { person: String, token: String },
+    Drills { person: String },
+    Presses { person: String, channel: String, token: String },
 }
 
 /// What a checker's runs say of a service.
@@ -155,6 +157,11 @@ pub(crate) const SENTENCES: &[(&str, Reading)] = &[
         Ok(Act::Takes { person, token, length: w.duration()? })
     }),
     ("{person} resolves {token}", |w| Ok(Act::Resolves { person: w.text("person"), token: w.text("token") })),
+    ("{person} begins a drill", |w| Ok(Act::Drills { person: w.text("person") })),
+    ("{person} presses the link of {channel} in {token}", |w| {
+        let (person, channel, token) = (w.text("person"), w.text("channel"), w.text("token"));
+        Ok(Act::Presses { person, channel, token })
+    }),
     ("{who} report(s) every {duration}", |w| {
         Ok(Act::ReportEvery { who: w.text("who"), every: w.duration()? })
     }),

@@ -28,6 +28,7 @@ pub(crate) struct Site {
     /// The first one is called MONITOR.
     mailboxes: Vec<(String, Table)>,
     checkers: Vec<(String, Table)>,
+    drill: Table,
 }
 
 fn table(pairs: &[(&str, &str)]) -> Table {
@@ -53,6 +54,7 @@ impl Site {
             ]),
             mailboxes: vec![("MONITOR".to_owned(), mailbox())],
             checkers: vec![],
+            drill: Table::new(),
         };
         USUAL.iter().for_each(|(name, provider)| site.add_checker(name, provider));
         site
@@ -83,11 +85,14 @@ impl Site {
             "defaults" => &mut self.defaults,
             "watchdog" => &mut self.watchdog,
             "mailbox" => &mut self.mailboxes[0].1,
+            "drill" => &mut self.drill,
             _ => match (named(&mut self.mailboxes), named(&mut self.checkers)) {
                 (Some(at), _) => &mut self.mailboxes[at].1,
                 (None, Some(at)) => &mut self.checkers[at].1,
                 (None, None) => {
-                    return Err(format!("{name} is neither defaults, watchdog, mailbox nor a checker"));
+                    return Err(format!(
+                        "{name} is neither defaults, watchdog, mailbox, drill nor a checker"
+                    ));
                 }
             },
         };
@@ -132,6 +137,9 @@ impl Site {
             ("to", r#"["oncall@elsewhere.example"]"#),
         ]);
         put("[[channel]]", Some("backup-mail"), &channel);
+        if !self.drill.is_empty() {
+            put("[drill]", None, &self.drill);
+        }
         text
     }
 }

@@ -259,6 +259,11 @@ impl<'s> Stage<'s> {
             Act::Resolves { person, token } => {
                 self.order(&Order::Resolve { incident: token.clone(), by: person.clone(), note: None })?;
             }
+            Act::Drills { person } => self.order(&Order::Drill { channel: None, by: person.clone() })?,
+            Act::Presses { person, channel, token } => {
+                let (incident, by, channel) = (token.clone(), person.clone(), Some(channel.clone()));
+                self.order(&Order::Acknowledge { incident, by, until: None, note: None, channel })?;
+            }
             of_checkers => self.act_of_checkers(of_checkers)?,
         }
         Ok(())
