@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::policy::Moment;
 
 const EXAMPLE: &str = include_str!("../../watchdog.toml");
 
@@ -556,7 +557,7 @@ fn the_examples_of_policies_in_the_shipped_file_are_right() {
     assert_eq!(web.public_url.unwrap().as_str(), "https://watch.example/");
     assert!(web.tls.is_some() && web.tokens.iter().map(|token| token.role).eq([Role::Acknowledge]));
     let (drill, default) = (config.drill, Drill::default());
-    assert_eq!(drill.pace, Some(Pace::Every(TimeDelta::days(1))));
+    assert_eq!(drill.pace, Some(Pace::At(vec![Moment::parse("mon-fri 09:30").unwrap()])));
     assert_eq!(drill.schedule.unwrap().name, "office");
     assert_eq!(drill.channels, Some(["backup-mail".to_owned()].into()));
     assert_eq!((drill.prove_within, drill.proof_max_age), (default.prove_within, default.proof_max_age));
