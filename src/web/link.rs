@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::Form;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::Site;
@@ -50,17 +51,24 @@ pub(super) async fn press(
     State(site): State<Arc<Site>>,
     Path(incident): Path<String>,
     Query(signed): Query<Signed>,
-    Form(press): Form<Press>,
+    form: Result<Form<Press>, FormRejection>,
 ) -> Response {
     let link = match verified(&site, &incident, &signed) {
         Ok(link) => link,
         Err(refusal) => return refused(refusal),
     };
-    let by = match press.by.trim() {
+    let by = match form {
+        Ok(Form(press)) => press.by,
+        // A flow sends no form.
+        Err(FormRejection::InvalidFormContentType(_)) => String::new(),
+        Err(rejection) => return rejection.into_response(),
+    };
+    let by = match by.trim() {
         "" => NAMELESS.to_owned(),
         name => name.to_owned(),
     };
-    let order = Order::Acknowledge { incident: link.incident, by, until: None, note: None };
+    let (incident, channel) = (link.incident, Some(link.channel));
+    let order = Order::Acknowledge { incident, by, until: None, note: None, channel };
     match control::give(&site.orders, order).await {
         Ok(answer) if answer.done => page(StatusCode::OK, "Taken", &paragraph(&answer.sentence)),
         Ok(answer) => page(StatusCode::CONFLICT, "Not taken", &paragraph(&answer.sentence)),

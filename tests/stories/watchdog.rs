@@ -114,8 +114,8 @@ impl Watchdog {
             messages: self.disk.messages.iter().map(stored).collect(),
             silences: self.disk.silences.iter().map(stored).collect(),
             canary: stored(&self.disk.canary),
-            link_key: None,
             drills: stored(&self.disk.drills),
+            link_key: None,
             ..self.disk
         };
         self.engine = Some(Engine::restore(config.clone(), disk, now + self.clock_ahead));

@@ -65,7 +65,7 @@ pub(super) async fn acknowledge(
 ) -> Result<Response, Refused> {
     let order = read(&body).and_then(|Acknowledgement { span, note }| {
         let until = span.map(|span| after(clock::now(), &span)).transpose()?;
-        Ok(Order::Acknowledge { incident, by: visitor.name, until, note })
+        Ok(Order::Acknowledge { incident, by: visitor.name, until, note, channel: None })
     });
     give(&site, order).await
 }
