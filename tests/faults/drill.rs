@@ -1,6 +1,7 @@
 //! The drill: out through a channel, and back as the handler of the signed link gives it to the daemon.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::rig::{AlarmMail, Watchdog, wait_for};
+use crate::rig::{AlarmMail, Watchdog, free_port, wait_for};
 use crate::world::{SOON, Servers, USUAL, alarms, checkers, config};
 
 /// Nobody is waited for longer than this.
@@ -28,6 +29,50 @@ fn press(state: &Path, channel: Option<&str>) -> Value {
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).unwrap();
     serde_json::from_str(&answer).unwrap()
+}
+
+/// The link in a mail, as whoever reads it finds it.
+fn link(mail: &AlarmMail, base: &str) -> String {
+    let body = mail.body();
+    let at = body.find(base).unwrap_or_else(|| panic!("no link: {body}"));
+    body[at..].split_whitespace().next().unwrap().to_owned()
+}
+
+/// What the action HTTP of a flow does: a POST without a body. Returns the status line and the page.
+fn post(link: &str, port: u16) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let path = link.split_once("//").unwrap().1.split_once('/').unwrap().1;
+    let head = format!(
+        "POST /{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_link_in_a_drill_proves_its_channel_when_a_flow_posts_to_it() {
+    let servers = Servers::start();
+    let port = free_port();
+    let base = format!("http://127.0.0.1:{port}/");
+    let web = format!("[web]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{base}\"\n");
+    let parts = [&*servers.mailbox(), &checkers(&["bresse1"], USUAL), &servers.channel(), &web];
+    let watchdog = Watchdog::new(&config(&parts));
+    servers.report("bresse1");
+    let daemon = watchdog.spawn_run();
+    let socket = watchdog.path("watchdog.db.socket");
+    wait_for(SOON, || socket.exists().then_some(())).expect("a daemon that listens");
+    assert_eq!(watchdog.run(&["drill"]).status, 0);
+    let link = link(&servers.expect("MONITOR_Drill.NOK", SOON), &base);
+    let answer = post(&link, port);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("has proved itself"), "{answer}");
+    servers.expect("MONITOR_Drill.OK", SOON).assert_nothing_says_nok();
+    assert!(watchdog.last_seen()["chains"][0]["proved"].is_string());
+    let again = post(&link, port);
+    assert!(again.starts_with("HTTP/1.1 409 ") && again.contains("There is no open incident"), "{again}");
+    assert_eq!(daemon.terminate(), 0);
 }
 
 #[test]
