@@ -35,7 +35,7 @@ fn press(state: &Path, channel: Option<&str>) -> Value {
 fn link(mail: &AlarmMail, base: &str) -> String {
     let body = mail.body();
     let at = body.find(base).unwrap_or_else(|| panic!("no link: {body}"));
-    body[at..].split_whitespace().next().unwrap().to_owned()
+    body.get(at..).unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
 /// What the action HTTP of a flow does: a POST without a body. Returns the status line and the page.
