@@ -4,6 +4,7 @@ mod alertmanager;
 mod command;
 mod file;
 mod http;
+mod ping;
 mod presets;
 pub mod smtp;
 mod teams;
@@ -11,8 +12,8 @@ mod webhook;
 
 use std::time::Duration;
 
-use crate::config::{Channel, ChannelKind};
-use crate::engine::Release;
+use crate::config::{Channel, ChannelKind, Endpoint, RunMail};
+use crate::engine::{Release, Run};
 use crate::expiry::Validity;
 use crate::outbox::{Message, Sent};
 use crate::time::Time;
@@ -84,6 +85,23 @@ pub async fn release(channel: &Channel, canary: &Release, now: Time) -> Sent {
         | ChannelKind::Command(_)
         | ChannelKind::File(_) => Sent::Refused("only a mail channel can send a canary".to_owned()),
     }
+}
+
+/// Tries once to mail the report of a run of the watchdog `watchdog` itself. Never longer than 25 s.
+pub async fn report(channel: &Channel, run: &Run, mail: &RunMail, watchdog: &str) -> Sent {
+    match &channel.kind {
+        ChannelKind::Smtp(smtp) => limited(smtp::report(smtp, run, mail, watchdog)).await,
+        ChannelKind::Webhook(_)
+        | ChannelKind::Teams(_)
+        | ChannelKind::Alertmanager(_)
+        | ChannelKind::Command(_)
+        | ChannelKind::File(_) => Sent::Refused("only a mail channel can send a run report".to_owned()),
+    }
+}
+
+/// Asks a dead-man service once. Never longer than 25 s.
+pub async fn ping(endpoint: &Endpoint, now: Time) -> Sent {
+    limited(ping::ping(endpoint, now)).await
 }
 
 async fn limited(attempt: impl Future<Output = Sent>) -> Sent {

@@ -1,29 +1,28 @@
 //! Mail through a submission server. The mail is built by a pure function; the far side's 250 is the only yes.
 
-use std::borrow::Cow;
+mod post;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use lettre::address::Envelope;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, SinglePart};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{Address, Message as Mail};
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::config::{Login, Smtp, Tls};
-use crate::engine::Release;
+use crate::config::{Login, RunMail, Smtp, Tls};
+use crate::engine::{Release, Run};
 use crate::expiry::Validity;
 use crate::net::{self, Stream};
 use crate::oauth2::TokenSource;
 use crate::outbox::{Message, Sent};
 use crate::time::Time;
-use crate::{secret, text, words};
+use crate::{keys, secret, text};
+use post::{Post, compose};
 
 /// The longest line of an answer (RFC 5321, section 4.5.3.1.5, allows 512).
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -47,6 +46,19 @@ pub async fn deliver(smtp: &Smtp, message: &Message, now: Time) -> Sent {
 /// Tries once to send a canary.
 pub async fn release(smtp: &Smtp, canary: &Release, now: Time) -> Sent {
     send(smtp, compose(smtp, &Post::of_canary(canary, now), now)).await
+}
+
+/// Tries once to send the report of one of the watchdog's own runs. `watchdog` is its name, under which it signs.
+pub async fn report(smtp: &Smtp, run: &Run, mail: &RunMail, watchdog: &str) -> Sent {
+    let key = match &mail.hmac {
+        None => None,
+        Some(hmac) => match keys::key_of(hmac).await {
+            Ok(key) => Some(key),
+            Err(error) => return Sent::failed(format!("the run cannot be signed ({error:#})")),
+        },
+    };
+    let post = Post::of_run(run, mail, key.as_ref(), watchdog);
+    send(smtp, compose(smtp, &post, run.began)).await
 }
 
 async fn send(smtp: &Smtp, composed: anyhow::Result<(Envelope, Vec<u8>)>) -> Sent {
@@ -84,82 +96,6 @@ pub async fn probe(smtp: &Smtp) -> Result<Option<Validity>, String> {
     let (mut connection, certificate) = connect(smtp).await?;
     let _ = connection.quit().await;
     Ok(certificate)
-}
-
-/// What differs from one kind of mail to another.
-struct Post<'a> {
-    to: &'a str,
-    subject: &'a str,
-    body: Cow<'a, str>,
-    /// Before the `@` of the identifiers: of the thread, and of this mail in it.
-    thread: String,
-    id: String,
-    /// The header by which it is known as a watchdog's own.
-    mark: (&'static str, &'a str),
-}
-
-impl<'a> Post<'a> {
-    fn of_message(message: &'a Message) -> Self {
-        let thread = format!("{}.{}", message.incident, ascii(&message.channel));
-        Self {
-            to: &message.recipient,
-            subject: &message.subject,
-            body: match &message.bulletin.link {
-                Some(link) => words::linked(&message.body, link).into(),
-                None => Cow::Borrowed(&message.body),
-            },
-            id: format!("{thread}.{}", message.ordinal),
-            thread,
-            mark: ("X-Bresse-Incident", &message.incident),
-        }
-    }
-
-    fn of_canary(canary: &'a Release, now: Time) -> Self {
-        let thread = format!("canary.{}", ascii(&canary.channel));
-        Self {
-            to: &canary.to,
-            subject: &canary.letter.subject,
-            body: Cow::Borrowed(&canary.letter.body),
-            id: format!("{thread}.{}", now.timestamp_millis()),
-            thread,
-            mark: ("X-Bresse-Canary", &canary.id),
-        }
-    }
-}
-
-/// The mail, and whom the server is told it is for.
-fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result<(Envelope, Vec<u8>)> {
-    let Post { thread, id, mark, .. } = post;
-    let from: Address = smtp.from.parse()?;
-    let to: Address = post.to.parse()?;
-    let mut mail = Mail::builder()
-        .from(from.clone().into())
-        // An out-of-office answer would quote the token back into the mailbox that is watched for it.
-        .reply_to(from.clone().into())
-        .to(to.clone().into())
-        .subject(post.subject)
-        .date(now.into())
-        .message_id(Some(format!("<{id}@{}>", from.domain())))
-        .references(format!("<{thread}@{}>", from.domain()))
-        .singlepart(plain(&post.body))?;
-    for (name, value) in [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), *mark] {
-        mail.headers_mut()
-            .insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));
-    }
-    Ok((Envelope::new(Some(from), vec![to])?, mail.formatted()))
-}
-
-/// Quoted-printable always: base64 could spell the letters that open approvals.
-fn plain(text: &str) -> SinglePart {
-    let text = text.replace('\n', "\r\n");
-    match Body::new_with_encoding(text.clone(), ContentTransferEncoding::QuotedPrintable) {
-        Ok(body) => SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body),
-        Err(_) => SinglePart::plain(text),
-    }
-}
-
-fn ascii(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
 }
 
 /// An answer, or an error of lettre, which holds one.
@@ -334,10 +270,9 @@ mod tests {
     use crate::bulletin::{Bulletin, State};
     use crate::config::{OAuth2, Secret, Server};
     use crate::testbed::smtp::{SmtpOptions, SmtpSink};
-    use crate::words::{self, Signature};
     use chrono::{TimeZone, Utc};
 
-    fn smtp() -> Smtp {
+    pub(super) fn smtp() -> Smtp {
         let server =
             Server { host: "127.0.0.1".into(), port: 1, tls: Tls::Plain, ca_file: None, pin_sha256: None };
         Smtp {
@@ -348,7 +283,7 @@ mod tests {
         }
     }
 
-    fn message(subject: &str, body: &str) -> Message {
+    pub(super) fn message(subject: &str, body: &str) -> Message {
         let now = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
         Message {
             id: 7,
@@ -368,15 +303,6 @@ mod tests {
             refused: false,
             handed_over: false,
         }
-    }
-
-    #[test]
-    fn a_mail_says_that_it_is_automatic_and_which_incident_it_is_about() {
-        let alarm =
-            message("bresse3_Checker.NOK bresse3 is silent (orange)", "Déjà vu.\nIncident 20261120-42\n");
-        let (envelope, bytes) = compose(&smtp(), &Post::of_message(&alarm), alarm.created).unwrap();
-        assert_eq!(envelope.from().map(ToString::to_string), Some("bresse8@elsewhere.example".to_owned()));
-        insta::assert_snapshot!(String::from_utf8(bytes).unwrap().replace('\r', ""));
     }
 
     /// Grants the same token to everybody.
@@ -426,39 +352,5 @@ mod tests {
             assert_eq!(probe(&with_token).await.is_ok(), accepted);
         }
         assert_eq!(sink.mails().len(), 1);
-    }
-
-    #[test]
-    fn a_canary_is_known_by_its_identifier_and_opens_no_approval() {
-        let now = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
-        let by = Signature { watchdog: "kiNOKuniya", zone: chrono_tz::Tz::UTC, now };
-        let canary = Release {
-            id: "00112233445566778899aabbccddeeff".into(),
-            channel: "backup mail".into(),
-            to: "canary@domain.com".into(),
-            letter: words::canary(by),
-        };
-        let (_, bytes) = compose(&smtp(), &Post::of_canary(&canary, now), now).unwrap();
-        let text = String::from_utf8(bytes).unwrap().replace('\r', "");
-        assert!(!text.to_ascii_uppercase().contains("NOK"), "{text}");
-        let mail = crate::mail::parse(text.as_bytes(), false);
-        assert_eq!((mail.canary.as_deref(), mail.marks.own), (Some(canary.id.as_str()), false));
-        insta::assert_snapshot!(text);
-    }
-
-    #[test]
-    fn no_encoding_spells_the_letters_that_open_approvals() {
-        for text in ["déjà vu ".repeat(50), "日本語のメール".repeat(40)] {
-            let calm = message("bresse3_Checker.OK", &text);
-            let (_, bytes) = compose(&smtp(), &Post::of_message(&calm), calm.created).unwrap();
-            let body = String::from_utf8(bytes).unwrap().to_ascii_uppercase();
-            assert!(!body.contains("NOK"), "{body}");
-        }
-    }
-
-    #[test]
-    fn an_address_that_is_none_is_refused_and_not_tried_for_ever() {
-        let nobody = Message { recipient: "nobody".into(), ..message("s", "b") };
-        assert!(compose(&smtp(), &Post::of_message(&nobody), nobody.created).is_err());
     }
 }

@@ -64,12 +64,16 @@ fn shared_fate(own: &str, mailbox: &Mailbox) -> Option<String> {
     ))
 }
 
-fn bad_recipient(recipient: &str, config: &Config) -> Option<String> {
+pub(super) fn leads_into_a_mailbox(recipient: &str, config: &Config) -> bool {
     let delivered = site::untagged(recipient);
     let own = config.mailboxes.iter().any(|mailbox| site::untagged(&mailbox.user) == delivered);
-    let checkers = || config.checkers.iter().flat_map(|checker| &checker.addresses);
+    let mut checkers = config.checkers.iter().flat_map(|checker| &checker.addresses);
     // Microsoft 365 delivers bresse1+monitor@ to the alias bresse1@, so that one leads to the mailbox as well.
-    if own || checkers().any(|address| site::untagged(address) == delivered) {
+    own || checkers.any(|address| site::untagged(address) == delivered)
+}
+
+fn bad_recipient(recipient: &str, config: &Config) -> Option<String> {
+    if leads_into_a_mailbox(recipient, config) {
         return Some(format!(
             "{recipient} leads into the mailbox that is watched: alarms there pass for news from the checkers with those \
              who watch the age of its newest mail, and nobody is told when it is down"

@@ -2,6 +2,7 @@
 
 mod canary;
 mod channels;
+mod heartbeat;
 mod mailboxes;
 mod senders;
 mod trust;
@@ -90,6 +91,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         found.extend(channels::findings(channel, reached, config, facts.now));
     }
     found.extend(config.canary.iter().flat_map(|canary| canary::findings(canary, config)));
+    found.extend(config.heartbeat.iter().flat_map(|heartbeat| heartbeat::findings(heartbeat, config)));
     found
 }
 

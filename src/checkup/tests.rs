@@ -202,6 +202,30 @@ fn a_canary_is_told_with_the_harm_that_it_can_do() {
 }
 
 #[test]
+fn a_heartbeat_is_told_with_what_it_says_and_whom_it_would_lull() {
+    let text = format!(
+        "{CHANNEL}\n[heartbeat]\nchannel = \"mail\"\nto = \"bresse8+watch@third.example\"\nhmac = {{ env = \"P\" }}\n\
+         ping = {{ url = {{ file = \"/ping\" }} }}"
+    );
+    let heartbeat = config(MAILBOX, &text);
+    let told = lines(&facts(&heartbeat), Level::Ok);
+    assert_eq!(
+        told.split_at(told.len() - 2).1,
+        [
+            "heartbeat: a run report every 5m through mail to bresse8+watch@third.example, signed, with DRYRUN and \
+             bresse8_Mailbox_Service, bresse8_Outbox_Service, bresse8_Store_Service; none was sent now",
+            "heartbeat: a request to the server that its url names every 5m; none was sent now",
+        ]
+    );
+    assert_eq!(lines(&facts(&heartbeat), Level::Warn), Vec::<String>::new());
+    // All aliases of the one mailbox.
+    for to in ["monitor+bresse8@domain.com", "monitor@domain.com", "bresse1+other@domain.com"] {
+        let shared = config(MAILBOX, &text.replace("bresse8+watch@third.example", to));
+        assert!(warning(&facts(&shared)).contains("is lulled by the watchdog's own runs"), "{to}");
+    }
+}
+
+#[test]
 fn each_failure_is_one_finding_and_says_nothing_of_what_could_not_be_seen() {
     let config = config(MAILBOX, CHANNEL);
     let mut facts = facts(&config);

@@ -17,8 +17,8 @@ const MAX_CHECKERS: usize = 20_000;
 const MAX_ADDRESSES: usize = 100;
 const MAX_TESTS: usize = 1_000;
 
-const CYCLE: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::days(7);
-const DEFAULT_CYCLE: TimeDelta = TimeDelta::minutes(5);
+pub(super) const CYCLE: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::days(7);
+pub(super) const DEFAULT_CYCLE: TimeDelta = TimeDelta::minutes(5);
 const MARGIN: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::days(1);
 pub(super) const DEFAULT_MARGIN: TimeDelta = TimeDelta::seconds(60);
 /// Of a measured margin. A path of some seconds has slow days, and after ten minutes somebody should look anyway.

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, document, drill, mailbox, matrix,
+    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, document, drill, heartbeat, mailbox, matrix,
     overlay, policy, value, web,
 };
 
@@ -43,6 +43,8 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let canary = canary::read(&mut root, &channels, &checkers);
     let web = web::read(&mut root);
     let drill = drill::read(&mut root, &channels, &policies);
+    let name = watchdog.as_ref().ok().map(|(name, _, _)| name.as_str());
+    let heartbeat = heartbeat::read(&mut root, environment, name, &mailboxes, &channels, &checkers);
     root.finish();
 
     let (name, state, timezone) = watchdog?;
@@ -58,6 +60,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         canary: canary?,
         web: web?,
         drill: drill?,
+        heartbeat: heartbeat?,
         warnings: Vec::new(),
     })
 }

@@ -11,12 +11,14 @@ mod channel;
 mod checker;
 mod document;
 mod findings;
+mod heartbeat;
 mod load;
 mod login;
 mod mailbox;
 mod matrix;
 mod node;
 mod overlay;
+mod own_mail;
 mod policy;
 mod report;
 mod secret;
@@ -69,6 +71,8 @@ pub struct Config {
     /// Off by default.
     pub web: Option<Web>,
     pub drill: Drill,
+    /// Off by default.
+    pub heartbeat: Option<Heartbeat>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }
@@ -365,6 +369,54 @@ pub struct Canary {
     pub every: TimeDelta,
     /// How long one may take: the longest `mail_path_margin` of all checkers.
     pub patience: TimeDelta,
+}
+
+/// What the watchdog, a checker itself, says of each of its own runs.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// Its report to whoever watches it.
+    pub mail: Option<RunMail>,
+    /// A service that alarms when it is not asked any more. The URL is a secret.
+    pub ping: Option<Endpoint>,
+    /// Default 5 min; 1 s to 7 d.
+    pub cycle: TimeDelta,
+}
+
+#[derive(Debug, Clone)]
+pub struct RunMail {
+    /// The name of a configured channel that can send to any address.
+    pub channel: String,
+    /// Lower-case; no checker's of this configuration.
+    pub to: String,
+    pub hmac: Option<Secret>,
+}
+
+impl Heartbeat {
+    /// The names of what the watchdog `name` tests in each run: each mailbox, its outbox, its store.
+    pub fn tests(name: &str, mailboxes: &[Mailbox]) -> Vec<String> {
+        let of_mailbox = |mailbox: &Mailbox| Self::mailbox_test(name, mailbox, mailboxes.len() > 1);
+        let own = [Self::outbox_test(name), Self::store_test(name)];
+        mailboxes.iter().map(of_mailbox).chain(own).collect()
+    }
+
+    /// Whether the mailbox can be read.
+    pub fn mailbox_test(name: &str, mailbox: &Mailbox, several: bool) -> String {
+        if several {
+            format!("{name}_{}_Mailbox_Service", mailbox.name)
+        } else {
+            format!("{name}_Mailbox_Service")
+        }
+    }
+
+    /// Whether the channels take what they are given.
+    pub fn outbox_test(name: &str) -> String {
+        format!("{name}_Outbox_Service")
+    }
+
+    /// Whether everything could be stored since the last run.
+    pub fn store_test(name: &str) -> String {
+        format!("{name}_Store_Service")
+    }
 }
 
 #[cfg(test)]

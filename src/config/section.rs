@@ -266,7 +266,12 @@ impl<'r> Section<'r> {
         read: impl FnOnce(Item<'r>) -> Result<T, Reported>,
     ) -> Result<T, Reported> {
         let value = self.optional(key, read)?;
-        value.ok_or_else(|| self.missing(key, format!("this required key is missing from {}", self.title)))
+        value.ok_or_else(|| self.absent(key))
+    }
+
+    /// The error about a required key that is not there.
+    pub(super) fn absent(&self, key: &str) -> Reported {
+        self.missing(key, format!("this required key is missing from {}", self.title))
     }
 
     /// A table that may be absent; it is then read as an empty one.

@@ -145,6 +145,11 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
     let canary = full.canary.unwrap();
     assert_eq!((canary.channel.as_str(), canary.every), ("backup-mail", TimeDelta::minutes(10)));
     assert_eq!((canary.patience, &short.canary), (TimeDelta::seconds(60), &None));
+    let heartbeat = full.heartbeat.unwrap();
+    let run = heartbeat.mail.unwrap();
+    assert_eq!((run.channel.as_str(), run.to.as_str()), ("backup-mail", "watch+bresse8@third.example"));
+    assert!(run.hmac.is_some() && heartbeat.ping.is_some() && short.heartbeat.is_none());
+    assert_eq!(heartbeat.cycle, TimeDelta::minutes(5));
     let Login::OAuth2(oauth2) = &mailbox.login else { panic!("{:?}", mailbox.login) };
     assert_eq!(oauth2.client_secret_expires.unwrap().to_rfc3339(), "2027-11-30T00:00:00+00:00");
 }
@@ -205,6 +210,7 @@ fn the_shipped_example_shows_every_known_key() {
         "schedule",
         "channels",
         "at",
+        "ping",
     ] {
         let shown =
             EXAMPLE.lines().filter_map(|line| line.trim_start_matches('#').trim_start().split_once('='));

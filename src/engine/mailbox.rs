@@ -23,7 +23,7 @@ pub enum History {
 }
 
 /// A reader that cannot read tries again within this: the longest back-off and the longest try.
-const BETWEEN_TRIES: TimeDelta = TimeDelta::seconds(120);
+pub const BETWEEN_TRIES: TimeDelta = TimeDelta::seconds(120);
 
 /// What is known about the reading of one mailbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +232,11 @@ impl Engine {
             let allowed = blind_after(&self.config, name)?;
             Some((name.as_str(), since + allowed + TimeDelta::milliseconds(1)))
         })
+    }
+
+    /// It was said that this mailbox cannot be read.
+    pub(super) fn is_blind(&self, mailbox: &str) -> bool {
+        self.mailbox_incident(mailbox).is_some()
     }
 
     /// The number of the open incident about this mailbox.

@@ -9,6 +9,7 @@ mod canary;
 mod diagnosis;
 mod drill;
 mod follow;
+mod heartbeat;
 mod expiry;
 mod judge;
 mod links;
@@ -39,7 +40,9 @@ use crate::verdict::{Verdict, Watch, judge};
 pub use canary::{Canary, Release};
 pub use diagnosis::Companies;
 pub use drill::{Chain, Drills, Proof};
-pub use mailbox::{History, Mailbox, watch_of};
+use heartbeat::Heartbeat;
+pub use heartbeat::Run;
+pub use mailbox::{BETWEEN_TRIES, History, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
 use timers::Timers;
 
@@ -177,6 +180,7 @@ pub struct Engine {
     drills: Drills,
     /// When the next one by schedule begins.
     drill_due: Option<Time>,
+    heartbeat: Heartbeat,
     /// Open ones, and closed ones until the store was told.
     incidents: BTreeMap<u64, Incident>,
     outbox: Outbox,
@@ -210,6 +214,7 @@ impl Engine {
             canary: snapshot.canary,
             drills: snapshot.drills,
             drill_due: None,
+            heartbeat: Heartbeat::default(),
             incidents: open,
             outbox: Outbox::restore(snapshot.messages, now),
             last_incident: snapshot.last_incident,
@@ -303,6 +308,7 @@ impl Engine {
             .chain(self.expiry_times())
             .chain(self.canary_due())
             .chain(self.drill_times())
+            .chain(self.heartbeat_due())
             .chain(self.outbox.next_due(&self.config.channels))
             .min()
     }

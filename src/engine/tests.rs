@@ -17,6 +17,7 @@ mod flapping;
 mod links;
 mod reports;
 mod canary;
+mod heartbeat;
 mod causes;
 mod drill;
 mod channels;
@@ -109,6 +110,7 @@ fn config() -> Config {
         canary: None,
         web: None,
         drill: crate::config::Drill::default(),
+        heartbeat: None,
         warnings: vec![],
     }
 }

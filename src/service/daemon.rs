@@ -16,6 +16,7 @@ use super::{EVENTS_TOGETHER_MAX, Parcel, Readers, Service};
 use crate::clock;
 use crate::config::{Config, environment};
 use crate::control::{Answer, Control, ORDERS_WAITING_MAX, Request};
+use crate::engine::BETWEEN_TRIES;
 use crate::imap::Event;
 use crate::keys;
 
@@ -91,6 +92,8 @@ struct Daemon {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// Events that the store could not be asked about yet.
     stuck: Vec<Event>,
+    /// A look was taken in, completed or known to have failed, and what follows from it is not stored yet.
+    judged: bool,
     /// Set while the store fails.
     alarm: Option<StoreAlarm>,
 }
@@ -121,9 +124,11 @@ impl Daemon {
             front,
             answers: Vec::new(),
             stuck: Vec::new(),
+            judged: false,
             alarm: None,
         };
         tracing::info!(checkers = config.checkers.len(), mailboxes = config.mailboxes.len(), "watching");
+        warn_of_haste(&config);
         notify(&[NotifyState::Ready]);
         Ok(daemon)
     }
@@ -193,6 +198,7 @@ impl Daemon {
             }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
+                self.service.engine.store_failed();
                 self.give_answers(Some(&error));
                 let config = self.service.engine.config();
                 self.alarm.get_or_insert_with(|| StoreAlarm::raise(config, &error));
@@ -215,14 +221,16 @@ impl Daemon {
         }
         while let Some(event) = self.stuck.first() {
             self.service.take(event)?;
-            let judged = matches!(event, Event::Looked { .. } | Event::Failed { .. });
+            self.judged |= matches!(event, Event::Looked { .. } | Event::Failed { .. });
             self.stuck.remove(0);
-            if judged {
-                notify(&[NotifyState::Watchdog]);
-                self.front.judged(clock::now());
-            }
         }
         self.service.settle()?;
+        if std::mem::take(&mut self.judged) {
+            self.service.engine.judgement_stored();
+            notify(&[NotifyState::Watchdog]);
+            self.front.judged(clock::now());
+        }
+        self.service.beat();
         if self.service.engine.wants_look(clock::now()) {
             self.readers.look();
         }
@@ -281,6 +289,21 @@ async fn sleep(until: Option<DateTime<Utc>>) {
     match until {
         Some(time) => clock::sleep_until(time).await,
         None => std::future::pending().await,
+    }
+}
+
+/// systemd ends a service that is not heard from for `WatchdogSec`, and advises to feed it twice as often.
+fn warn_of_haste(config: &Config) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let poll = config.mailboxes.iter().map(|mailbox| mailbox.poll).min().unwrap_or_default();
+    let between = poll.max(BETWEEN_TRIES);
+    if between.to_std().is_ok_and(|between| between * 2 > limit) {
+        tracing::warn!(
+            "systemd restarts this service when nothing is judged for {} s (WatchdogSec), and up to {} s may lie between \
+             two judgements: give it more than twice as long, or set a shorter poll",
+            limit.as_secs(),
+            between.num_seconds()
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod daemon;
 mod front;
+mod heartbeat;
 mod once;
 mod refresh;
 mod store_alarm;
@@ -63,6 +64,9 @@ enum Parcel {
     Message(u64),
     /// By its identifier.
     Canary(String),
+    /// The watchdog's own, by when it began.
+    Run(Time),
+    Ping,
 }
 
 impl Service {
@@ -227,6 +231,8 @@ impl Service {
                 self.engine.canary_sent(&id, &sent);
                 return;
             }
+            Parcel::Run(began) => return self.run_delivered(began, &sent),
+            Parcel::Ping => return heartbeat::pinged(&sent),
         };
         if let Some(message) = self.engine.outbox().get(id) {
             let (subject, channel) = (&message.subject, &message.channel);

@@ -102,6 +102,8 @@ impl Service {
     async fn deliver_due(&mut self) -> Result<()> {
         let deadline = Instant::now() + DELIVERING;
         self.settle()?;
+        self.engine.judgement_stored();
+        self.beat();
         while !self.deliveries.is_empty() {
             match timeout(deadline.saturating_duration_since(Instant::now()), self.deliveries.join_next())
                 .await
@@ -111,6 +113,7 @@ impl Service {
                 Ok(None) | Err(_) => break,
             }
             self.settle()?;
+            self.beat();
         }
         let refreshed = async { while self.refreshing.tasks.join_next().await.is_some() {} };
         let _ = timeout(deadline.saturating_duration_since(Instant::now()), refreshed).await;

@@ -106,6 +106,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         canary: None,
         web: None,
         drill: Default::default(),
+        heartbeat: None,
         warnings: vec![],
     }
 }

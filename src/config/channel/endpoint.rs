@@ -41,7 +41,7 @@ pub(super) fn read(
 }
 
 /// Of a URL by which whoever knows it can write to the channel.
-pub(super) fn read_secret(
+pub(in crate::config) fn read_secret(
     section: &mut Section<'_>,
     environment: &BTreeMap<String, String>,
 ) -> Result<Endpoint, Reported> {
@@ -65,7 +65,7 @@ pub(super) fn read_or(
         (Some(url), _) => url,
         (None, Some(usual)) => Secret::Value(SecretString::from(usual)),
         (None, None) => {
-            return Err(section.missing("url", "this required key is missing from [[channel]]"));
+            return Err(section.absent("url"));
         }
     };
     let host = match &url {

@@ -15,6 +15,7 @@ use super::report::Reported;
 use super::section::{Section, Unique};
 use super::{Event, value};
 pub use endpoint::Endpoint;
+pub(super) use endpoint::read_secret as read_secret_endpoint;
 pub(crate) use endpoint::{parse_url, shown_host};
 pub use smtp::Smtp;
 pub use webhook::{Content, Preset, Verb, Webhook};

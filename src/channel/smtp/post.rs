@@ -1,0 +1,177 @@
+//! The mails as they are written. Pure.
+
+use std::borrow::Cow;
+
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, SinglePart};
+use lettre::{Address, Message as Mail};
+
+use crate::config::{RunMail, Smtp};
+use crate::engine::{Release, Run};
+use crate::outbox::Message;
+use crate::time::Time;
+use crate::trust::Key;
+use crate::words;
+
+/// What differs from one kind of mail to another.
+pub(super) struct Post<'a> {
+    to: &'a str,
+    subject: &'a str,
+    body: Cow<'a, str>,
+    /// Before the `@` of the identifiers: of the thread, and of this mail in it.
+    thread: String,
+    id: String,
+    /// The headers by which it is known: as a watchdog's own, or as whose report.
+    marks: Vec<(&'static str, String)>,
+}
+
+impl<'a> Post<'a> {
+    pub(super) fn of_message(message: &'a Message) -> Self {
+        let thread = format!("{}.{}", message.incident, ascii(&message.channel));
+        Self {
+            to: &message.recipient,
+            subject: &message.subject,
+            body: match &message.bulletin.link {
+                Some(link) => words::linked(&message.body, link).into(),
+                None => Cow::Borrowed(&message.body),
+            },
+            id: format!("{thread}.{}", message.ordinal),
+            thread,
+            marks: vec![("X-Bresse-Incident", message.incident.clone())],
+        }
+    }
+
+    pub(super) fn of_canary(canary: &'a Release, now: Time) -> Self {
+        let thread = format!("canary.{}", ascii(&canary.channel));
+        Self {
+            to: &canary.to,
+            subject: &canary.letter.subject,
+            body: Cow::Borrowed(&canary.letter.body),
+            id: format!("{thread}.{}", now.timestamp_millis()),
+            thread,
+            marks: vec![("X-Bresse-Canary", canary.id.clone())],
+        }
+    }
+
+    /// No header says that it is a watchdog's: it is a report like any checker's.
+    pub(super) fn of_run(run: &'a Run, mail: &'a RunMail, key: Option<&Key>, watchdog: &str) -> Self {
+        let number = run.began.timestamp();
+        let signed = key.map(|key| key.sign(watchdog, number, run.tokens.iter().map(String::as_str)));
+        let marks = |signature| [("X-Bresse-Run", number.to_string()), ("X-Bresse-Signature", signature)];
+        let thread = format!("run.{}", ascii(watchdog));
+        Self {
+            to: &mail.to,
+            subject: &run.letter.subject,
+            body: Cow::Borrowed(&run.letter.body),
+            id: format!("{thread}.{}", run.began.timestamp_millis()),
+            thread,
+            marks: signed.into_iter().flat_map(marks).collect(),
+        }
+    }
+}
+
+/// The mail, and whom the server is told it is for.
+pub(super) fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result<(Envelope, Vec<u8>)> {
+    let Post { thread, id, marks, .. } = post;
+    let from: Address = smtp.from.parse()?;
+    let to: Address = post.to.parse()?;
+    let mut mail = Mail::builder()
+        .from(from.clone().into())
+        // An out-of-office answer would quote the token back into the mailbox that is watched for it.
+        .reply_to(from.clone().into())
+        .to(to.clone().into())
+        .subject(post.subject)
+        .date(now.into())
+        .message_id(Some(format!("<{id}@{}>", from.domain())))
+        .references(format!("<{thread}@{}>", from.domain()))
+        .singlepart(plain(&post.body))?;
+    let automatic = [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All")];
+    let marks = marks.iter().map(|(name, value)| (*name, value.as_str()));
+    for (name, value) in automatic.into_iter().chain(marks) {
+        mail.headers_mut()
+            .insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));
+    }
+    Ok((Envelope::new(Some(from), vec![to])?, mail.formatted()))
+}
+
+/// Quoted-printable always: base64 could spell the letters that open approvals.
+fn plain(text: &str) -> SinglePart {
+    let text = text.replace('\n', "\r\n");
+    match Body::new_with_encoding(text.clone(), ContentTransferEncoding::QuotedPrintable) {
+        Ok(body) => SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body),
+        Err(_) => SinglePart::plain(text),
+    }
+}
+
+fn ascii(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{message, smtp};
+    use super::*;
+    use crate::words::Signature;
+    use chrono::{TimeZone, Utc};
+
+    #[test]
+    fn a_mail_says_that_it_is_automatic_and_which_incident_it_is_about() {
+        let alarm =
+            message("bresse3_Checker.NOK bresse3 is silent (orange)", "Déjà vu.\nIncident 20261120-42\n");
+        let (envelope, bytes) = compose(&smtp(), &Post::of_message(&alarm), alarm.created).unwrap();
+        assert_eq!(envelope.from().map(ToString::to_string), Some("bresse8@elsewhere.example".to_owned()));
+        insta::assert_snapshot!(String::from_utf8(bytes).unwrap().replace('\r', ""));
+    }
+
+    #[test]
+    fn a_canary_is_known_by_its_identifier_and_opens_no_approval() {
+        let now = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
+        let by = Signature { watchdog: "kiNOKuniya", zone: chrono_tz::Tz::UTC, now };
+        let canary = Release {
+            id: "00112233445566778899aabbccddeeff".into(),
+            channel: "backup mail".into(),
+            to: "canary@domain.com".into(),
+            letter: words::canary(by),
+        };
+        let (_, bytes) = compose(&smtp(), &Post::of_canary(&canary, now), now).unwrap();
+        let text = String::from_utf8(bytes).unwrap().replace('\r', "");
+        assert!(!text.to_ascii_uppercase().contains("NOK"), "{text}");
+        let mail = crate::mail::parse(text.as_bytes(), false);
+        assert_eq!((mail.canary.as_deref(), mail.marks.own), (Some(canary.id.as_str()), false));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn no_encoding_spells_the_letters_that_open_approvals() {
+        for text in ["déjà vu ".repeat(50), "日本語のメール".repeat(40)] {
+            let calm = message("bresse3_Checker.OK", &text);
+            let (_, bytes) = compose(&smtp(), &Post::of_message(&calm), calm.created).unwrap();
+            let body = String::from_utf8(bytes).unwrap().to_ascii_uppercase();
+            assert!(!body.contains("NOK"), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_and_not_tried_for_ever() {
+        let nobody = Message { recipient: "nobody".into(), ..message("s", "b") };
+        assert!(compose(&smtp(), &Post::of_message(&nobody), nobody.created).is_err());
+    }
+
+    #[test]
+    fn a_run_of_the_watchdogs_own_is_a_report_that_its_key_has_signed() {
+        let now = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
+        let tokens: Vec<String> = ["DRYRUN.OK", "bresse8_Mailbox_Service.OK"].map(str::to_owned).to_vec();
+        let letter =
+            words::run_report(Signature { watchdog: "bresse8", zone: chrono_tz::Tz::UTC, now }, &tokens);
+        let run = Run { began: now, tokens, letter };
+        let mail = RunMail { channel: "mail".into(), to: "watch+bresse8@third.example".into(), hmac: None };
+        let key = Key::new(b"0123456789abcdef").unwrap();
+        let (_, bytes) = compose(&smtp(), &Post::of_run(&run, &mail, Some(&key), "bresse8"), now).unwrap();
+        let text = String::from_utf8(bytes).unwrap().replace('\r', "");
+        assert!(!text.to_ascii_uppercase().contains("NOK"), "{text}");
+        insta::assert_snapshot!(text);
+        let (_, bytes) = compose(&smtp(), &Post::of_run(&run, &mail, None, "bresse8"), now).unwrap();
+        assert!(!String::from_utf8(bytes).unwrap().contains("X-Bresse"));
+    }
+}
