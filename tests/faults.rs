@@ -11,6 +11,8 @@ mod delivery;
 mod disk;
 #[path = "faults/drill.rs"]
 mod drill;
+#[path = "faults/heartbeat.rs"]
+mod heartbeat;
 #[path = "faults/orders.rs"]
 mod orders;
 #[path = "faults/outages.rs"]

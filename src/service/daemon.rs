@@ -300,7 +300,7 @@ fn warn_of_haste(config: &Config) {
     if between.to_std().is_ok_and(|between| between * 2 > limit) {
         tracing::warn!(
             "systemd restarts this service when nothing is judged for {} s (WatchdogSec), and up to {} s may lie between \
-             two judgements: give it more than twice as long, or set a shorter poll",
+             two judgements: give it more than twice as long",
             limit.as_secs(),
             between.num_seconds()
         );

@@ -50,7 +50,7 @@ impl Watchdog {
         // Every call has files of its own: a command may run beside the daemon.
         let output = tempfile::tempdir_in(self.dir.path()).unwrap();
         let (stdout, stderr) = (output.path().join("stdout"), output.path().join("stderr"));
-        let mut child = self.spawn(arguments, &stdout, &stderr);
+        let mut child = self.spawn(arguments, &[], &stdout, &stderr);
         let status = wait_for(COMMAND_LIMIT, || child.try_wait().unwrap());
         if status.is_none() {
             let _ = child.kill();
@@ -66,8 +66,13 @@ impl Watchdog {
 
     /// Starts the daemon; what it logs is added to a file that [`Daemon`] shows when a test fails.
     pub(crate) fn spawn_run(&self) -> Daemon {
+        self.spawn_run_with(&["run"], &[])
+    }
+
+    /// As above, with these arguments, and variables beside the usual ones.
+    pub(crate) fn spawn_run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Daemon {
         let log = self.path("run.log");
-        Daemon { child: self.spawn(&["run"], &self.path("run.out"), &log), log }
+        Daemon { child: self.spawn(arguments, variables, &self.path("run.out"), &log), log }
     }
 
     /// What `last-seen --format json` prints.
@@ -86,7 +91,7 @@ impl Watchdog {
         found.unwrap_or_else(|| panic!("{name} is missing in {last_seen:#}")).clone()
     }
 
-    fn spawn(&self, arguments: &[&str], stdout: &Path, stderr: &Path) -> Child {
+    fn spawn(&self, arguments: &[&str], variables: &[(&str, &str)], stdout: &Path, stderr: &Path) -> Child {
         let append = |path| File::options().append(true).create(true).open(path).unwrap();
         Command::new(env!("CARGO_BIN_EXE_bresse-watchdog"))
             .args(arguments)
@@ -94,6 +99,7 @@ impl Watchdog {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("IMAP_PASSWORD", &self.password)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(append(stdout))
             .stderr(append(stderr))
