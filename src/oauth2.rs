@@ -1,5 +1,7 @@
 //! Access tokens by the client credentials grant (RFC 6749, section 4.4): one form POST, cached.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,6 +23,13 @@ const RENEW_BEFORE: Duration = Duration::from_secs(300);
 const LIFETIME_DEFAULT: u64 = 3600;
 const LIFETIME_MAX: u64 = 24 * 3600;
 const ERROR_CHARS_MAX: usize = 300;
+
+/// Logins whose tokens are kept for the next message: as many as there can be channels.
+const SHARED_MAX: usize = 100;
+
+/// By endpoint, application and scope, which decide what a token is good for. A channel is made anew for each message, but
+/// its tokens last.
+static SHARED: LazyLock<StdMutex<BTreeMap<[String; 3], Arc<TokenSource>>>> = LazyLock::new(StdMutex::default);
 
 /// The tokens of one application, fetched when needed.
 #[derive(Debug)]
@@ -58,6 +67,30 @@ pub(crate) struct Rejected {
 impl TokenSource {
     pub(crate) fn new(oauth2: OAuth2) -> Self {
         Self { oauth2, cached: Mutex::new(None) }
+    }
+
+    /// The one whose tokens all of this process share. Where the client secret comes from is as it was first told, until
+    /// that differs.
+    pub(crate) fn shared(oauth2: &OAuth2) -> Arc<Self> {
+        let key = [oauth2.token_url.to_string(), oauth2.client_id.clone(), oauth2.scope.clone()];
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) =
+            shared.get(&key).filter(|known| known.oauth2.client_secret == oauth2.client_secret)
+        {
+            return Arc::clone(known);
+        }
+        if shared.len() >= SHARED_MAX {
+            // Only configurations that were replaced can leave so many behind.
+            shared.clear();
+        }
+        let fresh = Arc::new(Self::new(oauth2.clone()));
+        shared.insert(key, Arc::clone(&fresh));
+        fresh
+    }
+
+    /// Whether the next token will be one that was fetched before.
+    pub(crate) async fn remembers(&self) -> bool {
+        self.cached.lock().await.as_ref().is_some_and(|cached| Instant::now() < cached.renew_at)
     }
 
     /// A token that is good for some minutes at least. Errors name the endpoint, never a secret.

@@ -10,7 +10,7 @@ use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -103,8 +103,41 @@ fn quoted(words: impl ToString) -> String {
     text::quoted(&words.to_string(), TEXT_CHARS_MAX)
 }
 
-/// Also from when until when the server's certificate is good, when its dates matter.
+/// Why there is no connection to send through.
+struct Unconnected {
+    sentence: String,
+    /// The server did not take the token.
+    token_refused: bool,
+}
+
+impl From<String> for Unconnected {
+    fn from(sentence: String) -> Self {
+        Self { sentence, token_refused: false }
+    }
+}
+
+/// Also from when until when the server's certificate is good, when its dates matter. A token that was kept and is
+/// refused may have been revoked: then once more with a new one.
 async fn connect(smtp: &Smtp) -> Result<(AsyncSmtpConnection, Option<Validity>), String> {
+    let tokens = match &smtp.login {
+        Some((_, Login::OAuth2(oauth2))) => Some(TokenSource::shared(oauth2)),
+        Some((_, Login::Password(_))) | None => None,
+    };
+    let kept = match &tokens {
+        Some(tokens) => tokens.remembers().await,
+        None => false,
+    };
+    let mut opened = open(smtp, tokens.as_deref()).await;
+    if opened.as_ref().is_err_and(|error| error.token_refused && kept) {
+        opened = open(smtp, tokens.as_deref()).await;
+    }
+    opened.map_err(|error| error.sentence)
+}
+
+async fn open(
+    smtp: &Smtp,
+    tokens: Option<&TokenSource>,
+) -> Result<(AsyncSmtpConnection, Option<Validity>), Unconnected> {
     let server = &smtp.server;
     let host = &server.host;
     let tcp = net::connect(server).await?;
@@ -128,8 +161,23 @@ async fn connect(smtp: &Smtp) -> Result<(AsyncSmtpConnection, Option<Validity>),
                 let error = quoted(error);
                 format!("{host} does not greet as a mail server ({error}); check host, port and tls")
             })?;
-    if let Some((user, login)) = &smtp.login {
-        sign_in(&mut connection, host, user, login).await?;
+    match (&smtp.login, tokens) {
+        (Some((user, Login::Password(password))), _) => {
+            let secret = secret::resolve(password).await.map_err(|error| format!("{error:#}"))?;
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            let advice = "check user and password of the channel";
+            sign_in(&mut connection, host, user, &secret, &mechanisms, advice).await?;
+        }
+        (Some((user, Login::OAuth2(_))), Some(tokens)) => {
+            let token = tokens.token().await.map_err(|error| format!("{error:#}"))?;
+            let advice = "check user and oauth2 of the channel, and that the application may send as this user (SMTP.SendAsApp)";
+            let taken = sign_in(&mut connection, host, user, &token, &[Mechanism::Xoauth2], advice).await;
+            if let Err(sentence) = taken {
+                tokens.forget().await;
+                return Err(Unconnected { sentence, token_refused: true });
+            }
+        }
+        (Some((_, Login::OAuth2(_))), None) | (None, _) => {}
     }
     Ok((connection, certificate))
 }
@@ -138,25 +186,13 @@ async fn sign_in(
     connection: &mut AsyncSmtpConnection,
     host: &str,
     user: &str,
-    login: &Login,
+    secret: &SecretString,
+    mechanisms: &[Mechanism],
+    advice: &str,
 ) -> Result<(), String> {
-    let (secret, mechanisms, check): (_, &[Mechanism], _) = match login {
-        Login::Password(password) => (
-            secret::resolve(password).await,
-            &[Mechanism::Plain, Mechanism::Login],
-            "check user and password of the channel",
-        ),
-        // Alarms are rare: a token for each is no burden, and none is too old.
-        Login::OAuth2(oauth2) => (
-            TokenSource::new(oauth2.clone()).token().await,
-            &[Mechanism::Xoauth2],
-            "check user and oauth2 of the channel, and that the application may send as this user (SMTP.SendAsApp)",
-        ),
-    };
-    let secret = secret.map_err(|error| format!("{error:#}"))?;
     let credentials = Credentials::new(user.to_owned(), secret.expose_secret().to_owned());
     let answer = connection.auth(mechanisms, &credentials).await;
-    answer.map(drop).map_err(|error| format!("{host} does not let {user} in ({}); {check}", quoted(error)))
+    answer.map(drop).map_err(|error| format!("{host} does not let {user} in ({}); {advice}", quoted(error)))
 }
 
 /// Speaks SMTP in the clear up to the server's consent to TLS.
@@ -266,6 +302,9 @@ impl AsyncWrite for Transport {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::bulletin::{Bulletin, State};
     use crate::config::{OAuth2, Secret, Server};
@@ -305,39 +344,77 @@ mod tests {
         }
     }
 
-    /// Grants the same token to everybody.
-    async fn token_endpoint(token: &'static str) -> OAuth2 {
+    /// Grants these tokens one after the other, the last one again and again, and counts.
+    async fn token_endpoint(tokens: &'static [&'static str]) -> (OAuth2, Arc<AtomicUsize>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let token_url = format!("http://{}/token", listener.local_addr().unwrap()).parse().unwrap();
+        let granted = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&granted);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = vec![0; 4096];
                 let _ = stream.read(&mut request).await;
+                let number = counter.fetch_add(1, Ordering::SeqCst);
+                let token = tokens.get(number).or(tokens.last()).unwrap();
                 let body = format!(r#"{{"access_token":"{token}","expires_in":3600}}"#);
                 let head =
                     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
             }
         });
-        let client_secret = Secret::Value("client".into());
-        OAuth2 {
+        let oauth2 = OAuth2 {
             token_url,
             client_id: "w".into(),
-            client_secret,
+            client_secret: Secret::Value("client".into()),
             scope: "all".into(),
             client_secret_expires: None,
+        };
+        (oauth2, granted)
+    }
+
+    /// A server that takes this token only, and the channel to it.
+    fn server_for(token: &str, oauth2: &OAuth2) -> (SmtpSink, Smtp) {
+        let user = "bresse8@elsewhere.example".to_owned();
+        let login = Some((user.clone(), token.to_owned()));
+        let sink = SmtpSink::start(SmtpOptions { login, ..SmtpOptions::default() }).unwrap();
+        let mut smtp = Smtp { login: Some((user, Login::OAuth2(oauth2.clone()))), ..smtp() };
+        smtp.server.port = sink.address().port();
+        (sink, smtp)
+    }
+
+    #[tokio::test]
+    async fn a_token_is_kept_for_the_next_mail_and_one_that_is_refused_is_fetched_anew_once() {
+        let (oauth2, granted) = token_endpoint(&["first", "second", "third"]).await;
+        let granted = || granted.load(Ordering::SeqCst);
+        let message = message("s", "b");
+        let (sink, smtp) = server_for("first", &oauth2);
+        for _ in 0..3 {
+            let sent = deliver(&smtp, &message, message.created).await;
+            assert!(matches!(sent, Sent::Accepted(_)), "{sent:?}");
         }
+        assert_eq!((sink.mails().len(), granted()), (3, 1));
+        // The old one was revoked.
+        let (sink, smtp) = server_for("second", &oauth2);
+        let sent = deliver(&smtp, &message, message.created).await;
+        assert!(matches!(sent, Sent::Accepted(_)), "{sent:?}");
+        assert_eq!((sink.mails().len(), granted()), (1, 2));
+        let (_sink, smtp) = server_for("none of them", &oauth2);
+        let sent = deliver(&smtp, &message, message.created).await;
+        assert!(matches!(sent, Sent::Failed { .. }), "{sent:?}");
+        assert_eq!(granted(), 3, "once, not again and again");
+        // Another application has tokens of its own.
+        let other = OAuth2 { client_id: "v".into(), ..oauth2 };
+        let (_sink, smtp) = server_for("third", &other);
+        assert!(probe(&smtp).await.is_ok());
+        assert_eq!(granted(), 4);
     }
 
     #[tokio::test]
     async fn a_mail_goes_out_with_a_token_and_one_that_is_refused_is_said_without_it() {
-        let user = "bresse8@elsewhere.example".to_owned();
-        let login = Some((user.clone(), "hunter2".to_owned()));
-        let sink = SmtpSink::start(SmtpOptions { login, ..SmtpOptions::default() }).unwrap();
-        for (token, accepted) in [("hunter2", true), ("hunter3", false)] {
-            let oauth2 = token_endpoint(token).await;
-            let mut with_token = Smtp { login: Some((user.clone(), Login::OAuth2(oauth2))), ..smtp() };
-            with_token.server.port = sink.address().port();
+        let grants: [(&'static [&'static str], bool); 2] = [(&["hunter2"], true), (&["hunter3"], false)];
+        for (tokens, accepted) in grants {
+            let (oauth2, _) = token_endpoint(tokens).await;
+            let (sink, with_token) = server_for("hunter2", &oauth2);
             let sent = deliver(&with_token, &message("s", "b"), message("s", "b").created).await;
             match sent {
                 Sent::Accepted(_) => assert!(accepted),
@@ -350,7 +427,7 @@ mod tests {
                 Sent::Refused(error) => panic!("{error}"),
             }
             assert_eq!(probe(&with_token).await.is_ok(), accepted);
+            assert_eq!(sink.mails().len(), usize::from(accepted));
         }
-        assert_eq!(sink.mails().len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Secret;
 use super::node::{Content, Table};
@@ -25,6 +25,18 @@ impl fmt::Debug for Secret {
                 let program = arguments.first().map_or("", String::as_str);
                 write!(formatter, "Command([{program:?}, …])")
             }
+        }
+    }
+}
+
+/// Whether both are the same secret from the same place.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Value(one), Self::Value(other)) => one.expose_secret() == other.expose_secret(),
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Command(one), Self::Command(other)) => one == other,
+            _ => false,
         }
     }
 }
