@@ -86,7 +86,8 @@ impl About {
             | Subject::Channel(_)
             | Subject::Expiry(_)
             | Subject::Drill
-            | Subject::Proof => None,
+            | Subject::Proof
+            | Subject::ChannelExpiry(_) => None,
         };
         let wanted = |end: Option<End>| end.is_some() == over;
         let names = members.into_iter().flatten().filter(|(_, member)| wanted(member.end));

@@ -1,9 +1,9 @@
-//! What a mailbox is opened with ends some day: the server's certificate, the client secret. Pure.
+//! What a mailbox or a channel is opened with ends some day: the server's certificate, the client secret. Pure.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Login, Mailbox};
+use crate::config::{Channel, ChannelKind, Login, Mailbox, Smtp};
 use crate::time::Time;
 
 /// Time to get a new client secret from those who administer it.
@@ -72,6 +72,16 @@ pub fn endings(mailbox: &Mailbox, certificate: Option<Validity>) -> impl Iterato
         Login::Password(_) => None,
     };
     secret.into_iter().chain(certificate.map(Ending::of_certificate))
+}
+
+/// When the client secret ends with which a mail channel signs in, if that is known.
+pub fn ending_of_channel(channel: &Channel) -> Option<Ending> {
+    match &channel.kind {
+        ChannelKind::Smtp(Smtp { login: Some((_, Login::OAuth2(oauth2))), .. }) => {
+            oauth2.client_secret_expires.map(Ending::of_secret)
+        }
+        _ => None,
+    }
 }
 
 /// Dates of certificates and in configurations may be the first ones a clock knows.

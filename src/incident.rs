@@ -41,6 +41,8 @@ pub enum Subject {
     Drill,
     /// Nobody knows whether alarms arrive; its members are the channels that have not proved it for too long.
     Proof,
+    /// What the channel of this name signs in with ends soon; the members are its credentials.
+    ChannelExpiry(String),
 }
 
 impl Subject {
@@ -53,6 +55,7 @@ impl Subject {
             | Self::Channel(_)
             | Self::Clock
             | Self::Expiry(_)
+            | Self::ChannelExpiry(_)
             | Self::Drill
             | Self::Proof => Event::Mailbox,
         }
@@ -64,7 +67,7 @@ impl Subject {
             // What the far side does with alarms that matter less is not what has to be proved.
             Self::Drill => Severity::Critical,
             // What is forged counts for nothing; a death that it should hide is critical by itself.
-            Self::Report(_) | Self::Clock | Self::Spoof(_) | Self::Expiry(_) | Self::Proof => {
+            Self::Report(_) | Self::Clock | Self::Spoof(_) | Self::Expiry(_) | Self::ChannelExpiry(_) | Self::Proof => {
                 Severity::Warning
             }
         }
@@ -82,7 +85,8 @@ impl Subject {
             | Self::Spoof(_)
             | Self::Expiry(_)
             | Self::Drill
-            | Self::Proof => None,
+            | Self::Proof
+            | Self::ChannelExpiry(_) => None,
         }
     }
 
@@ -99,6 +103,7 @@ impl Subject {
             Self::Expiry(_) => "expiry",
             Self::Drill => "drill",
             Self::Proof => "proof",
+            Self::ChannelExpiry(_) => "channel_expiry",
         }
     }
 }

@@ -85,7 +85,8 @@ impl IncidentLine {
             | Subject::Clock
             | Subject::Expiry(_)
             | Subject::Drill
-            | Subject::Proof => (Vec::new(), Vec::new()),
+            | Subject::Proof
+            | Subject::ChannelExpiry(_) => (Vec::new(), Vec::new()),
         };
         let provider_of = |name: &String| {
             config.checkers.iter().find(|checker| checker.name == *name).map(|one| one.provider.clone())

@@ -1,5 +1,6 @@
 //! One channel: whether it signs in, and whether it would survive what it alarms about.
 
+use super::mailboxes::client_secret;
 use super::{Finding, Level, certificate};
 use crate::config::{Channel, ChannelKind, Config, Login, Mailbox, is_loopback};
 use crate::expiry::Validity;
@@ -24,6 +25,8 @@ pub(super) fn findings(
         found.extend(unsafe_ways.map(|text| Finding::new(Level::Warn, &what, text)));
     }
     if let ChannelKind::Smtp(smtp) = &channel.kind {
+        let ends = smtp.login.as_ref().and_then(|(_, login)| client_secret(login, now));
+        found.extend(ends.map(|text| Finding::new(Level::Warn, &what, text)));
         let bad = smtp.to.iter().filter_map(|recipient| bad_recipient(recipient, config));
         found.extend(bad.map(|text| Finding::new(Level::Warn, &what, text)));
     }

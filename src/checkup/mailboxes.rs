@@ -24,7 +24,7 @@ pub(super) fn findings(mailbox: &Mailbox, seen: &MailboxFacts, now: Time) -> Vec
             found
         }
     };
-    found.extend(client_secret(mailbox, now).map(|text| say(Level::Warn, text)));
+    found.extend(client_secret(&mailbox.login, now).map(|text| say(Level::Warn, text)));
     if let Reading::Broken(why) = &seen.reading {
         let text = format!("not all of its newest mails could be looked at: {why}");
         found.push(say(Level::Warn, text));
@@ -122,8 +122,8 @@ fn with_count(name: &str, messages: Option<u32>) -> String {
     }
 }
 
-fn client_secret(mailbox: &Mailbox, now: Time) -> Option<String> {
-    let Login::OAuth2(oauth2) = &mailbox.login else { return None };
+pub(super) fn client_secret(login: &Login, now: Time) -> Option<String> {
+    let Login::OAuth2(oauth2) = login else { return None };
     let end = oauth2.client_secret_expires?;
     let day = end.format("%Y-%m-%d");
     let left = end - now;

@@ -285,6 +285,17 @@ fn a_client_secret_is_announced_thirty_days_before_it_ends() {
 }
 
 #[test]
+fn a_channels_client_secret_is_announced_too() {
+    let channel = format!(
+        "{CHANNEL}\nuser = \"w\"\noauth2 = {{ token_url = \"https://x.example/\", client_id = \"c\", \
+         client_secret = {{ env = \"P\" }}, client_secret_expires = 2026-12-19 }}"
+    );
+    let config = config(MAILBOX, &channel);
+    let told = warning(&facts(&config));
+    assert!(told.starts_with("channel mail: its client secret ends on 2026-12-19"), "{told}");
+}
+
+#[test]
 fn a_checker_that_is_late_or_not_found_is_warned_about_as_far_as_the_mails_tell() {
     let config = config(MAILBOX, CHANNEL);
     let mut facts = facts(&config);

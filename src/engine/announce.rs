@@ -34,7 +34,8 @@ impl Engine {
                 | Subject::Spoof(_)
                 | Subject::Expiry(_)
                 | Subject::Drill
-                | Subject::Proof => {}
+                | Subject::Proof
+                | Subject::ChannelExpiry(_) => {}
             }
         }
     }
@@ -285,7 +286,8 @@ impl Engine {
             | Subject::Spoof(_)
             | Subject::Expiry(_)
             | Subject::Drill
-            | Subject::Proof => return,
+            | Subject::Proof
+            | Subject::ChannelExpiry(_) => return,
         };
         if incident.present().next().is_none() {
             self.close(number, now);
@@ -349,7 +351,8 @@ impl Engine {
             | Subject::Spoof(_)
             | Subject::Expiry(_)
             | Subject::Drill
-            | Subject::Proof => None,
+            | Subject::Proof
+            | Subject::ChannelExpiry(_) => None,
         };
         let findings = match &incident.subject {
             Subject::Report(name) => self.findings_of_report(name),
@@ -361,7 +364,8 @@ impl Engine {
             | Subject::Spoof(_)
             | Subject::Expiry(_)
             | Subject::Drill
-            | Subject::Proof => Vec::new(),
+            | Subject::Proof
+            | Subject::ChannelExpiry(_) => Vec::new(),
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Engine;
 use crate::config::{Channel, Event};
+use crate::expiry::ending_of_channel;
 use crate::incident::{End, Incident, Subject};
 use crate::outbox::{Address, Kind, Message, Notice};
 use crate::policy::Plan;
@@ -71,11 +72,13 @@ impl Engine {
     }
 
     pub(super) fn channel_card(&self, subject: &Subject) -> Option<ChannelCard<'_>> {
-        let Subject::Channel(name) = subject else { return None };
+        let (Subject::Channel(name) | Subject::ChannelExpiry(name)) = subject else { return None };
         let channel = self.config.channels.iter().find(|channel| channel.name == *name)?;
         let waiting = || self.outbox.iter().filter(|message| message.channel == *name);
         Some(ChannelCard {
             kind: channel.kind.word(),
+            host: channel.host().unwrap_or_default(),
+            ending: ending_of_channel(channel),
             waiting: waiting().count(),
             error: waiting().filter_map(|message| message.last_error.as_deref()).last(),
         })

@@ -201,8 +201,8 @@ impl Engine {
                     (Reason::AuthExpired, Clue::LoginRefused { error: error.to_owned() })
                 })
             }
-            Subject::Expiry(name) => {
-                let first = self.endings(name).min_by_key(|ending| ending.at)?;
+            Subject::Expiry(_) | Subject::ChannelExpiry(_) => {
+                let first = self.endings(&incident.subject).min_by_key(|ending| ending.at)?;
                 (Reason::AuthExpired, Clue::Ends { what: first.what, at: first.at })
             }
             _ => return None,

@@ -266,7 +266,7 @@ impl Engine {
     pub(super) fn forget_mailbox(&mut self, mailbox: &str, now: Time) {
         self.mailboxes.remove(mailbox);
         self.forget_clock_of(mailbox, now);
-        self.forget_expiry(mailbox, now);
+        self.forget_expiry(&Subject::Expiry(mailbox.to_owned()), now);
         if let Some(number) = self.mailbox_incident(mailbox) {
             if let Some(incident) = self.incidents.get_mut(&number) {
                 incident.join(mailbox, now, None);

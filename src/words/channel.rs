@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Scene, listed, only_removed, only_resolved};
+use crate::expiry::Ending;
 use crate::incident::Incident;
 use crate::text;
 
@@ -14,6 +15,10 @@ const QUOTED_CHARS_MAX: usize = 300;
 pub struct ChannelCard<'a> {
     /// Its type in the configuration.
     pub kind: &'static str,
+    /// Empty when it is not known.
+    pub host: &'a str,
+    /// Of what it signs in with.
+    pub ending: Option<Ending>,
     /// Messages that it has not taken yet.
     pub waiting: usize,
     /// Why it did not take the latest of them.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Scene, only_removed};
+use super::{Scene, Signature, only_removed};
 use crate::expiry::{Credential, Ending};
 use crate::incident::Incident;
 use crate::time::{Time, span};
@@ -22,12 +22,7 @@ pub(super) fn alarm(incident: &Incident, name: &str, scene: &Scene<'_>) -> (Stri
         .collect();
     let mut body = format!("What {} opens the mailbox {name} with comes to its end.\n\n", by.watchdog);
     for ending in &endings {
-        let (whose, at) = (whose(ending.what, host), by.shown(ending.at));
-        let _ = if ending.at <= by.now {
-            writeln!(body, "The {whose} ended {at}, {} ago.", span(by.now - ending.at))
-        } else {
-            writeln!(body, "The {whose} ends {at}, in {}.", span(ending.at - by.now))
-        };
+        sentence(&mut body, ending, host, by);
     }
     let _ = writeln!(
         body,
@@ -41,14 +36,42 @@ pub(super) fn alarm(incident: &Incident, name: &str, scene: &Scene<'_>) -> (Stri
 }
 
 /// The words of the subject, and the body.
-pub(super) fn recovery(incident: &Incident, name: &str) -> (String, String) {
+pub(super) fn channel_alarm(name: &str, scene: &Scene<'_>) -> (String, String) {
+    let by = scene.by;
+    let host = scene.channel.as_ref().map_or("", |card| card.host);
+    let mut body = format!("What {} signs in with at the channel {name} comes to its end.\n\n", by.watchdog);
+    let ending = scene.channel.as_ref().and_then(|card| card.ending);
+    let words = ending.map_or(String::new(), |ending| {
+        sentence(&mut body, &ending, host, by);
+        ends(&ending, by.now)
+    });
+    let _ = writeln!(
+        body,
+        "\nWithout a new one nobody hears anything by this channel from then on.\n\nLook first at: {}.",
+        advice(Credential::ClientSecret)
+    );
+    (format!("the {} {words} (channel {name})", Credential::ClientSecret.words()), body)
+}
+
+/// The words of the subject, and the body; `what` is "mailbox" or "channel".
+pub(super) fn recovery(incident: &Incident, what: &str, name: &str) -> (String, String) {
     let body = if only_removed(incident) {
-        format!("The mailbox {name} was removed from the configuration.\n")
+        format!("The {what} {name} was removed from the configuration.\n")
     } else {
-        let what: Vec<&str> = incident.members.keys().map(String::as_str).collect();
-        format!("Renewed for the mailbox {name}: {}.\n", what.join(", "))
+        let renewed: Vec<&str> = incident.members.keys().map(String::as_str).collect();
+        format!("Renewed for the {what} {name}: {}.\n", renewed.join(", "))
     };
-    ("the credentials of the mailbox are good again".to_owned(), body)
+    (format!("the credentials of the {what} are good again"), body)
+}
+
+/// When this one ends, or that it has.
+fn sentence(body: &mut String, ending: &Ending, host: &str, by: Signature<'_>) {
+    let (whose, at) = (whose(ending.what, host), by.shown(ending.at));
+    let _ = if ending.at <= by.now {
+        writeln!(body, "The {whose} ended {at}, {} ago.", span(by.now - ending.at))
+    } else {
+        writeln!(body, "The {whose} ends {at}, in {}.", span(ending.at - by.now))
+    };
 }
 
 fn whose(what: Credential, host: &str) -> String {

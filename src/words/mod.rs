@@ -150,6 +150,7 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Expiry(name) => expiry::alarm(incident, name, scene),
         Subject::Drill => drill::alarm(incident, scene),
         Subject::Proof => drill::proof_alarm(incident, scene),
+        Subject::ChannelExpiry(name) => expiry::channel_alarm(name, scene),
     };
     body.push_str(&scene.by.footer(&incident.id()));
     Letter::alarm(token, &words, body)
@@ -165,7 +166,8 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Report(checker) => report::recovery(incident, checker, scene),
         Subject::Clock => own_time::recovery(incident, scene),
         Subject::Spoof(name) => spoof::recovery(incident, name, scene),
-        Subject::Expiry(name) => expiry::recovery(incident, name),
+        Subject::Expiry(name) => expiry::recovery(incident, "mailbox", name),
+        Subject::ChannelExpiry(name) => expiry::recovery(incident, "channel", name),
         Subject::Drill => drill::recovery(incident, scene),
         Subject::Proof => drill::proof_recovery(incident),
     };

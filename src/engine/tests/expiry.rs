@@ -134,3 +134,55 @@ fn a_refused_login_is_remembered_as_such_until_something_else_is_true() {
     world.look(40);
     assert!(!refused(&world));
 }
+
+#[test]
+fn the_client_secret_of_a_channel_is_alarmed_like_that_of_a_mailbox() {
+    let with_channel_secret = |until_day: Option<i64>| {
+        let mut config = with_secret(400);
+        let Login::OAuth2(oauth2) = config.mailboxes[0].login.clone() else { panic!() };
+        let ChannelKind::Smtp(smtp) = &mut config.channels[0].kind else { panic!() };
+        let client_secret_expires = until_day.map(|day| at(0) + TimeDelta::days(day));
+        let oauth2 = OAuth2 { client_secret_expires, ..oauth2 };
+        smtp.login = Some(("w".to_owned(), Login::OAuth2(oauth2)));
+        config.checkers.clear();
+        config
+    };
+    let mut world = world(with_channel_secret(Some(15)));
+    world.engine.looked("MONITOR", at(0), History::Complete, at(0));
+    world.tick(1);
+    world.expect(&[]);
+    assert!(world.engine.expiry_times().any(|time| time == at(DAY)));
+    world.engine.looked("MONITOR", at(DAY), History::Complete, at(DAY));
+    world.tick(DAY);
+    world.expect(&["mail_Channel_Expiry.NOK"]);
+    let alarm = world.letters.last().unwrap().clone();
+    assert_eq!(alarm.subject, "mail_Channel_Expiry.NOK the client secret ends in 14 d (channel mail)");
+    assert!(alarm.body.contains("nobody hears anything by this channel"), "{}", alarm.body);
+    let cause = world.engine.open_incidents().next().unwrap().cause.clone().unwrap();
+    assert_eq!(cause.reason, Reason::AuthExpired);
+    world.tick(DAY + 60);
+    world.expect(&[]);
+
+    world.engine.reconfigure(with_channel_secret(Some(400)), at(DAY + 90));
+    world.tick(DAY + 91);
+    world.expect(&["mail_Channel_Expiry.OK"]);
+    let told = &world.letters.last().unwrap().body;
+    assert!(told.contains("Renewed for the channel mail: client secret."), "{told}");
+
+    // One whose end nobody knows any more, and a channel that goes, take their alarms along.
+    world.engine.reconfigure(with_channel_secret(Some(3)), at(DAY + 100));
+    world.tick(DAY + 101);
+    world.expect(&["mail_Channel_Expiry.NOK"]);
+    world.engine.reconfigure(with_channel_secret(None), at(DAY + 110));
+    world.tick(DAY + 111);
+    world.expect(&["mail_Channel_Expiry.OK"]);
+    let mut two = with_channel_secret(Some(3));
+    two.channels.push(channel_config("phone", false));
+    world.engine.reconfigure(two.clone(), at(DAY + 120));
+    world.tick(DAY + 121);
+    world.expect(&["mail_Channel_Expiry.NOK", "mail_Channel_Expiry.NOK"]);
+    two.channels.remove(0);
+    world.engine.reconfigure(two, at(DAY + 130));
+    world.tick(DAY + 131);
+    world.expect(&["mail_Channel_Expiry.OK"]);
+}
