@@ -80,6 +80,7 @@ pub mod checkup;
 
 // The shell.
 pub mod clock;
+pub mod logs;
 mod nonce;
 mod secret;
 mod keys;

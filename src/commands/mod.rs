@@ -19,16 +19,15 @@ mod run;
 mod sign;
 mod silence;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
 
 use crate::clock;
 use crate::config::{Config, environment};
+use crate::logs::{self, Logs};
 use crate::time::{Time, moment};
 
 /// Watches the checkers that watch your services.
@@ -55,9 +54,12 @@ struct Global {
     /// How tables are printed
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// How log lines are written to standard error
+    /// How log lines are written: to standard error, to journald, or to a GELF server
     #[arg(long, global = true, value_enum, default_value_t = Log::Text)]
     log: Log,
+    /// Where --log gelf sends them, by UDP
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    gelf: Option<String>,
     /// Log more: -v what is done, -vv every step
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -74,6 +76,8 @@ enum Format {
 enum Log {
     Text,
     Json,
+    Journald,
+    Gelf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,10 +130,10 @@ pub fn main() -> ExitCode {
     };
     // The demo breaks its mailbox on purpose, and its story says so.
     let quiet = matches!(cli.command, Command::Demo);
-    log_to_stderr(&cli.global, if quiet { "error" } else { "warn" });
     let plugin = matches!(cli.command, Command::Once)
         || matches!(&cli.command, Command::LastSeen(options) if options.check);
-    match execute(cli) {
+    let logging = log(&cli.global, if quiet { "error" } else { "warn" });
+    match logging.and_then(|()| execute(cli)) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             output::complain(&format!("{error:#}"));
@@ -178,22 +182,21 @@ impl Global {
     }
 }
 
-fn log_to_stderr(global: &Global, usual: &str) {
+fn log(global: &Global, usual: &str) -> Result<()> {
     let level = match global.verbose {
         0 => usual,
         1 => "info",
         _ => "debug",
     };
-    // Libraries say things that are ours to judge; async-imap's lines hold mail texts.
-    let filter = EnvFilter::new(format!("error,bresse_watchdog={level}"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match global.log {
-        Log::Text => builder.with_target(false).init(),
-        Log::Json => builder.json().init(),
-    }
+    let to = match (global.log, &global.gelf) {
+        (Log::Text, None) => Logs::Text,
+        (Log::Json, None) => Logs::Json,
+        (Log::Journald, None) => Logs::Journald,
+        (Log::Gelf, Some(place)) => Logs::Gelf(place.clone()),
+        (Log::Gelf, None) => bail!("--log gelf needs --gelf HOST:PORT beside it."),
+        (Log::Text | Log::Json | Log::Journald, Some(_)) => bail!("--gelf needs --log gelf beside it."),
+    };
+    logs::start(&to, level).map_err(Error::msg)
 }
 
 fn key_value(text: &str) -> Result<(String, String)> {
