@@ -67,9 +67,12 @@ impl Subject {
             // What the far side does with alarms that matter less is not what has to be proved.
             Self::Drill => Severity::Critical,
             // What is forged counts for nothing; a death that it should hide is critical by itself.
-            Self::Report(_) | Self::Clock | Self::Spoof(_) | Self::Expiry(_) | Self::ChannelExpiry(_) | Self::Proof => {
-                Severity::Warning
-            }
+            Self::Report(_)
+            | Self::Clock
+            | Self::Spoof(_)
+            | Self::Expiry(_)
+            | Self::ChannelExpiry(_)
+            | Self::Proof => Severity::Warning,
         }
     }
 

@@ -192,7 +192,7 @@ fn own_end(subject: &Subject) -> Option<&'static str> {
         Subject::Report(_) => Some("when the runs of the checker keep the rules again"),
         Subject::Clock => Some("when the clocks agree again"),
         Subject::Spoof(_) => Some("when no such mail has come for a while"),
-        Subject::Expiry(_) => Some("when the credential is renewed"),
+        Subject::Expiry(_) | Subject::ChannelExpiry(_) => Some("when the credential is renewed"),
         Subject::Drill => Some("when its links are pressed, or its time is over"),
         Subject::Proof => Some("with the next drill that is proved"),
     }
