@@ -1,9 +1,11 @@
 //! What a message is about, for machines: what the letter's sentences tell, structured, small and bounded. Pure.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::incident::{End, Incident, Severity, Subject};
-use crate::outbox::Kind;
+use crate::outbox::{Kind, Message};
 use crate::reason::Reason;
 use crate::time::Time;
 
@@ -28,6 +30,28 @@ pub struct Bulletin {
     pub services: Vec<String>,
     /// Where a person can take the incident.
     pub link: Option<String>,
+    /// When one message says several: what they are. Incident and token are then those of the first of the most severe.
+    pub burst: Option<Burst>,
+}
+
+/// Several messages in one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Burst {
+    pub count: usize,
+    /// The same for the same messages, and different for others.
+    pub key: u64,
+    /// The first twenty, the most severe first.
+    pub parts: Vec<Part>,
+}
+
+/// One of several messages in one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub incident: String,
+    pub token: String,
+    pub severity: Severity,
+    pub opened: Time,
+    pub subject: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +127,24 @@ impl About {
             reason: incident.cause.as_ref().map(|cause| cause.reason),
         }
     }
+
+    fn combined<'a>(abouts: impl Iterator<Item = &'a Self>) -> Self {
+        let (mut checkers, mut providers, mut reasons) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut most = 0;
+        for about in abouts {
+            checkers.extend(&about.checkers);
+            providers.extend(&about.providers);
+            reasons.insert(about.reason);
+            most = most.max(about.checkers_count);
+        }
+        let common = (reasons.len() == 1).then(|| reasons.first().copied().flatten());
+        Self {
+            checkers_count: checkers.len().max(most),
+            checkers: checkers.into_iter().take(NAMED_MAX).cloned().collect(),
+            providers: providers.into_iter().take(NAMED_MAX).cloned().collect(),
+            reason: common.flatten(),
+        }
+    }
 }
 
 impl Bulletin {
@@ -127,6 +169,7 @@ impl Bulletin {
             about,
             services: incident.subject.service().map(str::to_owned).into_iter().collect(),
             link: None,
+            burst: None,
         }
     }
 
@@ -143,6 +186,39 @@ impl Bulletin {
             announced: About::default(),
             services: Vec::new(),
             link: None,
+            burst: None,
         }
     }
+
+    /// What there is to say of several messages in one, of which `lead` belongs to the first.
+    pub fn combined(lead: &Self, parts: &[&Message]) -> Self {
+        let bulletins = || parts.iter().map(|part| &part.bulletin);
+        let services: BTreeSet<&String> = bulletins().flat_map(|one| &one.services).collect();
+        let part = |part: &&Message| Part {
+            incident: part.incident.clone(),
+            token: part.token.clone(),
+            severity: part.bulletin.severity,
+            opened: part.bulletin.opened,
+            subject: part.subject.clone(),
+        };
+        Self {
+            opened: bulletins().map(|one| one.opened).min().unwrap_or(lead.opened),
+            about: About::combined(bulletins().map(|one| &one.about)),
+            services: services.into_iter().take(NAMED_MAX).cloned().collect(),
+            link: None,
+            burst: Some(Burst {
+                count: parts.len(),
+                key: key_of(parts),
+                parts: parts.iter().take(NAMED_MAX).map(part).collect(),
+            }),
+            ..lead.clone()
+        }
+    }
+}
+
+/// FNV-1a, in whatever order they are.
+fn key_of(parts: &[&Message]) -> u64 {
+    let numbers: BTreeSet<u64> = parts.iter().map(|part| part.id).collect();
+    let bytes = numbers.into_iter().flat_map(u64::to_le_bytes);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |key, byte| (key ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

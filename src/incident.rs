@@ -172,9 +172,21 @@ pub struct Announced {
     pub at: Time,
     /// Who was told, and when the last time.
     pub channels: BTreeMap<String, Time>,
+    /// The number of the first notice to each of them.
+    pub first: BTreeMap<String, u32>,
     /// Whom it was about, and why.
     pub about: About,
     pub recovered: Option<Time>,
+}
+
+impl Announced {
+    /// The notice of this number goes to these channels.
+    pub fn tell(&mut self, channels: &BTreeSet<String>, ordinal: u32, now: Time) {
+        self.channels.extend(channels.iter().map(|name| (name.clone(), now)));
+        channels.iter().for_each(|name| {
+            self.first.entry(name.clone()).or_insert(ordinal);
+        });
+    }
 }
 
 /// Somebody has taken an incident.
@@ -350,6 +362,11 @@ impl Incident {
             && self.takes_more()
             && self.present().any(|(_, member)| (member.since - since).abs() <= window)
     }
+}
+
+/// The number in what people call an incident; [`Incident::id`] makes sure of the day.
+pub fn number_of(id: &str) -> Option<u64> {
+    id.rsplit_once('-')?.1.parse().ok()
 }
 
 /// Where a checker stands when a token is chosen.

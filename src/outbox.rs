@@ -3,6 +3,14 @@
 //!
 //! Messages of one incident to one recipient keep their order, and so do those under one token: a recovery never overtakes
 //! its alarm, nor the next alarm a recovery.
+//!
+//! A channel may have a pace: a spacing and a rate, which count attempts. When more waits for it than it may take, and its
+//! configuration allows it, alarms go together in one message, and so do recoveries; see [`combined`]. They stay messages
+//! of their own here, so that each is gone, or tried again, for itself.
+
+mod combine;
+mod pace;
+mod ready;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +21,9 @@ use crate::bulletin::Bulletin;
 use crate::config::Channel;
 use crate::time::Time;
 use crate::words::Letter;
+pub use combine::combined;
+pub use pace::Pace;
+use ready::Ready;
 
 /// The wait after the first failure; it doubles with each further one.
 const RETRY_FIRST: TimeDelta = TimeDelta::seconds(5);
@@ -45,7 +56,7 @@ impl Address {
 }
 
 /// What a message is, for whoever wants only some of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// `.NOK`: somebody must act.
@@ -89,6 +100,8 @@ pub struct Message {
     pub last_error: Option<String>,
     /// The far side refused it for good.
     pub refused: bool,
+    /// So many attempts ended so.
+    pub refusals: u32,
     /// The fallback channels have been given a copy.
     pub handed_over: bool,
 }
@@ -112,8 +125,14 @@ impl Message {
             due: now,
             last_error: None,
             refused: false,
+            refusals: 0,
             handed_over: false,
         }
+    }
+
+    /// The far side may have it: an attempt ended without a clear no.
+    pub fn is_in_doubt(&self) -> bool {
+        self.refusals < self.attempts
     }
 
     pub fn address(&self) -> Address {
@@ -161,27 +180,44 @@ type Lane = (Address, String);
 pub struct Outbox {
     messages: BTreeMap<u64, Message>,
     lanes: BTreeMap<Lane, BTreeSet<u64>>,
-    /// Heads of lanes that are not on their way, by channel and due time.
-    ready: BTreeMap<String, BTreeSet<(Time, u64)>>,
-    in_flight: BTreeMap<String, BTreeSet<u64>>,
-    /// Spacing, or the far side's wish: the channel's next message may not go before this.
+    /// By channel.
+    ready: BTreeMap<String, Ready>,
+    /// By channel and the first of those that are tried together.
+    on_their_way: BTreeMap<String, BTreeMap<u64, Vec<u64>>>,
+    /// All of them.
+    flying: BTreeSet<u64>,
+    /// What the far side will not take, by incident.
+    refused: BTreeSet<(String, u64)>,
+    paces: BTreeMap<String, Pace>,
+    /// The far side's wish: the channel's next message may not go before this.
     not_before: BTreeMap<String, Time>,
+    /// So many refused messages may go together, since more of them were refused together: one of them may be the reason.
+    together_max: BTreeMap<String, usize>,
 }
 
 impl Outbox {
-    /// What a store held; all of it is due at once.
-    pub fn restore(messages: impl IntoIterator<Item = Message>, now: Time) -> Self {
-        let mut outbox = Self::default();
-        for message in messages {
-            outbox.put(Message { due: now, ..message });
-        }
+    /// What a store held; all of it is due at once, as far as its channels may be tried.
+    pub fn restore(
+        messages: impl IntoIterator<Item = Message>,
+        paces: BTreeMap<String, Pace>,
+        now: Time,
+    ) -> Self {
+        let mut outbox = Self { paces, ..Self::default() };
+        // Whatever comes later in a lane must find what stands before it.
+        let messages: BTreeMap<u64, Message> =
+            messages.into_iter().map(|message| (message.id, message)).collect();
+        messages.into_values().for_each(|message| outbox.put(Message { due: now, ..message }));
         outbox
     }
 
+    /// Adds a message that was composed after all the others.
     pub fn put(&mut self, message: Message) {
         let id = message.id;
         for lane in lanes_of(&message) {
             self.lanes.entry(lane).or_default().insert(id);
+        }
+        if message.refused {
+            self.refused.insert((message.incident.clone(), id));
         }
         self.hurry(&message);
         self.messages.insert(id, message);
@@ -200,20 +236,19 @@ impl Outbox {
                 continue;
             };
             let ready = self.ready.entry(message.channel.clone()).or_default();
-            if ready.remove(&(message.due, id)) {
+            if ready.remove(message) {
                 message.due = message.due.min(new.due);
-                ready.insert((message.due, id));
+                ready.insert(message);
             }
         }
     }
 
     /// Lets a message go when nothing stands before it any more.
     fn make_ready(&mut self, id: u64) {
-        let Some(message) = self.messages.get(&id).filter(|message| !self.is_flying(message)) else { return };
+        let Some(message) = self.messages.get(&id).filter(|_| !self.flying.contains(&id)) else { return };
         let first = |lane: &Lane| self.lanes.get(lane).and_then(BTreeSet::first) == Some(&id);
         if lanes_of(message).iter().all(first) {
-            let entry = (message.due, id);
-            self.ready.entry(message.channel.clone()).or_default().insert(entry);
+            self.ready.entry(message.channel.clone()).or_default().insert(message);
         }
     }
 
@@ -225,103 +260,189 @@ impl Outbox {
         self.messages.values()
     }
 
-    /// Takes what may be tried at `now`, counted as tried. The count must be stored before the attempt is made.
-    pub fn take_due(&mut self, channels: &[Channel], now: Time) -> Vec<Message> {
+    /// When a channel was tried; None for one without limits, or never tried.
+    pub fn pace(&self, channel: &str) -> Option<&Pace> {
+        self.paces.get(channel)
+    }
+
+    /// Takes what may be tried at `now`, counted as tried, each inner list by one attempt and known by its first message. The
+    /// counts and the paces must be stored before the attempts are made.
+    pub fn take_due(&mut self, channels: &[Channel], now: Time) -> Vec<Vec<Message>> {
         channels.iter().flat_map(|channel| self.take_due_of(channel, now)).collect()
     }
 
     /// The next moment at which [`Self::take_due`] could give something, if nothing else happens.
     pub fn next_due(&self, channels: &[Channel]) -> Option<Time> {
         let of = |channel: &Channel| {
-            if self.in_flight.get(&channel.name).is_some_and(|flying| flying.len() >= IN_FLIGHT_PER_CHANNEL) {
-                return None;
-            }
-            let (due, _) = self.ready.get(&channel.name)?.first()?;
-            Some(self.not_before.get(&channel.name).map_or(*due, |earliest| (*earliest).max(*due)))
+            let due = self.ready.get(&channel.name)?.next_due()?;
+            let allowed = self.not_before(channel);
+            (self.attempts_left(channel) > 0).then_some(allowed.map_or(due, |allowed| allowed.max(due)))
         };
         channels.iter().filter_map(of).min()
     }
 
-    /// The message was accepted: it is gone.
-    pub fn accepted(&mut self, id: u64) -> Option<Message> {
+    /// The attempt that is known by this message was accepted: all that it said is gone.
+    pub fn accepted(&mut self, id: u64) -> Vec<Message> {
+        let accepted = self.land(id);
+        if let Some(message) = accepted.first() {
+            self.together_max.remove(&message.channel);
+        }
+        accepted.iter().for_each(|message| self.remove(message));
+        accepted
+    }
+
+    /// Takes back a message that nobody waits for any more.
+    pub fn withdraw(&mut self, id: u64) -> Option<Message> {
         let message = self.messages.get(&id)?.clone();
         self.remove(&message);
         Some(message)
     }
 
-    /// The attempt failed: the message waits, and when the far side asked for patience, so does its channel. Returns the
-    /// message, and whether the fallback channels must take over.
-    pub fn failed(&mut self, id: u64, failure: Failure<'_>, now: Time) -> Option<(Message, bool)> {
-        self.land(id);
-        let message = self.messages.get_mut(&id)?;
-        let refused = failure.refused;
+    /// The attempt that is known by this message failed: all that it said waits, and when the far side asked for patience,
+    /// so does its channel. Returns the messages, and whether the fallback channels must take over.
+    pub fn failed(&mut self, id: u64, failure: Failure<'_>, now: Time) -> Vec<(Message, bool)> {
+        let landed = self.land(id);
+        let Some(first) = landed.first() else { return Vec::new() };
         let patience = failure.retry_after.unwrap_or_default().clamp(TimeDelta::zero(), RETRY_AFTER_MAX);
-        message.last_error = Some(failure.error.to_owned());
-        message.refused = refused;
-        let wait = if refused { RETRY_REFUSED } else { retry_after(message.attempts) };
-        message.due = now + wait.max(patience);
-        let stuck =
-            refused || message.attempts >= FAILURES_UNTIL_HAND_OVER || patience > WAIT_UNTIL_HAND_OVER;
-        let hand_over = stuck && !message.handed_over;
-        message.handed_over |= hand_over;
-        let message = message.clone();
+        // They stay together. Whoever is new among them does not wait as long as the old.
+        let attempts = landed.iter().map(|message| message.attempts).min().unwrap_or_default();
+        let wait = if failure.refused { RETRY_REFUSED } else { retry_after(attempts) };
+        let due = now + wait.max(patience);
         if patience > TimeDelta::zero() {
-            let earliest = self.not_before.entry(message.channel.clone()).or_insert(now);
+            let earliest = self.not_before.entry(first.channel.clone()).or_insert(now);
             *earliest = (*earliest).max(now + patience);
         }
-        self.ready.entry(message.channel.clone()).or_default().insert((message.due, id));
-        Some((message, hand_over))
+        if failure.refused {
+            self.together_max.insert(first.channel.clone(), (landed.len() / 2).max(1));
+        }
+        landed.iter().filter_map(|message| self.wait(message.id, &failure, patience, due)).collect()
     }
 
-    /// Drops what a recovery has overtaken: alarms of this incident that the far side refused for good. Returns them.
-    pub fn drop_refused(&mut self, incident: &str) -> Vec<Message> {
-        let gone: Vec<Message> = self
-            .messages
-            .values()
-            .filter(|message| message.incident == incident && message.refused && !self.is_flying(message))
-            .cloned()
-            .collect();
-        gone.iter().for_each(|message| self.remove(message));
-        gone
+    fn wait(
+        &mut self,
+        id: u64,
+        failure: &Failure<'_>,
+        patience: TimeDelta,
+        due: Time,
+    ) -> Option<(Message, bool)> {
+        let message = self.messages.get_mut(&id)?;
+        message.last_error = Some(failure.error.to_owned());
+        message.refused = failure.refused;
+        message.refusals = message.refusals.saturating_add(u32::from(failure.refused));
+        message.due = due;
+        let stuck = failure.refused
+            || message.attempts >= FAILURES_UNTIL_HAND_OVER
+            || patience > WAIT_UNTIL_HAND_OVER;
+        let hand_over = stuck && !message.handed_over;
+        message.handed_over |= hand_over;
+        let refused = (message.incident.clone(), id);
+        if failure.refused {
+            self.refused.insert(refused)
+        } else {
+            self.refused.remove(&refused)
+        };
+        self.ready.entry(message.channel.clone()).or_default().insert(message);
+        Some((message.clone(), hand_over))
     }
 
-    fn is_flying(&self, message: &Message) -> bool {
-        self.in_flight.get(&message.channel).is_some_and(|flying| flying.contains(&message.id))
+    /// Drops what a recovery has overtaken: alarms of this incident under this token that the far side refused for good, and
+    /// what waits behind them. Returns them.
+    pub fn drop_refused(&mut self, incident: &str, token: &str) -> Vec<Message> {
+        let overtaken = |message: &&Message| message.token == token && message.kind != Kind::Recovery;
+        let of_incident = (incident.to_owned(), 0)..=(incident.to_owned(), u64::MAX);
+        let refused = self.refused.range(of_incident).filter(|(_, id)| !self.flying.contains(id));
+        let refused = refused.filter_map(|(_, id)| self.messages.get(id)).filter(overtaken);
+        let behind = |message: &Message| {
+            let lane = self.lanes.get(&(message.address(), message.incident.clone()));
+            lane.into_iter().flat_map(move |lane| lane.range(message.id..).copied()).collect::<Vec<u64>>()
+        };
+        let numbers: BTreeSet<u64> = refused.flat_map(behind).collect();
+        let gone = numbers.iter().filter_map(|id| self.messages.get(id)).filter(overtaken);
+        let gone: Vec<u64> = gone.map(|message| message.id).collect();
+        gone.into_iter().filter_map(|id| self.withdraw(id)).collect()
     }
 
-    fn take_due_of(&mut self, channel: &Channel, now: Time) -> Vec<Message> {
+    /// So many attempts may be under way beside those that are.
+    fn attempts_left(&self, channel: &Channel) -> usize {
+        let under_way = self.on_their_way.get(&channel.name).map_or(0, BTreeMap::len);
+        IN_FLIGHT_PER_CHANNEL.saturating_sub(under_way)
+    }
+
+    /// The channel may not be tried before.
+    fn not_before(&self, channel: &Channel) -> Option<Time> {
+        let pace = self.paces.get(&channel.name).filter(|_| Pace::limits(channel));
+        let wished = self.not_before.get(&channel.name).copied();
+        wished.max(pace.and_then(|pace| pace.next(channel)))
+    }
+
+    fn take_due_of(&mut self, channel: &Channel, now: Time) -> Vec<Vec<Message>> {
+        if let Some(pace) = self.paces.get_mut(&channel.name) {
+            pace.take_clock_back(now);
+        }
+        let together = channel.combine && self.is_crowded(channel, now);
         let mut taken = Vec::new();
-        let flying = self.in_flight.entry(channel.name.clone()).or_default();
-        let Some(ready) = self.ready.get_mut(&channel.name) else { return taken };
-        while flying.len() < IN_FLIGHT_PER_CHANNEL
-            && self.not_before.get(&channel.name).is_none_or(|earliest| *earliest <= now)
-            && let Some((due, id)) = ready.first().copied()
-            && due <= now
+        while self.attempts_left(channel) > 0
+            && self.not_before(channel).is_none_or(|earliest| earliest <= now)
+            && let Some(ready) = self.ready.get(&channel.name)
+            && let Some(first) = ready.first_due(now).and_then(|id| self.messages.get(&id))
         {
-            ready.pop_first();
-            flying.insert(id);
-            if channel.spacing > TimeDelta::zero() {
-                self.not_before.insert(channel.name.clone(), now + channel.spacing);
-            }
-            if let Some(message) = self.messages.get_mut(&id) {
-                message.attempts = message.attempts.saturating_add(1);
-                taken.push(message.clone());
-            }
+            let count = match (together, first.refused) {
+                (false, _) => 1,
+                (true, false) => usize::MAX,
+                (true, true) => self.together_max.get(&channel.name).copied().unwrap_or(usize::MAX),
+            };
+            let numbers = ready.alike(first, count, now);
+            taken.push(self.take(channel, &numbers, now));
         }
         taken
     }
 
-    fn land(&mut self, id: u64) {
-        self.in_flight.values_mut().for_each(|flying| {
-            flying.remove(&id);
+    /// Whether more is due than may be tried now, message by message.
+    fn is_crowded(&self, channel: &Channel, now: Time) -> bool {
+        let pace = self.paces.get(&channel.name);
+        let allowed =
+            pace.map_or_else(|| Pace::default().allowance(channel, now), |pace| pace.allowance(channel, now));
+        let attempts = self.attempts_left(channel).min(allowed);
+        self.ready.get(&channel.name).is_some_and(|ready| ready.has_more_due_than(attempts, now))
+    }
+
+    /// Takes these for one attempt.
+    fn take(&mut self, channel: &Channel, numbers: &[u64], now: Time) -> Vec<Message> {
+        if Pace::limits(channel) {
+            self.paces.entry(channel.name.clone()).or_default().note(channel, now);
+        }
+        let mut taken = Vec::new();
+        for id in numbers {
+            let Some(message) = self.messages.get_mut(id) else { continue };
+            self.ready.entry(channel.name.clone()).or_default().remove(message);
+            message.attempts = message.attempts.saturating_add(1);
+            taken.push(message.clone());
+        }
+        taken.sort_by_key(|message| message.id);
+        let numbers: Vec<u64> = taken.iter().map(|message| message.id).collect();
+        self.flying.extend(numbers.iter().copied());
+        if let Some(first) = numbers.first() {
+            self.on_their_way.entry(channel.name.clone()).or_default().insert(*first, numbers);
+        }
+        taken
+    }
+
+    /// Ends an attempt. Returns what it said, without what was withdrawn meanwhile.
+    fn land(&mut self, id: u64) -> Vec<Message> {
+        let landed = self.on_their_way.values_mut().find_map(|attempts| attempts.remove(&id));
+        let landed = landed.unwrap_or_default();
+        landed.iter().for_each(|id| {
+            self.flying.remove(id);
         });
+        landed.iter().filter_map(|id| self.messages.get(id)).cloned().collect()
     }
 
     fn remove(&mut self, message: &Message) {
-        self.land(message.id);
+        self.flying.remove(&message.id);
         self.messages.remove(&message.id);
+        self.refused.remove(&(message.incident.clone(), message.id));
         if let Some(ready) = self.ready.get_mut(&message.channel) {
-            ready.remove(&(message.due, message.id));
+            ready.remove(message);
         }
         for lane in lanes_of(message) {
             let Some(waiting) = self.lanes.get_mut(&lane) else { continue };

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::bulletin::Part;
 use crate::outbox::Message;
 use crate::time::rfc3339;
 
@@ -34,13 +35,17 @@ pub const FIELDS: [&str; 17] = [
 /// The same for every try of one message, and for no other message.
 pub fn id_of(message: &Message) -> String {
     // What goes past the outbox has no number of its own, but an incident of its own.
-    format!("{}-{}-{}", message.incident, message.ordinal, message.id)
+    let id = format!("{}-{}-{}", message.incident, message.ordinal, message.id);
+    match &message.bulletin.burst {
+        None => id,
+        Some(burst) => format!("{id}-{}", burst.key),
+    }
 }
 
 /// Every field, as a program reads them.
 pub fn everything(message: &Message) -> Value {
     let bulletin = &message.bulletin;
-    json!({
+    let mut fields = json!({
         "id": id_of(message),
         "channel": message.channel,
         "watchdog": bulletin.watchdog,
@@ -58,6 +63,21 @@ pub fn everything(message: &Message) -> Value {
         "link": bulletin.link,
         "subject": message.subject,
         "body": message.body,
+    });
+    if let (Some(burst), Value::Object(fields)) = (&bulletin.burst, &mut fields) {
+        fields.insert("parts_count".to_owned(), json!(burst.count));
+        fields.insert("parts".to_owned(), burst.parts.iter().map(part).collect());
+    }
+    fields
+}
+
+fn part(part: &Part) -> Value {
+    json!({
+        "incident": part.incident,
+        "token": part.token,
+        "severity": part.severity.word(),
+        "opened": rfc3339(part.opened),
+        "subject": part.subject,
     })
 }
 
@@ -178,6 +198,7 @@ pub(crate) mod tests {
             due: at(1),
             last_error: None,
             refused: false,
+            refusals: 0,
             handed_over: false,
         }
     }

@@ -200,8 +200,9 @@ impl Eye {
 /// The configured channels, without the waits between their messages; when there is none yet, one that takes everything.
 fn channels(config: &Config) -> Vec<Channel> {
     let spaced = config.channels.iter().cloned();
-    let mut channels: Vec<Channel> =
-        spaced.map(|channel| Channel { spacing: TimeDelta::zero(), ..channel }).collect();
+    let mut channels: Vec<Channel> = spaced
+        .map(|channel| Channel { spacing: TimeDelta::zero(), rate: None, combine: false, ..channel })
+        .collect();
     if let Some(mailbox) = config.mailboxes.first().filter(|_| channels.is_empty()) {
         let smtp = Smtp {
             server: mailbox.server.clone(),
@@ -214,6 +215,8 @@ fn channels(config: &Config) -> Vec<Channel> {
             fallback: false,
             events: [Event::Checker, Event::Service, Event::Mailbox].into(),
             spacing: TimeDelta::zero(),
+            rate: None,
+            combine: false,
             repeat: None,
             kind: ChannelKind::Smtp(smtp),
         });

@@ -154,6 +154,8 @@ mod tests {
             events: [].into(),
             repeat: None,
             spacing: TimeDelta::zero(),
+            rate: None,
+            combine: false,
             kind: ChannelKind::Webhook(webhook),
         };
         let message = message(Kind::Alarm);

@@ -340,6 +340,7 @@ mod tests {
             due: now,
             last_error: None,
             refused: false,
+            refusals: 0,
             handed_over: false,
         }
     }

@@ -40,7 +40,7 @@ use secrecy::SecretString;
 use crate::fullness::Limits;
 use crate::policy::Policies;
 
-pub use channel::{Channel, ChannelKind, Content, Endpoint, Preset, Smtp, Verb, Webhook};
+pub use channel::{Channel, ChannelKind, Content, Endpoint, Preset, Rate, Smtp, Verb, Webhook};
 pub(crate) use channel::{parse_url, shown_host};
 pub use drill::{Drill, Pace};
 pub use findings::{Breach, Findings, Reaction};

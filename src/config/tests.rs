@@ -134,6 +134,8 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
     assert_eq!((mailbox.server.port, mailbox.server.tls), (default.server.port, default.server.tls));
     let (channel, default) = (&full.channels[0], &short.channels[0]);
     assert_eq!((channel.fallback, channel.spacing), (default.fallback, default.spacing));
+    assert_eq!((channel.rate, default.rate), (Some(Rate { messages: 30, per: TimeDelta::hours(1) }), None));
+    assert_eq!((channel.combine, default.combine), (true, false));
     assert_eq!(channel.events, default.events);
     assert_eq!(smtp(channel).server.port, smtp(default).server.port);
     assert_eq!((full.quorum.usual, short.quorum.usual), (2, 2));
@@ -190,6 +192,8 @@ fn the_shipped_example_shows_every_known_key() {
         "fallback",
         "events",
         "spacing",
+        "rate",
+        "combine",
         "repeat",
         "url",
         "preset",

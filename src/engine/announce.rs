@@ -8,7 +8,7 @@ use super::{Delivery, Engine};
 use crate::bulletin::{About, Bulletin};
 use crate::config::{Checker, Mailbox};
 use crate::expiry;
-use crate::incident::{Announced, Incident, Standing, Subject, What, silence_token};
+use crate::incident::{self, Announced, Incident, Standing, Subject, What, silence_token};
 use crate::ledger::Facts;
 use crate::matrix::{Heard, ServiceRow};
 use crate::outbox::{Address, Kind, Message, Notice};
@@ -72,7 +72,6 @@ impl Engine {
         let letter = words::alarm(incident, &token, &self.scene(incident, now));
         let plan = self.plan(incident, now);
         let channels: BTreeSet<String> = plan.channels.keys().cloned().collect();
-        let told: BTreeMap<String, Time> = channels.iter().map(|name| (name.clone(), now)).collect();
         let to = self.addresses(&channels);
         let about = About::of(incident, false, |name| self.provider_of(name));
         self.note_announcement(number, &token, &channels, now);
@@ -83,17 +82,26 @@ impl Engine {
             .values_mut()
             .filter(|member| member.end.is_none())
             .for_each(|member| member.named = true);
+        let ordinal = incident.messages + 1;
         match incident.announced.iter_mut().find(|announced| announced.token == token) {
             Some(before) => {
                 if before.recovered.take().is_some() {
                     before.channels.clear();
+                    before.first.clear();
                     before.about = about;
                 }
-                before.channels.extend(told);
+                before.tell(&channels, ordinal, now);
             }
             None => {
-                let announced =
-                    Announced { token: token.clone(), at: now, channels: told, about, recovered: None };
+                let mut announced = Announced {
+                    token: token.clone(),
+                    at: now,
+                    channels: BTreeMap::new(),
+                    first: BTreeMap::new(),
+                    about,
+                    recovered: None,
+                };
+                announced.tell(&channels, ordinal, now);
                 incident.announced.push(announced);
             }
         }
@@ -115,13 +123,17 @@ impl Engine {
         let owed = |announced: &&mut Announced| announced.token == token && announced.recovered.is_none();
         let Some(announced) = incident.announced.iter_mut().find(owed) else { return };
         announced.recovered = Some(now);
-        let channels: BTreeSet<String> = announced.channels.keys().cloned().collect();
+        let (channels, first): (BTreeSet<String>, _) =
+            (announced.channels.keys().cloned().collect(), announced.first.clone());
         let id = incident.id();
         let Some(incident) = self.incidents.get(&number) else { return };
         let letter = words::recovery(incident, token, &self.scene(incident, now));
-        let dropped = self.outbox.drop_refused(&id);
-        let untold: BTreeSet<Address> =
-            dropped.iter().filter(|message| message.token == token).map(Message::address).collect();
+        let dropped = self.outbox.drop_refused(&id, token);
+        // Who refused only a reminder had the alarm, and so may have who refused it after a lost answer.
+        let never_had = |message: &&Message| {
+            first.get(&message.channel) == Some(&message.ordinal) && !message.is_in_doubt()
+        };
+        let untold: BTreeSet<Address> = dropped.iter().filter(never_had).map(Message::address).collect();
         for message in dropped {
             self.dirty.messages.remove(&message.id);
             self.dirty.deliveries.push(Delivery { message, at: now, answer: None });
@@ -145,21 +157,20 @@ impl Engine {
             .filter(|channel| channel.fallback)
             .map(|channel| channel.name.clone())
             .collect();
-        let open = self.incidents.values_mut().find(|incident| incident.id() == message.incident);
+        let Some(number) = incident::number_of(&message.incident) else { return };
+        let open = self.incidents.get_mut(&number).filter(|incident| incident.id() == message.incident);
         let Some(incident) = open.filter(|incident| incident.closed.is_none()) else { return };
         // Through another channel a drill would prove nothing.
         if incident.subject == Subject::Drill {
             return;
         }
-        let number = incident.number;
-        let Some(announced) =
-            incident.announced.iter_mut().find(|announced| announced.token == message.token)
-        else {
-            return;
-        };
+        // What is recovered already would stand for ever where it is told only now.
+        let stands =
+            |announced: &&mut Announced| announced.token == message.token && announced.recovered.is_none();
+        let Some(announced) = incident.announced.iter_mut().find(stands) else { return };
         let new: BTreeSet<String> =
             fallbacks.into_iter().filter(|name| !announced.channels.contains_key(name)).collect();
-        announced.channels.extend(new.iter().map(|name| (name.clone(), now)));
+        announced.tell(&new, incident.messages + 1, now);
         let letter = Letter { subject: message.subject.clone(), body: message.body.clone() };
         let letter = words::handed_over(&letter, &message.channel, error);
         let told = format!("{} from {} to {}", message.token, message.channel, listed(&new));

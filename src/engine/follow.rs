@@ -106,8 +106,9 @@ impl Engine {
             letter = words::reminder(&letter, token);
         }
         let Some(incident) = self.incidents.get_mut(&number) else { return };
+        let ordinal = incident.messages + 1;
         if let Some(standing) = incident.announced.iter_mut().find(|announced| announced.token == token) {
-            standing.channels.extend(channels.iter().map(|name| (name.clone(), now)));
+            standing.tell(channels, ordinal, now);
         }
         self.say(number, token, (Kind::Alarm, &letter), self.addresses(channels), now);
         let told = format!("{token} to {}", super::announce::listed(channels));

@@ -31,7 +31,7 @@ use crate::config::{Checker, Config};
 use crate::incident::{Incident, Step};
 use crate::ledger::{Facts, Observation};
 use crate::links::Key;
-use crate::outbox::{Failure, Message, Outbox, Sent};
+use crate::outbox::{Failure, Message, Outbox, Pace, Sent, combined};
 use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::report::NotHeard;
@@ -56,6 +56,8 @@ pub struct Snapshot {
     /// Open ones.
     pub incidents: Vec<Incident>,
     pub messages: Vec<Message>,
+    /// Of the channels.
+    pub paces: BTreeMap<String, Pace>,
     /// The highest numbers ever used.
     pub last_incident: u64,
     pub last_message: u64,
@@ -113,6 +115,8 @@ pub struct Changes {
     pub incidents: Vec<Incident>,
     /// New or changed.
     pub messages: Vec<Message>,
+    /// Of the channels that were tried.
+    pub paces: Vec<(String, Pace)>,
     pub deliveries: Vec<Delivery>,
     pub looks: Vec<Look>,
     pub steps: Vec<Step>,
@@ -130,6 +134,7 @@ impl Changes {
         self.mailboxes.extend(later.mailboxes);
         self.incidents.extend(later.incidents);
         self.messages.extend(later.messages);
+        self.paces.extend(later.paces);
         self.deliveries.extend(later.deliveries);
         self.looks.extend(later.looks);
         self.steps.extend(later.steps);
@@ -144,6 +149,7 @@ impl Changes {
             && self.mailboxes.is_empty()
             && self.incidents.is_empty()
             && self.messages.is_empty()
+            && self.paces.is_empty()
             && self.deliveries.is_empty()
             && self.looks.is_empty()
             && self.steps.is_empty()
@@ -161,6 +167,7 @@ struct Dirty {
     mailboxes: BTreeSet<String>,
     incidents: BTreeSet<u64>,
     messages: BTreeMap<u64, Message>,
+    paces: BTreeSet<String>,
     deliveries: Vec<Delivery>,
     looks: Vec<Look>,
     steps: Vec<Step>,
@@ -216,7 +223,7 @@ impl Engine {
             drill_due: None,
             heartbeat: Heartbeat::default(),
             incidents: open,
-            outbox: Outbox::restore(snapshot.messages, now),
+            outbox: Outbox::restore(snapshot.messages, snapshot.paces, now),
             last_incident: snapshot.last_incident,
             last_message: snapshot.last_message,
             timers: Timers::default(),
@@ -313,23 +320,29 @@ impl Engine {
             .min()
     }
 
-    /// Messages to be tried now, counted as tried: [`Self::take_changes`] must be stored before they are sent.
+    /// Messages to be tried now, counted as tried: [`Self::take_changes`] must be stored before they are sent. One may say
+    /// what several in the outbox say.
     pub fn take_due(&mut self, now: Time) -> Vec<Message> {
         let due = self.outbox.take_due(&self.config.channels, now);
-        for message in &due {
+        for message in due.iter().flatten() {
             self.dirty.messages.insert(message.id, message.clone());
         }
-        due
+        let tried = due.iter().filter_map(|parts| parts.first()).map(|message| &message.channel);
+        self.dirty.paces.extend(tried.filter(|name| self.outbox.pace(name).is_some()).cloned());
+        due.iter().filter_map(|parts| combined(parts, self.signature(now))).collect()
     }
 
-    /// How the attempt to send a message ended.
+    /// How the attempt to send a message that was taken ended.
     pub fn sent(&mut self, id: u64, outcome: Sent, now: Time) {
         match outcome {
             Sent::Accepted(answer) => {
-                if let Some(message) = self.outbox.accepted(id) {
-                    self.dirty.messages.remove(&id);
-                    let address = message.address();
-                    self.dirty.deliveries.push(Delivery { message, at: now, answer: Some(answer) });
+                let accepted = self.outbox.accepted(id);
+                let address = accepted.first().map(Message::address);
+                for message in accepted {
+                    self.dirty.messages.remove(&message.id);
+                    self.dirty.deliveries.push(Delivery { message, at: now, answer: Some(answer.clone()) });
+                }
+                if let Some(address) = address {
                     self.channel_works(&address, now);
                 }
             }
@@ -354,6 +367,11 @@ impl Engine {
             mailboxes: dirty.mailboxes.iter().filter_map(|name| self.mailbox_row(name)).collect(),
             incidents,
             messages: dirty.messages.into_values().collect(),
+            paces: dirty
+                .paces
+                .into_iter()
+                .filter_map(|name| Some((name.clone(), self.outbox.pace(&name)?.clone())))
+                .collect(),
             deliveries: dirty.deliveries,
             looks: dirty.looks,
             steps: dirty.steps,
@@ -420,14 +438,15 @@ impl Engine {
     }
 
     fn failed(&mut self, id: u64, failure: Failure<'_>, now: Time) {
-        let Some((message, hand_over)) = self.outbox.failed(id, failure, now) else { return };
-        self.dirty.messages.insert(id, message.clone());
-        if hand_over {
-            self.hand_over(&message, failure.error, now);
-            self.channel_fails(&message, now);
+        for (message, hand_over) in self.outbox.failed(id, failure, now) {
+            self.dirty.messages.insert(message.id, message.clone());
+            if hand_over {
+                self.hand_over(&message, failure.error, now);
+                self.channel_fails(&message, now);
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -118,7 +118,7 @@ impl Engine {
         let orphans: Vec<Message> =
             self.outbox.iter().filter(|message| !addresses.contains(&message.address())).cloned().collect();
         for message in orphans {
-            self.outbox.accepted(message.id);
+            self.outbox.withdraw(message.id);
             self.dirty.messages.remove(&message.id);
             self.announce_anew(&message, now);
             self.dirty.deliveries.push(Delivery { message, at: now, answer: None });

@@ -91,6 +91,8 @@ fn channel_config(name: &str, fallback: bool) -> Channel {
         events: [Event::Checker, Event::Service, Event::Mailbox].into(),
         repeat: None,
         spacing: TimeDelta::zero(),
+        rate: None,
+        combine: false,
         kind: ChannelKind::Smtp(smtp),
     }
 }
@@ -121,6 +123,7 @@ struct World {
     /// What a store would hold.
     disk: Snapshot,
     steps: Vec<Step>,
+    deliveries: Vec<Delivery>,
     /// As the store shows them.
     reasons: BTreeMap<String, Reason>,
     last_look: i64,
@@ -136,6 +139,7 @@ impl World {
             engine,
             disk: Snapshot::default(),
             steps: vec![],
+            deliveries: vec![],
             reasons: BTreeMap::new(),
             last_look: 0,
             sent: vec![],
@@ -242,13 +246,21 @@ impl World {
             self.disk.messages.retain(|known| known.id != message.id);
             self.disk.messages.push(message);
         }
+        self.disk.paces.extend(changes.paces);
         for delivery in changes.deliveries {
             self.disk.messages.retain(|known| known.id != delivery.message.id);
+            self.deliveries.push(delivery);
         }
     }
 
     /// The process dies and comes back.
     fn restart(&mut self, config: Config, second: i64) {
+        self.revive(config, second);
+        self.deliver(second);
+    }
+
+    /// The same, before anything is sent.
+    fn revive(&mut self, config: Config, second: i64) {
         let disk = Snapshot {
             facts: self.disk.facts.clone(),
             mailboxes: self.disk.mailboxes.clone(),
@@ -256,12 +268,12 @@ impl World {
             drills: self.disk.drills.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
+            paces: self.disk.paces.clone(),
             silences: self.disk.silences.clone(),
             link_key: None,
             ..self.disk
         };
         self.engine = Engine::restore(config, disk, at(second));
-        self.deliver(second);
     }
 
     /// What was sent since the last call.

@@ -3,6 +3,8 @@ use crate::bulletin::State;
 use crate::config::{ChannelKind, Server, Smtp, Tls};
 use chrono::{TimeZone, Utc};
 
+mod shaping;
+
 fn at(second: i64) -> Time {
     Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap() + TimeDelta::seconds(second)
 }
@@ -16,6 +18,8 @@ fn channel(name: &str, spacing: i64) -> Channel {
         events: BTreeSet::new(),
         repeat: None,
         spacing: TimeDelta::seconds(spacing),
+        rate: None,
+        combine: false,
         kind: ChannelKind::Smtp(Smtp { server, login: None, from: "a@b.c".into(), to: vec!["d@e.f".into()] }),
     }
 }
@@ -37,6 +41,7 @@ fn message(id: u64, incident: &str, recipient: &str) -> Message {
         due: at(0),
         last_error: None,
         refused: false,
+        refusals: 0,
         handed_over: false,
     }
 }
@@ -50,21 +55,21 @@ fn refusal(error: &str) -> Failure<'_> {
 }
 
 fn outbox(messages: &[Message]) -> Outbox {
-    Outbox::restore(messages.to_vec(), at(0))
+    Outbox::restore(messages.to_vec(), BTreeMap::new(), at(0))
 }
 
 fn taken(outbox: &mut Outbox, second: i64) -> Vec<u64> {
-    outbox.take_due(&[channel("mail", 0)], at(second)).iter().map(|message| message.id).collect()
+    outbox.take_due(&[channel("mail", 0)], at(second)).iter().flatten().map(|message| message.id).collect()
 }
 
 #[test]
 fn an_attempt_is_counted_when_it_is_taken_and_gone_only_when_accepted() {
     let mut outbox = outbox(&[message(1, "i", "a")]);
     let first = outbox.take_due(&[channel("mail", 0)], at(0));
-    assert_eq!(first[0].attempts, 1);
+    assert_eq!(first[0][0].attempts, 1);
     assert_eq!(taken(&mut outbox, 0), [0; 0], "it is on its way");
     assert_eq!(outbox.iter().count(), 1);
-    assert_eq!(outbox.accepted(1).map(|message| message.id), Some(1));
+    assert_eq!(outbox.accepted(1).len(), 1);
     assert_eq!(outbox.iter().count(), 0);
 }
 
@@ -75,7 +80,7 @@ fn waits_double_up_to_five_minutes_and_the_first_is_within_ten_seconds() {
     let mut waits = Vec::new();
     for _ in 0..9 {
         assert_eq!(outbox.take_due(&[channel("mail", 0)], now).len(), 1);
-        let (failed, _) = outbox.failed(1, failure("451 later"), now).unwrap();
+        let (failed, _) = outbox.failed(1, failure("451 later"), now).remove(0);
         waits.push((failed.due - now).num_seconds());
         assert_eq!(outbox.next_due(&[channel("mail", 0)]), Some(failed.due));
         now = failed.due;
@@ -93,7 +98,7 @@ fn a_far_side_that_asks_for_patience_gets_it_from_the_whole_channel_for_an_hour_
         let one = [Channel { spacing: TimeDelta::seconds(1), ..channel("mail", 0) }];
         assert_eq!(outbox.take_due(&one, at(0)).len(), 1);
         let patience = Failure { retry_after: Some(TimeDelta::seconds(asked)), ..failure("429") };
-        let (failed, hand_over) = outbox.failed(1, patience, at(0)).unwrap();
+        let (failed, hand_over) = outbox.failed(1, patience, at(0)).remove(0);
         assert_eq!((failed.due, hand_over), (at(tried), handed_over), "{asked}");
         let other = if asked > 0 { at(asked.min(3_600)) } else { at(1) };
         assert_eq!(outbox.next_due(&one), Some(other.max(at(1))), "the other message waits too: {asked}");
@@ -118,12 +123,12 @@ fn the_third_failure_or_a_refusal_hands_over_once() {
     let mut handed = Vec::new();
     for attempt in 0..4 {
         taken(&mut temporary, attempt * 1000);
-        handed.push(temporary.failed(1, failure("451"), at(attempt * 1000)).unwrap().1);
+        handed.push(temporary.failed(1, failure("451"), at(attempt * 1000))[0].1);
     }
     assert_eq!(handed, [false, false, true, false]);
     let mut refused = outbox(&[message(1, "i", "a")]);
     taken(&mut refused, 0);
-    let (message, hand_over) = refused.failed(1, refusal("550 no such user"), at(0)).unwrap();
+    let (message, hand_over) = refused.failed(1, refusal("550 no such user"), at(0)).remove(0);
     assert!(hand_over);
     assert_eq!(message.due, at(3600));
 }
@@ -160,9 +165,13 @@ fn what_was_refused_for_good_is_dropped_when_its_incident_is_over() {
     taken(&mut outbox, 0);
     outbox.failed(1, refusal("550"), at(0));
     outbox.failed(2, failure("451"), at(0));
-    let dropped: Vec<u64> = outbox.drop_refused("i").iter().map(|message| message.id).collect();
-    assert_eq!(dropped, [1]);
-    assert_eq!(taken(&mut outbox, 5), [3, 2], "in the order in which they are due");
+    let dropped = |outbox: &mut Outbox, token| -> Vec<u64> {
+        outbox.drop_refused("i", token).iter().map(|message| message.id).collect()
+    };
+    assert_eq!(dropped(&mut outbox, "other_Checker"), [0; 0], "its own token stands");
+    assert_eq!(dropped(&mut outbox, "i_Checker"), [1, 3], "with what waits behind it");
+    outbox.put(message(4, "i", "a"));
+    assert_eq!(taken(&mut outbox, 5), [4, 2], "in the order in which they are due");
 }
 
 #[test]

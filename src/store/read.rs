@@ -32,6 +32,7 @@ impl Store {
                 drills: self.contents("SELECT state FROM drills")?.pop().unwrap_or_default(),
                 incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
                 messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
+                paces: self.named("SELECT channel, state FROM paces")?,
                 silences: self.contents("SELECT content FROM silences_by_hand")?,
                 last_silence: self.highest("SELECT MAX(id) FROM silences_by_hand")?,
                 link_key: None,

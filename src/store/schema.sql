@@ -158,6 +158,12 @@ CREATE TABLE outbox (
     content    TEXT NOT NULL
 ) STRICT;
 
+-- When each channel with a spacing or a rate was tried lately, JSON.
+CREATE TABLE paces (
+    channel TEXT PRIMARY KEY,
+    state   TEXT NOT NULL
+) STRICT;
+
 -- What left the outbox, with the far side's answer; without one it was dropped because its incident was over.
 CREATE TABLE deliveries (
     message    INTEGER PRIMARY KEY,

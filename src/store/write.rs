@@ -7,7 +7,7 @@ use super::{Batch, Kept, Place, millis};
 use crate::engine::{Canary, Changes, Delivery, Drills, Look, MailboxRow, Row};
 use crate::imap::Cursor;
 use crate::incident::{Incident, Step};
-use crate::outbox::Message;
+use crate::outbox::{Message, Pace};
 use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::report::NotHeard;
@@ -40,6 +40,7 @@ fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
     changes.looks.iter().try_for_each(|look| put_look(transaction, look))?;
     changes.incidents.iter().try_for_each(|incident| put_incident(transaction, incident))?;
     changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
+    changes.paces.iter().try_for_each(|(channel, pace)| put_pace(transaction, channel, pace))?;
     changes.deliveries.iter().try_for_each(|delivery| put_delivery(transaction, delivery))?;
     changes.steps.iter().try_for_each(|step| put_step(transaction, step))?;
     changes.silences.iter().try_for_each(|silencing| put_silencing(transaction, silencing))
@@ -275,6 +276,16 @@ fn put_delivery(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()
             millis(delivery.at),
             delivery.answer,
         ])?;
+    Ok(())
+}
+
+fn put_pace(transaction: &Transaction<'_>, channel: &str, pace: &Pace) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO paces (channel, state) VALUES ($1, $2)
+             ON CONFLICT (channel) DO UPDATE SET state = excluded.state",
+        )?
+        .execute(params![channel, json(pace)?])?;
     Ok(())
 }
 

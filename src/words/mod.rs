@@ -6,6 +6,7 @@
 pub mod cause;
 mod acknowledgement;
 mod channel;
+mod combined;
 mod drill;
 mod expiry;
 mod heartbeat;
@@ -16,6 +17,7 @@ mod service;
 mod silence;
 mod spoof;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono_tz::Tz;
@@ -30,6 +32,7 @@ use crate::text::one_line;
 use crate::time::{Time, span, utc_and_local};
 pub use acknowledgement::{acknowledged, linked, reminder};
 pub use channel::ChannelCard;
+pub use combined::combined;
 pub use drill::{DrillCard, chain};
 pub use heartbeat::run_report;
 pub use own::{STORE_TOKEN, canary, channel_test, handed_over, store_alarm, store_recovery};
@@ -39,6 +42,9 @@ pub use silence::deadline_sum;
 
 /// So many checkers are described one by one; the rest is only counted.
 const DESCRIBED_MAX: usize = 10;
+
+/// A subject about many lists names as long as it is no longer than this: a telephone cuts off the rest.
+const SUBJECT_CHARS: usize = 80;
 
 /// What a person receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +207,35 @@ fn listed(names: &[&str]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
+}
+
+/// The words, and the names as far as a subject under this token (with its ending) has room for them.
+fn with_room(token: &str, words: &str, names: &[&str]) -> String {
+    let chars = |text: &str| text.chars().count();
+    let mut fits = words.to_owned();
+    let mut shown = String::new();
+    for (index, name) in names.iter().enumerate() {
+        shown.push_str(if index == 0 { ": " } else { ", " });
+        shown.push_str(name);
+        let more = match names.len().saturating_sub(index + 1) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if chars(token) + 1 + chars(words) + chars(&shown) + chars(&more) <= SUBJECT_CHARS {
+            fits = format!("{words}{shown}{more}");
+        } else if chars(&shown) > SUBJECT_CHARS {
+            break;
+        }
+    }
+    fits
+}
+
+/// `free 20, orange 17`, the most first, as far as they fit into a sentence.
+fn listed_counts(counts: BTreeMap<&str, usize>) -> String {
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let texts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    listed(&texts.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// After the description of as many as are described.

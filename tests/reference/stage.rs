@@ -99,6 +99,8 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
             events: [Kind::Checker, Kind::Service, Kind::Mailbox].into(),
             repeat: None,
             spacing: TimeDelta::zero(),
+            rate: None,
+            combine: false,
             kind: ChannelKind::Smtp(smtp),
         }],
         policies: Default::default(),
@@ -281,6 +283,7 @@ impl<'w> Stage<'w> {
             drills: self.disk.drills.clone(),
             incidents: self.disk.incidents.clone(),
             messages: self.disk.messages.clone(),
+            paces: self.disk.paces.clone(),
             silences: self.disk.silences.clone(),
             link_key: None,
             ..self.disk
@@ -313,6 +316,7 @@ impl<'w> Stage<'w> {
             self.disk.messages.retain(|known| known.id != message.id);
             self.disk.messages.push(message);
         }
+        self.disk.paces.extend(changes.paces);
         for delivery in changes.deliveries {
             self.disk.messages.retain(|known| known.id != delivery.message.id);
         }

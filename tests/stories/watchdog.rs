@@ -112,6 +112,7 @@ impl Watchdog {
                 .collect(),
             incidents: self.disk.incidents.iter().map(stored).collect(),
             messages: self.disk.messages.iter().map(stored).collect(),
+            paces: self.disk.paces.iter().map(|(name, pace)| (name.clone(), stored(pace))).collect(),
             silences: self.disk.silences.iter().map(stored).collect(),
             canary: stored(&self.disk.canary),
             drills: stored(&self.disk.drills),
@@ -302,6 +303,7 @@ impl Watchdog {
             self.disk.silences.retain(|known| known.id != silence.id);
             self.disk.silences.push(silence);
         }
+        self.disk.paces.extend(changes.paces);
         for delivery in changes.deliveries {
             self.disk.messages.retain(|known| known.id != delivery.message.id);
         }

@@ -22,6 +22,8 @@ pub(super) struct Post<'a> {
     /// Before the `@` of the identifiers: of the thread, and of this mail in it.
     thread: String,
     id: String,
+    /// Further threads that it belongs to.
+    threads: Vec<String>,
     /// The headers by which it is known: as a watchdog's own, or as whose report.
     marks: Vec<(&'static str, String)>,
 }
@@ -36,7 +38,11 @@ impl<'a> Post<'a> {
                 Some(link) => words::linked(&message.body, link).into(),
                 None => Cow::Borrowed(&message.body),
             },
-            id: format!("{thread}.{}", message.ordinal),
+            id: match &message.bulletin.burst {
+                None => format!("{thread}.{}", message.ordinal),
+                Some(burst) => format!("{thread}.{}.{}", message.ordinal, burst.key),
+            },
+            threads: threads(message),
             thread,
             marks: vec![("X-Bresse-Incident", message.incident.clone())],
         }
@@ -49,6 +55,7 @@ impl<'a> Post<'a> {
             subject: &canary.letter.subject,
             body: Cow::Borrowed(&canary.letter.body),
             id: format!("{thread}.{}", now.timestamp_millis()),
+            threads: Vec::new(),
             thread,
             marks: vec![("X-Bresse-Canary", canary.id.clone())],
         }
@@ -65,6 +72,7 @@ impl<'a> Post<'a> {
             subject: &run.letter.subject,
             body: Cow::Borrowed(&run.letter.body),
             id: format!("{thread}.{}", run.began.timestamp_millis()),
+            threads: Vec::new(),
             thread,
             marks: signed.into_iter().flat_map(marks).collect(),
         }
@@ -73,7 +81,7 @@ impl<'a> Post<'a> {
 
 /// The mail, and whom the server is told it is for.
 pub(super) fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result<(Envelope, Vec<u8>)> {
-    let Post { thread, id, marks, .. } = post;
+    let Post { thread, threads, id, marks, .. } = post;
     let from: Address = smtp.from.parse()?;
     let to: Address = post.to.parse()?;
     let mut mail = Mail::builder()
@@ -84,7 +92,7 @@ pub(super) fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result
         .subject(post.subject)
         .date(now.into())
         .message_id(Some(format!("<{id}@{}>", from.domain())))
-        .references(format!("<{thread}@{}>", from.domain()))
+        .references(references(threads.iter().chain([thread]), from.domain()))
         .singlepart(plain(&post.body))?;
     let automatic = [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All")];
     let marks = marks.iter().map(|(name, value)| (*name, value.as_str()));
@@ -93,6 +101,17 @@ pub(super) fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result
             .insert_raw(HeaderValue::new(HeaderName::new_from_ascii(name.to_owned())?, value.to_owned()));
     }
     Ok((Envelope::new(Some(from), vec![to])?, mail.formatted()))
+}
+
+/// Those of the other incidents that the message is about, if it says several.
+fn threads(message: &Message) -> Vec<String> {
+    let parts = message.bulletin.burst.iter().flat_map(|burst| &burst.parts);
+    let others = parts.filter(|part| part.incident != message.incident);
+    others.map(|part| format!("{}.{}", part.incident, ascii(&message.channel))).collect()
+}
+
+fn references<'a>(threads: impl Iterator<Item = &'a String>, domain: &str) -> String {
+    threads.map(|thread| format!("<{thread}@{domain}>")).collect::<Vec<_>>().join(" ")
 }
 
 /// Quoted-printable always: base64 could spell the letters that open approvals.

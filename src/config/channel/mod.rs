@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 
 use super::report::Reported;
-use super::section::{Section, Unique};
+use super::section::{Item, Section, Unique};
 use super::{Event, value};
 pub use endpoint::Endpoint;
 pub(super) use endpoint::read_secret as read_secret_endpoint;
@@ -23,6 +23,9 @@ pub use webhook::{Content, Preset, Verb, Webhook};
 const MAX_CHANNELS: usize = 100;
 
 const SPACING: RangeInclusive<TimeDelta> = TimeDelta::zero()..=TimeDelta::days(1);
+
+const RATE_MESSAGES: RangeInclusive<usize> = 1..=1_000;
+const RATE_PER: RangeInclusive<TimeDelta> = TimeDelta::seconds(1)..=TimeDelta::days(7);
 
 pub(super) const EVENTS: [(&str, Event); 3] =
     [("checker", Event::Checker), ("service", Event::Service), ("mailbox", Event::Mailbox)];
@@ -38,9 +41,22 @@ pub struct Channel {
     /// Whether an alarm is said again while it lasts: never, or every 15 minutes where no route says how often. None: as
     /// the routes say.
     pub repeat: Option<bool>,
-    /// At least this long between two messages; zero by default.
+    /// At least this long between two attempts; zero by default.
     pub spacing: TimeDelta,
+    /// No more attempts than this; any number by default.
+    pub rate: Option<Rate>,
+    /// Whether what is more than may be sent goes together in one message.
+    pub combine: bool,
     pub kind: ChannelKind,
+}
+
+/// So many attempts in any span of this length, and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// 1 to 1000.
+    pub messages: usize,
+    /// 1 s to 7 d.
+    pub per: TimeDelta,
 }
 
 #[derive(Debug, Clone)]
@@ -67,6 +83,15 @@ impl ChannelKind {
             Self::Alertmanager(_) => "alertmanager",
             Self::Command(_) => "command",
             Self::File(_) => "file",
+        }
+    }
+
+    /// Whether its far side keeps each alarm until it gets the recovery of just that one.
+    fn knows_alarms(&self) -> bool {
+        match self {
+            Self::Alertmanager(_) => true,
+            Self::Webhook(webhook) => matches!(webhook.content, Content::Preset(Preset::Pagerduty)),
+            Self::Smtp(_) | Self::Teams(_) | Self::Command(_) | Self::File(_) => false,
         }
     }
 }
@@ -166,6 +191,8 @@ fn read(
     let events = section.optional("events", |item| item.list(1..=EVENTS.len(), |item| item.choice(&EVENTS)));
     let repeat = section.optional("repeat", |item| item.boolean());
     let spacing = section.optional("spacing", |item| item.duration(SPACING));
+    let rate = section.optional("rate", rate);
+    let combine = section.optional("combine", |item| item.boolean());
     let kind = match section.optional("type", |item| item.choice(&TYPES)) {
         // What else such a channel holds nobody can judge.
         Err(reported) => Err(reported),
@@ -180,13 +207,24 @@ fn read(
             kind
         }
     };
+    let (rate, kind) = (rate?, kind?);
+    let combine = match combine? {
+        Some(true) if kind.knows_alarms() => {
+            let sentence = "this kind of channel ends each alarm by its own recovery; combine cannot be true";
+            return Err(section.wrong("combine", sentence));
+        }
+        Some(combine) => combine,
+        None => rate.is_some() && matches!(kind, ChannelKind::Smtp(_) | ChannelKind::Teams(_)),
+    };
     Ok(Channel {
         name: name?,
         fallback: fallback?.unwrap_or(false),
         events: events?.map_or_else(all_events, BTreeSet::from_iter),
         repeat: repeat?,
         spacing: spacing?.unwrap_or(TimeDelta::zero()),
-        kind: kind?,
+        rate,
+        combine,
+        kind,
     })
 }
 
@@ -203,6 +241,14 @@ fn kind(
         Type::Command => local::command(section).map(ChannelKind::Command),
         Type::File => local::file(section).map(ChannelKind::File),
     }
+}
+
+fn rate(item: Item<'_>) -> Result<Rate, Reported> {
+    let mut section = item.section("rate")?;
+    let messages = section.required("messages", |item| item.integer(RATE_MESSAGES));
+    let per = section.required("per", |item| item.duration(RATE_PER));
+    section.finish();
+    Ok(Rate { messages: messages?, per: per? })
 }
 
 fn all_events() -> BTreeSet<Event> {
