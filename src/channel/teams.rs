@@ -130,6 +130,23 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_of_ten_thousand_is_a_small_card() {
+        let alarm = crate::engine::tests::masses::alarm();
+        let by =
+            crate::words::Signature { watchdog: "bresse8", zone: chrono_tz::Tz::UTC, now: alarm.created };
+        let parts: Vec<Message> = (0..10_000)
+            .map(|id| Message { id, token: format!("SHOP{id}_Service"), ..message(Kind::Alarm) })
+            .collect();
+        let burst = crate::outbox::combined(&parts, by).unwrap();
+        assert_eq!(burst.bulletin.burst.as_ref().map(|burst| burst.count), Some(10_000));
+        assert!(burst.subject.len() <= 80 && burst.body.lines().count() <= 40, "{}", burst.body);
+        for message in [alarm, burst] {
+            let post = compose(&message, url());
+            assert!(post.body.len() < 8_000, "{}", shown(&post));
+        }
+    }
+
+    #[test]
     fn a_card_is_never_too_large() {
         for letter in ["x", "\n", "\u{1}", "é", "*", "🔔", "]("] {
             let mut long = linked();

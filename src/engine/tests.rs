@@ -15,6 +15,8 @@ mod alarms;
 mod blindness;
 mod flapping;
 mod links;
+mod histories;
+pub(crate) mod masses;
 mod reports;
 mod canary;
 mod heartbeat;

@@ -1,17 +1,22 @@
 //! A checker, or several of them, that nobody hears any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 
-use super::{CheckerCard, DESCRIBED_MAX, Scene, and_more, cause, listed};
+use super::{CheckerCard, DESCRIBED_MAX, Scene, and_more, cause, listed, listed_counts, with_room};
 use crate::config::duration;
 use crate::incident::{End, Incident};
 use crate::ledger::{Deadline, MarginBy};
 use crate::reason::Reason;
 use crate::time::{Time, seconds, span, utc_and_local};
+
+/// Of more than [`DESCRIBED_MAX`] so many are described: what they have in common matters then.
+const DESCRIBED_OF_MANY: usize = 3;
+/// Of those that many share.
+const LONGEST_TOKEN: &str = "MONITOR_MailPath.NOK";
 
 /// `5m cycle + 40s tests + 60s mail path = 6m40s (400 s)`, and whether the mail path was measured.
 pub fn deadline_sum(deadline: Deadline) -> String {
@@ -44,24 +49,37 @@ pub(super) fn alarm(incident: &Incident, scene: &Scene<'_>) -> (String, String) 
     let providers = listed(&providers.into_iter().collect::<Vec<_>>());
     let reason = incident.cause.as_ref().map_or(Reason::Unknown, |cause| cause.reason);
     let why = cause::phrase(reason).map(|phrase| format!(", {phrase}")).unwrap_or_default();
-    let words = match names.as_slice() {
-        [only] => format!("{only} is silent ({providers}){why}"),
-        several => format!("{} checkers are silent{why}: {}", several.len(), listed(several)),
+    let (words, first) = match names.as_slice() {
+        [only] => {
+            let words = format!("{only} is silent ({providers}){why}");
+            (words.clone(), words)
+        }
+        several => {
+            let words = format!("{} checkers are silent{why}", several.len());
+            let all = format!("{words}: {}", listed(several));
+            match several.len() {
+                ..=DESCRIBED_MAX => (all.clone(), all),
+                _ => (with_room(LONGEST_TOKEN, &words, several), all),
+            }
+        }
     };
-    let mut body = format!("{words}.\n");
+    let mut body = format!("{first}.\n");
     if let Some(cause) = &incident.cause {
         let _ = write!(body, "\n{}", cause::paragraph(cause, scene.by));
     }
-    for card in cards.iter().take(DESCRIBED_MAX) {
+    let shown = if cards.len() > DESCRIBED_MAX { DESCRIBED_OF_MANY } else { DESCRIBED_MAX };
+    if cards.len() > shown {
+        let _ = writeln!(body, "\nProviders:      {}", listed_counts(by_provider(&cards)));
+    }
+    for card in cards.iter().take(shown) {
         if cards.len() > 1 {
             let _ = write!(body, "\n{} ({})", card.name, card.provider);
         }
         body.push_str(&described(card, scene));
     }
-    if cards.len() > DESCRIBED_MAX {
-        body.push('\n');
+    if let Some(more @ 1..) = cards.len().checked_sub(shown) {
+        let _ = writeln!(body, "\n… and {more} more.");
     }
-    and_more(&mut body, cards.len());
     let heard = scene.checkers.iter().filter(|card| !card.silent && card.heard_at.is_some()).count();
     let all = scene.checkers.len();
     let _ = writeln!(body, "\n{} hears {heard} of {all} checkers.", scene.by.watchdog);
@@ -73,6 +91,14 @@ pub(super) fn alarm(incident: &Incident, scene: &Scene<'_>) -> (String, String) 
     }
     let _ = writeln!(body, "\nLook first at: {}", cause::look_first(reason, &names, &providers));
     (words, body)
+}
+
+fn by_provider<'a>(cards: &[&CheckerCard<'a>]) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for card in cards {
+        *counts.entry(card.provider).or_default() += 1;
+    }
+    counts
 }
 
 fn described(card: &CheckerCard<'_>, scene: &Scene<'_>) -> String {
