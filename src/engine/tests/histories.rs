@@ -162,6 +162,7 @@ impl History {
                 by: by(),
                 until: Some(at(self.now + span)),
                 note: Some("its NOK is known".into()),
+                channel: None,
             }),
             Deed::Resolve(number) => {
                 Some(Order::Resolve { incident: number.to_string(), by: by(), note: None })
