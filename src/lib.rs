@@ -74,6 +74,7 @@ pub mod incidents;
 pub mod matrix;
 pub mod explanation;
 mod site;
+pub mod independence;
 pub mod proposal;
 pub mod backtest;
 pub mod checkup;

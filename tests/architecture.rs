@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 30] = [
+const CORE: [&str; 31] = [
     "time.rs",
     "text.rs",
     "fullness.rs",
@@ -35,6 +35,7 @@ const CORE: [&str; 30] = [
     "explanation.rs",
     "config",
     "site.rs",
+    "independence",
     "proposal",
     "backtest",
     "checkup",

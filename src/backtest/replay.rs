@@ -218,6 +218,7 @@ fn channels(config: &Config) -> Vec<Channel> {
             rate: None,
             combine: false,
             repeat: None,
+            provider: None,
             kind: ChannelKind::Smtp(smtp),
         });
     }

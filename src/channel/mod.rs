@@ -156,6 +156,7 @@ mod tests {
             spacing: TimeDelta::zero(),
             rate: None,
             combine: false,
+            provider: None,
             kind: ChannelKind::Webhook(webhook),
         };
         let message = message(Kind::Alarm);

@@ -1,5 +1,6 @@
 //! The whole file: its tables in turn, and `[watchdog]`.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
@@ -12,6 +13,7 @@ use super::{
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";
+const DNS_PORT: u16 = 53;
 
 pub(super) fn load(sources: &Sources<'_>, need: Checkers) -> Result<Config, ConfigErrors> {
     let report = Report::default();
@@ -38,7 +40,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let quorum = matrix::read(&mut root, &checkers);
     let channels = channel::read_all(&mut root, environment);
     // Names are checked against what could be read; the errors about the rest are reported already.
-    let zone = watchdog.as_ref().map_or(Tz::UTC, |(_, _, zone)| *zone);
+    let zone = watchdog.as_ref().map_or(Tz::UTC, |watchdog| watchdog.timezone);
     let policies = policy::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
     let canary = canary::read(&mut root, &channels, &checkers);
     let web = web::read(&mut root);
@@ -47,11 +49,13 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let heartbeat = heartbeat::read(&mut root, environment, name, &mailboxes, &channels, &checkers);
     root.finish();
 
-    let (name, state, timezone) = watchdog?;
+    let Watchdog { name, state, timezone, accept_dependence, dns } = watchdog?;
     Ok(Config {
         name,
         state,
         timezone,
+        accept_dependence,
+        dns,
         mailboxes: mailboxes?,
         checkers: checkers?,
         channels: channels?,
@@ -65,12 +69,41 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     })
 }
 
-fn watchdog(mut section: Section<'_>) -> Result<(String, PathBuf, Tz), Reported> {
+/// `[watchdog]`.
+struct Watchdog {
+    name: String,
+    state: PathBuf,
+    timezone: Tz,
+    accept_dependence: Option<String>,
+    dns: Option<SocketAddr>,
+}
+
+fn watchdog(mut section: Section<'_>) -> Result<Watchdog, Reported> {
     let name = section.required("name", |item| value::name(&item));
     let state = section.optional("state", |item| state(&item));
     let timezone = section.optional("timezone", |item| value::timezone(&item));
+    let accept_dependence = section.optional("accept_dependence", |item| match item.is_text() {
+        true => value::line(&item),
+        false => Err(item.not("the reason, in quotes, why it is accepted")),
+    });
+    let dns = section.optional("dns", |item| dns(&item));
     section.finish();
-    Ok((name?, state?.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)), timezone?.unwrap_or(Tz::UTC)))
+    Ok(Watchdog {
+        name: name?,
+        state: state?.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE)),
+        timezone: timezone?.unwrap_or(Tz::UTC),
+        accept_dependence: accept_dependence?,
+        dns: dns?,
+    })
+}
+
+/// An address, with or without a port.
+fn dns(item: &Item<'_>) -> Result<SocketAddr, Reported> {
+    let text = value::line(item)?;
+    let alone = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    text.parse::<SocketAddr>().or_else(|_| alone()).map_err(|_| {
+        item.wrong(format!("{} is not the address of a DNS server such as 192.0.2.53", quoted(&text)))
+    })
 }
 
 fn state(item: &Item<'_>) -> Result<PathBuf, Reported> {

@@ -70,6 +70,7 @@ fn read(
     let blind_after = section.optional("blind_after", |item| item.duration(BLIND_AFTER));
     let size = section.optional("size_limit", |item| size(&item));
     let messages = section.optional("message_limit", |item| item.integer(MESSAGE_LIMIT));
+    let provider = section.optional("provider", |item| value::name(&item));
     section.finish();
     let (folders, junk) = folders?;
     Ok(Mailbox {
@@ -82,6 +83,7 @@ fn read(
         poll: poll?.unwrap_or(DEFAULT_POLL),
         blind_after: blind_after?.unwrap_or(DEFAULT_BLIND_AFTER),
         limits: Limits { size: size?, messages: messages? },
+        provider: provider?,
     })
 }
 

@@ -29,6 +29,7 @@ mod value;
 mod web;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ use secrecy::SecretString;
 use crate::fullness::Limits;
 use crate::policy::Policies;
 
-pub use channel::{Channel, ChannelKind, Content, Endpoint, Preset, Rate, Smtp, Verb, Webhook};
+pub use channel::{Channel, ChannelKind, Content, Endpoint, Hidden, Preset, Rate, Reach, Smtp, Verb, Webhook};
 pub(crate) use channel::{parse_url, shown_host};
 pub use drill::{Drill, Pace};
 pub use findings::{Breach, Findings, Reaction};
@@ -73,6 +74,10 @@ pub struct Config {
     pub drill: Drill,
     /// Off by default.
     pub heartbeat: Option<Heartbeat>,
+    /// Why it is in order that no channel survives the loss of what it alarms about; None: it is not.
+    pub accept_dependence: Option<String>,
+    /// The DNS server that is asked what channels share; None: those of this machine.
+    pub dns: Option<SocketAddr>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }
@@ -147,6 +152,8 @@ pub struct Mailbox {
     pub blind_after: TimeDelta,
     /// How much it may hold, where its server does not say so. None by default.
     pub limits: Limits,
+    /// Who runs it, if the user said so.
+    pub provider: Option<String>,
 }
 
 impl Mailbox {
@@ -183,6 +190,16 @@ pub enum Tls {
 pub enum Login {
     Password(Secret),
     OAuth2(OAuth2),
+}
+
+impl Login {
+    /// The machine that has to work for it, beside the one that is signed in to.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Password(_) => None,
+            Self::OAuth2(oauth2) => oauth2.token_url.host_str(),
+        }
+    }
 }
 
 /// OAuth 2.0 client credentials grant (RFC 6749, section 4.4).

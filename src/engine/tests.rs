@@ -77,6 +77,7 @@ fn mailbox_config(name: &str) -> MailboxConfig {
         poll: TimeDelta::seconds(60),
         blind_after: TimeDelta::seconds(180),
         limits: crate::fullness::Limits::default(),
+        provider: None,
     }
 }
 
@@ -95,6 +96,7 @@ fn channel_config(name: &str, fallback: bool) -> Channel {
         spacing: TimeDelta::zero(),
         rate: None,
         combine: false,
+        provider: None,
         kind: ChannelKind::Smtp(smtp),
     }
 }
@@ -115,6 +117,8 @@ fn config() -> Config {
         web: None,
         drill: crate::config::Drill::default(),
         heartbeat: None,
+        accept_dependence: None,
+        dns: None,
         warnings: vec![],
     }
 }

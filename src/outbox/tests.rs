@@ -20,6 +20,7 @@ fn channel(name: &str, spacing: i64) -> Channel {
         spacing: TimeDelta::seconds(spacing),
         rate: None,
         combine: false,
+        provider: None,
         kind: ChannelKind::Smtp(Smtp { server, login: None, from: "a@b.c".into(), to: vec!["d@e.f".into()] }),
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
             poll: TimeDelta::seconds(60),
             blind_after: TimeDelta::seconds(blind_after),
             limits: Limits::default(),
+            provider: None,
         }],
         checkers: checkers.collect(),
         channels: vec![Channel {
@@ -101,6 +102,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
             spacing: TimeDelta::zero(),
             rate: None,
             combine: false,
+            provider: None,
             kind: ChannelKind::Smtp(smtp),
         }],
         policies: Default::default(),
@@ -109,6 +111,8 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         web: None,
         drill: Default::default(),
         heartbeat: None,
+        accept_dependence: None,
+        dns: None,
         warnings: vec![],
     }
 }

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod local;
+mod reach;
 mod smtp;
 mod webhook;
 
@@ -17,6 +18,7 @@ use super::{Event, value};
 pub use endpoint::Endpoint;
 pub(super) use endpoint::read_secret as read_secret_endpoint;
 pub(crate) use endpoint::{parse_url, shown_host};
+pub use reach::{Hidden, Reach};
 pub use smtp::Smtp;
 pub use webhook::{Content, Preset, Verb, Webhook};
 
@@ -47,6 +49,8 @@ pub struct Channel {
     pub rate: Option<Rate>,
     /// Whether what is more than may be sent goes together in one message.
     pub combine: bool,
+    /// Who runs what it goes through, if the user said so.
+    pub provider: Option<String>,
     pub kind: ChannelKind,
 }
 
@@ -193,6 +197,7 @@ fn read(
     let spacing = section.optional("spacing", |item| item.duration(SPACING));
     let rate = section.optional("rate", rate);
     let combine = section.optional("combine", |item| item.boolean());
+    let provider = section.optional("provider", |item| value::name(&item));
     let kind = match section.optional("type", |item| item.choice(&TYPES)) {
         // What else such a channel holds nobody can judge.
         Err(reported) => Err(reported),
@@ -224,6 +229,7 @@ fn read(
         spacing: spacing?.unwrap_or(TimeDelta::zero()),
         rate,
         combine,
+        provider: provider?,
         kind,
     })
 }

@@ -17,6 +17,7 @@ fn mailbox(port: u16, tls: Tls) -> Mailbox {
         poll: TimeDelta::seconds(60),
         blind_after: TimeDelta::seconds(180),
         limits: crate::fullness::Limits::default(),
+        provider: None,
     }
 }
 

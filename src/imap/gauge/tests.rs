@@ -19,6 +19,7 @@ fn mailbox(folders: &[&str], limits: Limits) -> Mailbox {
         poll: TimeDelta::seconds(60),
         blind_after: TimeDelta::seconds(180),
         limits,
+        provider: None,
     }
 }
 

@@ -28,6 +28,7 @@ fn mailbox(port: u16, folders: &[&str], poll: TimeDelta) -> Mailbox {
         poll,
         blind_after: TimeDelta::seconds(180),
         limits: Limits::default(),
+        provider: None,
     }
 }
 
