@@ -111,7 +111,8 @@ impl About {
             | Subject::Expiry(_)
             | Subject::Drill
             | Subject::Proof
-            | Subject::ChannelExpiry(_) => None,
+            | Subject::ChannelExpiry(_)
+            | Subject::Dependence(_) => None,
         };
         let wanted = |end: Option<End>| end.is_some() == over;
         let names = members.into_iter().flatten().filter(|(_, member)| wanted(member.end));

@@ -43,6 +43,8 @@ pub enum Subject {
     Proof,
     /// What the channel of this name signs in with ends soon; the members are its credentials.
     ChannelExpiry(String),
+    /// Nobody would hear of the loss of its members, things of [`crate::independence::Lost`]: so grave is it.
+    Dependence(Severity),
 }
 
 impl Subject {
@@ -57,7 +59,8 @@ impl Subject {
             | Self::Expiry(_)
             | Self::ChannelExpiry(_)
             | Self::Drill
-            | Self::Proof => Event::Mailbox,
+            | Self::Proof
+            | Self::Dependence(_) => Event::Mailbox,
         }
     }
 
@@ -73,6 +76,7 @@ impl Subject {
             | Self::Expiry(_)
             | Self::ChannelExpiry(_)
             | Self::Proof => Severity::Warning,
+            Self::Dependence(severity) => *severity,
         }
     }
 
@@ -89,7 +93,8 @@ impl Subject {
             | Self::Expiry(_)
             | Self::Drill
             | Self::Proof
-            | Self::ChannelExpiry(_) => None,
+            | Self::ChannelExpiry(_)
+            | Self::Dependence(_) => None,
         }
     }
 
@@ -107,6 +112,7 @@ impl Subject {
             Self::Drill => "drill",
             Self::Proof => "proof",
             Self::ChannelExpiry(_) => "channel_expiry",
+            Self::Dependence(_) => "dependence",
         }
     }
 }

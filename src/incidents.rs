@@ -86,7 +86,8 @@ impl IncidentLine {
             | Subject::Expiry(_)
             | Subject::Drill
             | Subject::Proof
-            | Subject::ChannelExpiry(_) => (Vec::new(), Vec::new()),
+            | Subject::ChannelExpiry(_)
+            | Subject::Dependence(_) => (Vec::new(), Vec::new()),
         };
         let provider_of = |name: &String| {
             config.checkers.iter().find(|checker| checker.name == *name).map(|one| one.provider.clone())

@@ -35,7 +35,8 @@ impl Engine {
                 | Subject::Expiry(_)
                 | Subject::Drill
                 | Subject::Proof
-                | Subject::ChannelExpiry(_) => {}
+                | Subject::ChannelExpiry(_)
+                | Subject::Dependence(_) => {}
             }
         }
     }
@@ -298,7 +299,8 @@ impl Engine {
             | Subject::Expiry(_)
             | Subject::Drill
             | Subject::Proof
-            | Subject::ChannelExpiry(_) => return,
+            | Subject::ChannelExpiry(_)
+            | Subject::Dependence(_) => return,
         };
         if incident.present().next().is_none() {
             self.close(number, now);
@@ -363,7 +365,8 @@ impl Engine {
             | Subject::Expiry(_)
             | Subject::Drill
             | Subject::Proof
-            | Subject::ChannelExpiry(_) => None,
+            | Subject::ChannelExpiry(_)
+            | Subject::Dependence(_) => None,
         };
         let findings = match &incident.subject {
             Subject::Report(name) => self.findings_of_report(name),
@@ -376,7 +379,8 @@ impl Engine {
             | Subject::Expiry(_)
             | Subject::Drill
             | Subject::Proof
-            | Subject::ChannelExpiry(_) => Vec::new(),
+            | Subject::ChannelExpiry(_)
+            | Subject::Dependence(_) => Vec::new(),
         };
         let card = |checker: &'a Checker| {
             let facts = self.facts.get(&checker.name)?;
@@ -411,6 +415,7 @@ impl Engine {
             service,
             channel: self.channel_card(&incident.subject),
             drill: self.drill_card(),
+            matrix: self.dependence.matrix(),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod announce;
 mod channels;
 mod canary;
+mod dependence;
 mod diagnosis;
 mod drill;
 mod follow;
@@ -38,6 +39,7 @@ use crate::report::NotHeard;
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
 pub use canary::{Canary, Release};
+use dependence::Dependence;
 pub use diagnosis::Companies;
 pub use drill::{Chain, Drills, Proof};
 use heartbeat::Heartbeat;
@@ -188,6 +190,7 @@ pub struct Engine {
     /// When the next one by schedule begins.
     drill_due: Option<Time>,
     heartbeat: Heartbeat,
+    dependence: Dependence,
     /// Open ones, and closed ones until the store was told.
     incidents: BTreeMap<u64, Incident>,
     outbox: Outbox,
@@ -222,6 +225,7 @@ impl Engine {
             drills: snapshot.drills,
             drill_due: None,
             heartbeat: Heartbeat::default(),
+            dependence: Dependence::default(),
             incidents: open,
             outbox: Outbox::restore(snapshot.messages, snapshot.paces, now),
             last_incident: snapshot.last_incident,
@@ -316,6 +320,7 @@ impl Engine {
             .chain(self.canary_due())
             .chain(self.drill_times())
             .chain(self.heartbeat_due())
+            .chain(self.dependence.due())
             .chain(self.outbox.next_due(&self.config.channels))
             .min()
     }

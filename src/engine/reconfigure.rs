@@ -26,6 +26,7 @@ impl Engine {
         self.end_removed_services(now);
         self.end_removed_addresses(now);
         self.take_over_drill(now);
+        self.end_removed_losses(now);
         self.move_orphaned_messages(now);
         let names: Vec<String> = self.facts.keys().cloned().collect();
         names.iter().for_each(|name| self.set_timer(name, now));

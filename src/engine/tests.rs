@@ -23,6 +23,7 @@ mod heartbeat;
 mod causes;
 mod drill;
 mod channels;
+mod dependence;
 mod orders;
 mod policies;
 mod own_time;

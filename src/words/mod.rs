@@ -7,6 +7,7 @@ pub mod cause;
 mod acknowledgement;
 mod channel;
 mod combined;
+mod dependence;
 mod drill;
 mod expiry;
 mod heartbeat;
@@ -26,6 +27,7 @@ use crate::config::Breach;
 use crate::engine::Offset;
 use crate::expiry::Ending;
 use crate::incident::{End, Incident, Member, Subject};
+use crate::independence::Matrix;
 use crate::ledger::{Deadline, Finding, Spoofs};
 use crate::matrix::ServiceRow;
 use crate::text::one_line;
@@ -77,6 +79,8 @@ pub struct Scene<'a> {
     /// The channel that the incident is about.
     pub channel: Option<ChannelCard<'a>>,
     pub drill: DrillCard<'a>,
+    /// Which channels survive which loss, as far as it was worked out.
+    pub matrix: Option<&'a Matrix>,
 }
 
 #[derive(Debug, Clone)]
@@ -157,6 +161,7 @@ pub fn alarm(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::Drill => drill::alarm(incident, scene),
         Subject::Proof => drill::proof_alarm(incident, scene),
         Subject::ChannelExpiry(name) => expiry::channel_alarm(name, scene),
+        Subject::Dependence(_) => dependence::alarm(incident, scene),
     };
     body.push_str(&scene.by.footer(&incident.id()));
     Letter::alarm(token, &words, body)
@@ -176,6 +181,7 @@ pub fn recovery(incident: &Incident, token: &str, scene: &Scene<'_>) -> Letter {
         Subject::ChannelExpiry(name) => expiry::recovery(incident, "channel", name),
         Subject::Drill => drill::recovery(incident, scene),
         Subject::Proof => drill::proof_recovery(incident),
+        Subject::Dependence(_) => dependence::recovery(incident),
     };
     body.push_str(&scene.by.lasted(incident.opened));
     body.push_str(&scene.by.footer(&incident.id()));

@@ -2,7 +2,8 @@ use super::*;
 use crate::config::{Config, Sources};
 use crate::engine::Chain;
 use crate::expiry::{Credential, Validity};
-use crate::incident::{Flapping, Member};
+use crate::incident::{Flapping, Member, Severity};
+use crate::independence::{Fate, Line, Loss, Lost, Matrix};
 use crate::ledger::{DryrunFlaw, Evidence, Facts, MarginBy, Observation, Outcome, Spoof};
 use crate::mail;
 use crate::matrix::{Cell, Picture, Voice, Vote};
@@ -63,6 +64,7 @@ fn scene(checkers: Vec<CheckerCard<'_>>) -> Scene<'_> {
             prove_within: TimeDelta::minutes(30),
             proof_max_age: TimeDelta::days(8),
         },
+        matrix: None,
     }
 }
 
@@ -345,6 +347,44 @@ fn credentials_that_end_soon_or_have_ended() {
         shown(&alarm(&incident, "MONITOR_Expiry", &scene))
     });
     insta::assert_snapshot!(letters.join("\n———\n"));
+}
+
+#[test]
+fn losses_that_nobody_would_hear_of() {
+    let line = |channel: &str, told, shared: &[&str], unknown: &[&str]| Line {
+        channel: channel.to_owned(),
+        fate: Fate::Lost,
+        told,
+        shared: shared.iter().map(|text| (*text).to_owned()).collect(),
+        unknown: unknown.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    let shares = "smtp.office365.com shares the domain office365.com with the mailbox MONITOR";
+    let channels = vec![line("backup-mail", true, &[shares], &["?"]), line("sms", false, &["NOK"], &[])];
+    let lost = Lost::Mailbox("MONITOR".into());
+    let heard = Loss { lost: Lost::Provider("free".into()), channels: vec![] };
+    let matrix = Matrix { losses: vec![Loss { lost, channels }, heard] };
+    let members =
+        [("the mailbox MONITOR", at(2, 0, 0), None, None), ("the provider orange", at(2, 0, 0), None, None)];
+    let incident = incident(Subject::Dependence(Severity::Critical), &members);
+    // After a restart the alarm may be said again before everything is worked out anew.
+    let letters = [Some(&matrix), None]
+        .map(|matrix| shown(&alarm(&incident, "MONITOR_Dependence", &Scene { matrix, ..scene(vec![]) })));
+    insta::assert_snapshot!(letters.join("\n———\n"));
+}
+
+#[test]
+fn a_loss_that_would_be_heard_of_again_or_is_accepted() {
+    let (back, removed) = (End::Recovered(at(3, 10, 0)), End::Removed(at(3, 10, 0)));
+    let letters = [("the provider noKia", back), ("the mailbox MONITOR", removed)].map(|(lost, end)| {
+        let members = [(lost, at(2, 50, 0), None, Some(end))];
+        recovery(
+            &incident(Subject::Dependence(Severity::Warning), &members),
+            "MONITOR_Dependence",
+            &scene(vec![]),
+        )
+    });
+    letters.iter().for_each(assert_calm);
+    insta::assert_snapshot!(letters.iter().map(shown).collect::<Vec<_>>().join("\n———\n"));
 }
 
 #[test]
