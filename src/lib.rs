@@ -87,6 +87,7 @@ mod secret;
 mod keys;
 mod tls;
 mod net;
+mod dns;
 mod oauth2;
 pub mod imap;
 pub mod store;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bresse_watchdog::testbed::MailStore;
+use bresse_watchdog::testbed::dns::{DnsServer, Record, Zone};
 use bresse_watchdog::testbed::imap::{Answer, Fault, GREETING, ImapOptions, ImapServer};
 use bresse_watchdog::testbed::smtp::{SmtpFault, SmtpOptions, SmtpSink, Stage};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -76,9 +77,9 @@ fn warnings(check: &Finished) -> Vec<&str> {
     check.stdout.lines().filter(|line| line.starts_with("warn ")).collect()
 }
 
-/// The lines without the warning that both servers of these tests are on one host.
+/// The lines without the warning that nobody knows what is behind the servers of these tests.
 fn own_warnings(check: &Finished) -> Vec<&str> {
-    warnings(check).into_iter().filter(|line| !line.contains("is on the same host")).collect()
+    warnings(check).into_iter().filter(|line| !line.starts_with("warn independence: ")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -381,4 +382,131 @@ async fn the_matrix_says_what_a_service_looks_like_and_what_it_looked_like_then(
     assert!(table.stdout.contains("ESHOP_Service   seen_down_from  OK    NOK     waiting\n"), "{table:?}");
     let before = run(&watchdog, &["matrix", "--as-of", "-90m", "--format", "csv"]);
     assert!(before.stdout.contains("ESHOP_Service,unconfirmed,free,UNKNOWN,,,,0,1\n"), "{before:?}");
+}
+
+/// The mail hosts of the mailbox's domain and of the recipients'.
+fn zone(records: &[(&str, &str)]) -> Zone {
+    let mut zone = Zone::new();
+    for (number, (domain, host)) in records.iter().enumerate() {
+        zone.entry((*domain).to_owned()).or_default().push(Record::MailHost((*host).to_owned()));
+        let address = format!("192.0.{number}.1").parse().unwrap();
+        zone.entry((*host).to_owned()).or_default().push(Record::Address(address));
+    }
+    zone
+}
+
+const SHARED_MX: [(&str, &str); 2] =
+    [("domain.com", "mx.hosting.example"), ("elsewhere.example", "mx.hosting.example")];
+const OWN_MX: [(&str, &str); 2] =
+    [("domain.com", "mx.hosting.example"), ("elsewhere.example", "mx.elsewhere.example")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_fails_when_every_recipient_is_in_the_mail_system_of_the_mailbox() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    world.hour_of("bresse2");
+    let dns = DnsServer::start(zone(&SHARED_MX)).await.unwrap();
+    let watchdog = Watchdog::new(&world.config(TWO_CHECKERS)).with_dns(dns.address());
+    let check = run(&watchdog, &["check"]);
+    assert_eq!(check.status, 1, "{check:?}");
+    let lines: Vec<&str> = check.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(
+        lines[0].starts_with("independence: no channel would survive the loss of the mailbox MONITOR"),
+        "{lines:#?}"
+    );
+    let why = "the mail system of elsewhere.example shares the mail host mx.hosting.example with the mailbox MONITOR";
+    assert!(check.stdout.contains(why), "{}", check.stdout);
+    world.assert_untouched(&watchdog);
+
+    let json: Value = serde_json::from_str(&run(&watchdog, &["check", "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["independence"]["losses"][0]["lost"]["mailbox"], "MONITOR", "{json:#}");
+    assert_eq!(json["independence"]["losses"][0]["channels"][0]["fate"], "lost", "{json:#}");
+
+    let reason = "the guards look at the screen";
+    let accepted = world
+        .config(TWO_CHECKERS)
+        .replace("[watchdog]", &format!("[watchdog]\naccept_dependence = \"{reason}\""));
+    let check = run(&Watchdog::new(&accepted).with_dns(dns.address()), &["check"]);
+    assert_eq!((check.status, check.stderr.as_str()), (0, ""), "{check:?}");
+    assert!(check.stdout.contains(&format!("accepted: {reason}")), "{}", check.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_prints_which_channels_still_work_without_what() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    world.hour_of("bresse2");
+    let dns = DnsServer::start(zone(&OWN_MX)).await.unwrap();
+    let log = "[[channel]]\nname = \"log\"\ntype = \"file\"\npath = \"alarms.jsonl\"\n";
+    // Both servers are on this machine, so only the user's word tells them apart.
+    let config = (world.config(TWO_CHECKERS) + log)
+        .replace("[mailbox]", "[mailbox]\nprovider = \"office\"")
+        .replace("type = \"smtp\"", "type = \"smtp\"\nprovider = \"hosting\"");
+    let watchdog = Watchdog::new(&config).with_dns(dns.address());
+    let check = run(&watchdog, &["check"]);
+    assert_eq!((check.status, check.stderr.as_str()), (0, ""), "{check:?}");
+    let survives = "ok   independence: backup-mail would still work without the mailbox MONITOR";
+    assert!(check.stdout.contains(survives), "{}", check.stdout);
+    let (_, table) = check.stdout.split_once("IF THIS IS LOST").unwrap();
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{}", check.stdout);
+    let words: Vec<&str> = table.split_whitespace().collect();
+    let expected = "STILL WORK LOST TOO NOT KNOWN the mailbox MONITOR, the provider free backup-mail - log";
+    assert_eq!(words.join(" "), expected, "{}", check.stdout);
+
+    let silent: Zone =
+        OWN_MX.iter().map(|(domain, _)| ((*domain).to_owned(), vec![Record::Silence])).collect();
+    let silent = DnsServer::start(silent).await.unwrap();
+    let check = run(&Watchdog::new(&config).with_dns(silent.address()), &["check"]);
+    assert_eq!((check.status, check.stderr.as_str()), (0, ""), "{check:?}");
+    let unknown =
+        "warn independence: whether a channel would survive the loss of the mailbox MONITOR is not known";
+    assert!(check.stdout.contains(unknown), "{}", check.stdout);
+    assert!(check.stdout.contains("DNS does not answer"), "{}", check.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_alarms_a_dependence_once_and_not_while_dns_is_silent() {
+    let world = World::start();
+    world.hour_of("bresse1");
+    world.hour_of("bresse2");
+    let tokens = || -> Vec<String> {
+        let mails = world.smtp.mails();
+        let subjects = mails.iter().map(|mail| String::from_utf8_lossy(&mail.bytes).into_owned());
+        let token = |text: String| {
+            let subject = text.lines().find_map(|line| line.strip_prefix("Subject: "))?;
+            subject.split_whitespace().next().map(str::to_owned)
+        };
+        subjects.filter_map(token).collect()
+    };
+    let wait = |expected: &[&str]| {
+        rig::wait_for(Duration::from_secs(20), || (tokens() == expected).then_some(()))
+            .unwrap_or_else(|| panic!("{:?} instead of {expected:?}", tokens()));
+    };
+    let shared = DnsServer::start(zone(&SHARED_MX)).await.unwrap();
+    let watchdog = Watchdog::new(&world.config(TWO_CHECKERS)).with_dns(shared.address());
+    let daemon = watchdog.spawn_run();
+    tokio::task::block_in_place(|| wait(&["MONITOR_Dependence.NOK"]));
+    tokio::task::block_in_place(|| daemon.terminate());
+
+    let silent: Zone =
+        SHARED_MX.iter().map(|(domain, _)| ((*domain).to_owned(), vec![Record::Silence])).collect();
+    let silent = DnsServer::start(silent).await.unwrap();
+    let watchdog = watchdog.with_dns(silent.address());
+    let daemon = watchdog.spawn_run();
+    let told = || daemon.log().contains("could not all be worked out").then_some(());
+    tokio::task::block_in_place(|| rig::wait_for(Duration::from_secs(30), told))
+        .unwrap_or_else(|| panic!("{}", daemon.log()));
+    assert_eq!(tokens(), ["MONITOR_Dependence.NOK"], "{}", daemon.log());
+    tokio::task::block_in_place(|| daemon.terminate());
+
+    let own = DnsServer::start(zone(&OWN_MX)).await.unwrap();
+    let config = world
+        .config(TWO_CHECKERS)
+        .replace("[mailbox]", "[mailbox]\nprovider = \"office\"")
+        .replace("type = \"smtp\"", "type = \"smtp\"\nprovider = \"hosting\"");
+    std::fs::write(watchdog.path("watchdog.toml"), config).unwrap();
+    let watchdog = watchdog.with_dns(own.address());
+    let _daemon = watchdog.spawn_run();
+    tokio::task::block_in_place(|| wait(&["MONITOR_Dependence.NOK", "MONITOR_Dependence.OK"]));
 }

@@ -12,7 +12,7 @@ mod webhook;
 
 use std::time::Duration;
 
-use crate::config::{Channel, ChannelKind, Endpoint, RunMail};
+use crate::config::{Channel, ChannelKind, Endpoint, RunMail, shown_host};
 use crate::engine::{Release, Run};
 use crate::expiry::Validity;
 use crate::outbox::{Message, Sent};
@@ -41,6 +41,16 @@ pub async fn probe(channel: &Channel) -> Result<Option<Validity>, String> {
     tokio::time::timeout(ATTEMPT_LIMIT, attempt)
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {} s", ATTEMPT_LIMIT.as_secs())))
+}
+
+/// The host of a channel's URL, where the URL stands outside of the configuration; None when it cannot be fetched.
+pub(crate) async fn url_host(channel: &Channel) -> Option<String> {
+    let endpoint = match &channel.kind {
+        ChannelKind::Webhook(webhook) => &webhook.endpoint,
+        ChannelKind::Teams(endpoint) | ChannelKind::Alertmanager(endpoint) => endpoint,
+        ChannelKind::Smtp(_) | ChannelKind::Command(_) | ChannelKind::File(_) => return None,
+    };
+    http::url(endpoint).await.ok().as_ref().map(shown_host)
 }
 
 /// Tries once to deliver a message. Never longer than 25 s.

@@ -1,8 +1,8 @@
-//! One channel: whether it signs in, and whether it would survive what it alarms about.
+//! One channel: whether it signs in, and whether it leads where nobody would be told.
 
 use super::mailboxes::client_secret;
 use super::{Finding, Level, certificate};
-use crate::config::{Channel, ChannelKind, Config, Login, Mailbox, is_loopback};
+use crate::config::{Channel, ChannelKind, Config, Login};
 use crate::expiry::Validity;
 use crate::site;
 use crate::time::Time;
@@ -21,8 +21,6 @@ pub(super) fn findings(
     if let Some(host) = channel.host() {
         let ends = reached.as_ref().ok().and_then(|validity| certificate(host, (*validity)?, now));
         found.extend(ends.map(|text| Finding::new(Level::Warn, &what, text)));
-        let unsafe_ways = config.mailboxes.iter().filter_map(|mailbox| shared_fate(host, mailbox));
-        found.extend(unsafe_ways.map(|text| Finding::new(Level::Warn, &what, text)));
     }
     if let ChannelKind::Smtp(smtp) = &channel.kind {
         let ends = smtp.login.as_ref().and_then(|(_, login)| client_secret(login, now));
@@ -52,21 +50,6 @@ fn works(channel: &Channel) -> String {
     }
 }
 
-fn shared_fate(own: &str, mailbox: &Mailbox) -> Option<String> {
-    let others = &mailbox.server.host;
-    let same_host = own.eq_ignore_ascii_case(others) || (is_loopback(own) && is_loopback(others));
-    let place = if same_host {
-        "on the same host".to_owned()
-    } else {
-        let site = site::of(own)?;
-        (site::of(others)? == site).then(|| format!("below the same domain, {site}"))?
-    };
-    Some(format!(
-        "its server {own} is {place} as the mailbox {}: an alarm that the mailbox is down would go down with it",
-        mailbox.name
-    ))
-}
-
 pub(super) fn leads_into_a_mailbox(recipient: &str, config: &Config) -> bool {
     let delivered = site::untagged(recipient);
     let own = config.mailboxes.iter().any(|mailbox| site::untagged(&mailbox.user) == delivered);
@@ -76,17 +59,10 @@ pub(super) fn leads_into_a_mailbox(recipient: &str, config: &Config) -> bool {
 }
 
 fn bad_recipient(recipient: &str, config: &Config) -> Option<String> {
-    if leads_into_a_mailbox(recipient, config) {
-        return Some(format!(
+    leads_into_a_mailbox(recipient, config).then(|| {
+        format!(
             "{recipient} leads into the mailbox that is watched: alarms there pass for news from the checkers with those \
              who watch the age of its newest mail, and nobody is told when it is down"
-        ));
-    }
-    let domain = site::domain(recipient)?;
-    let same =
-        config.mailboxes.iter().find(|mailbox| site::domain(&mailbox.user).as_ref() == Some(&domain))?;
-    Some(format!(
-        "{recipient} is at {domain}, as the mailbox {}: when that mail system is down, the alarm arrives late or never",
-        same.name
-    ))
+        )
+    })
 }

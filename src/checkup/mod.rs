@@ -3,6 +3,7 @@
 mod canary;
 mod channels;
 mod heartbeat;
+mod independence;
 mod mailboxes;
 mod senders;
 mod trust;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::expiry::{Ending, Validity};
 use crate::imap::Probe;
+use crate::independence::Matrix;
 use crate::proposal::{Survey, counted};
 use crate::store::Examined;
 use crate::time::{Time, span};
@@ -56,6 +58,8 @@ pub struct Facts<'a> {
     /// One for each configured channel, in their order: whether it could sign in, and when its server's certificate
     /// is good.
     pub channels: Vec<Result<Option<Validity>, String>>,
+    /// Which of them survive which loss.
+    pub matrix: Matrix,
 }
 
 pub struct MailboxFacts {
@@ -90,6 +94,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     for (channel, reached) in config.channels.iter().zip(&facts.channels) {
         found.extend(channels::findings(channel, reached, config, facts.now));
     }
+    found.extend(independence::findings(&facts.matrix, config));
     found.extend(config.canary.iter().flat_map(|canary| canary::findings(canary, config)));
     found.extend(config.heartbeat.iter().flat_map(|heartbeat| heartbeat::findings(heartbeat, config)));
     found

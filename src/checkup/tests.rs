@@ -7,6 +7,7 @@ use crate::config::{Margin, Sources};
 use crate::expiry::Validity;
 use crate::fullness::{Fullness, Source, Usage};
 use crate::imap::Folder;
+use crate::independence::Answers;
 use crate::mail::RawMail;
 use crate::report::Roster;
 use crate::trust::Keys;
@@ -54,6 +55,30 @@ fn report(age: TimeDelta, to: &str) -> RawMail {
     }
 }
 
+/// The mailbox is at Microsoft; whom to alarm, elsewhere.
+fn answers() -> Answers {
+    let mail_hosts = [
+        ("domain.com", "domain-com.mail.protection.outlook.com"),
+        ("elsewhere.example", "mx.elsewhere.example"),
+        ("b.example", "mx.elsewhere.example"),
+    ];
+    let addresses = [
+        ("outlook.office365.com", "52.97.151.1"),
+        ("smtp.office365.com", "52.98.1.1"),
+        ("domain-com.mail.protection.outlook.com", "52.101.73.1"),
+        ("smtp.elsewhere.example", "192.0.2.25"),
+        ("mx.elsewhere.example", "192.0.2.26"),
+        ("x.example", "198.51.100.1"),
+    ];
+    let host = |(domain, host): (&str, &str)| (domain.to_owned(), Ok([host.to_owned()].into()));
+    let address = |(host, address): (&str, &str)| (host.to_owned(), Ok([address.parse().unwrap()].into()));
+    Answers {
+        mail_hosts: mail_hosts.into_iter().map(host).collect(),
+        addresses: addresses.into_iter().map(address).collect(),
+        url_hosts: BTreeMap::new(),
+    }
+}
+
 /// All is well, and both checkers wrote a minute ago.
 fn facts(config: &Config) -> Facts<'_> {
     let mut survey = Survey::new(config, &Keys::new());
@@ -72,6 +97,7 @@ fn facts(config: &Config) -> Facts<'_> {
         }],
         survey,
         channels: vec![Ok(None)],
+        matrix: Matrix::of(config, &answers()),
     }
 }
 
@@ -104,6 +130,7 @@ fn when_all_is_well_each_part_has_one_line() {
             "trust: no checker has to show that a mail is its own: who knows its address can write in its name (see trust)",
             "checkers: 2 of 2 have reported in time, by the newest 2 mails",
             "channel mail: connected to smtp.elsewhere.example without signing in; nothing was sent",
+            "independence: mail would still work without the mailbox MONITOR",
         ]
     );
 }
@@ -341,36 +368,82 @@ fn only_fresh_reports_of_known_checkers_make_a_folder_worth_a_warning() {
 }
 
 #[test]
-fn a_channel_that_would_fall_with_the_mailbox_is_unsafe() {
+fn a_channel_that_falls_with_the_mailbox_is_unsafe_and_a_failure_when_there_is_no_other() {
     let office = "host = \"outlook.office365.com\"\npassword = { env = \"P\" }";
-    let local = "host = \"localhost\"\ntls = \"plain\"\npassword = { env = \"P\" }";
     let to = "to = \"oncall@elsewhere.example\"";
-    for (mailbox, host, expected) in [
-        (office, "host = \"outlook.office365.com\"", "on the same host"),
-        (office, "host = \"smtp.office365.com\"", "below the same domain, office365.com"),
-        (local, "host = \"127.0.0.1\"\ntls = \"plain\"", "on the same host"),
+    let second =
+        format!("[[channel]]\nname = \"second\"\ntype = \"smtp\"\nfrom = \"a@b.example\"\n{CHANNEL}");
+    for (host, expected) in [
+        (
+            "host = \"outlook.office365.com\"",
+            "outlook.office365.com is on the same host as the mailbox MONITOR",
+        ),
+        ("host = \"smtp.office365.com\"", "smtp.office365.com shares the domain office365.com"),
     ] {
-        let config = config(mailbox, &format!("{host}\n{to}"));
-        let warning = warning(&facts(&config));
+        let both = config(office, &format!("{host}\n{to}\n{second}"));
+        let warning = warning(&Facts { channels: vec![Ok(None), Ok(None)], ..facts(&both) });
         assert!(warning.starts_with("channel mail: ") && warning.contains(expected), "{warning}");
+        assert!(warning.ends_with("would go down with it"), "{warning}");
+
+        let alone = config(office, &format!("{host}\n{to}"));
+        let failures = lines(&facts(&alone), Level::Fail);
+        let [failure] = failures.as_slice() else { panic!("{failures:#?}") };
+        let beginning = "independence: no channel would survive the loss of the mailbox MONITOR";
+        assert!(failure.starts_with(beginning) && failure.contains("accept_dependence"), "{failure}");
+
+        let accepted = Config { accept_dependence: Some("we have a pager".to_owned()), ..alone };
+        assert_eq!(lines(&facts(&accepted), Level::Fail), Vec::<String>::new());
+        let warnings = lines(&facts(&accepted), Level::Warn);
+        assert_eq!(warnings[1], format!("{beginning}; accepted: we have a pager"));
     }
 }
 
 #[test]
+fn what_cannot_be_worked_out_is_said_and_is_no_failure() {
+    let local = "host = \"localhost\"\ntls = \"plain\"\npassword = { env = \"P\" }";
+    let on_this_machine =
+        config(local, "host = \"127.0.0.1\"\ntls = \"plain\"\nto = \"oncall@elsewhere.example\"");
+    let open = warning(&facts(&on_this_machine));
+    let beginning =
+        "independence: whether a channel would survive the loss of the mailbox MONITOR is not known (mail: ";
+    assert!(open.starts_with(beginning) && open.contains("is on the same host as"), "{open}");
+
+    let config = config(MAILBOX, CHANNEL);
+    let unknown = Facts { matrix: Matrix::of(&config, &Answers::default()), ..facts(&config) };
+    assert!(warning(&unknown).starts_with(beginning), "{}", warning(&unknown));
+    assert_eq!(lines(&unknown, Level::Fail), Vec::<String>::new());
+}
+
+#[test]
+fn a_provider_whose_loss_nobody_would_hear_of_is_warned_about() {
+    let channel = format!("{CHANNEL}\nprovider = \"P\"");
+    let config = config(MAILBOX, &channel);
+    let warning = warning(&facts(&config));
+    assert!(
+        warning.starts_with("independence: no channel would survive the loss of the provider p"),
+        "{warning}"
+    );
+}
+
+#[test]
 fn an_alarm_into_the_watched_mailbox_or_its_mail_system_is_unsafe() {
+    let shares = "the mail system of domain.com shares the mail host domain-com.mail.protection.outlook.com";
     for (recipient, expected) in [
-        ("monitor@domain.com", "leads into the mailbox"),
-        ("Monitor+alarm@domain.com", "leads into the mailbox"),
-        ("bresse2+monitor@domain.com", "leads into the mailbox"),
-        ("bresse2@domain.com", "leads into the mailbox"),
-        ("oncall@domain.com", "is at domain.com, as the mailbox MONITOR"),
+        ("monitor@domain.com", Some("leads into the mailbox")),
+        ("Monitor+alarm@domain.com", Some("leads into the mailbox")),
+        ("bresse2+monitor@domain.com", Some("leads into the mailbox")),
+        ("bresse2@domain.com", Some("leads into the mailbox")),
+        ("oncall@domain.com", None),
     ] {
         let config = config(
             MAILBOX,
             &format!("host = \"smtp.elsewhere.example\"\nto = [\"{recipient}\", \"a@b.example\"]"),
         );
-        let warning = warning(&facts(&config));
-        assert!(warning.contains(expected), "{recipient}: {warning}");
+        let warnings = lines(&facts(&config), Level::Warn);
+        assert!(warnings.iter().any(|warning| warning.contains(shares)), "{recipient}: {warnings:#?}");
+        let leads = warnings.iter().find(|warning| !warning.contains(shares));
+        assert_eq!(leads.is_some(), expected.is_some(), "{recipient}: {warnings:#?}");
+        assert!(leads.is_none_or(|warning| warning.contains(expected.unwrap())), "{warnings:#?}");
     }
 }
 

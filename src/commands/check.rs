@@ -1,5 +1,7 @@
 //! `check`: reads the configuration, connects to everything, and says what works and what is unsafe.
 
+mod survivors;
+
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,11 +15,12 @@ use crate::checkup::{Facts, Finding, Level, MailboxFacts, Reading, Strays, findi
 use crate::config::{Config, environment};
 use crate::expiry::Validity;
 use crate::imap::{self, Probe, Sampled};
+use crate::independence::Matrix;
 use crate::proposal::Survey;
 use crate::report::Roster;
 use crate::store::Store;
 use crate::trust::Keys;
-use crate::{channel, clock, keys};
+use crate::{channel, clock, keys, service};
 
 /// After the connections, which have their own limits below 30 s: so long mails are looked at.
 const SAMPLING_MAX: Duration = Duration::from_secs(20);
@@ -31,8 +34,9 @@ const SAMPLES_WAITING_MAX: usize = 64;
 
 pub(super) async fn check(global: &Global) -> Result<u8> {
     let config = environment::load(global.config.as_deref(), &global.overrides)?;
-    let found = findings(&look(&config).await);
-    output::print(&printed(&found, global.format)?)?;
+    let facts = look(&config).await;
+    let found = findings(&facts);
+    output::print(&printed(&found, &facts.matrix, global.format)?)?;
     let failures: Vec<&Finding> = found.iter().filter(|finding| finding.level == Level::Fail).collect();
     for Finding { what, text, .. } in &failures {
         output::complain(&format!("{what}: {text}").replace('\n', " "));
@@ -54,6 +58,10 @@ async fn look(config: &Config) -> Facts<'_> {
         .cloned()
         .map(|channel| tokio::spawn(async move { channel::probe(&channel).await }))
         .collect();
+    let answers = tokio::spawn({
+        let config = config.clone();
+        async move { service::independence::answers(&config).await }
+    });
     let probes: Vec<JoinHandle<Result<Probe>>> = config
         .mailboxes
         .iter()
@@ -73,7 +81,9 @@ async fn look(config: &Config) -> Facts<'_> {
     for channel in channels {
         reached.push(channel.await.unwrap_or_else(|error| Err(format!("the attempt broke off ({error})"))));
     }
-    Facts { config, now: clock::now(), state, keys: fetched, mailboxes, survey, channels: reached }
+    // Without answers all is unknown, which is said.
+    let matrix = Matrix::of(config, &answers.await.unwrap_or_default());
+    Facts { config, now: clock::now(), state, keys: fetched, mailboxes, survey, channels: reached, matrix }
 }
 
 /// Looks at the newest mails of every mailbox that could be opened.
@@ -140,14 +150,16 @@ fn wanted(config: &Config, probe: &Probe) -> Vec<(String, u32)> {
 struct Report<'a> {
     ok: bool,
     findings: &'a [Finding],
+    /// What is lost, and which channels still work.
+    independence: &'a Matrix,
 }
 
-fn printed(found: &[Finding], format: Format) -> Result<String> {
+fn printed(found: &[Finding], matrix: &Matrix, format: Format) -> Result<String> {
     match format {
-        Format::Table => Ok(found.iter().map(line).collect()),
+        Format::Table => Ok(found.iter().map(line).collect::<String>() + &survivors::table(matrix)),
         Format::Json => {
             let ok = found.iter().all(|finding| finding.level != Level::Fail);
-            Ok(serde_json::to_string_pretty(&Report { ok, findings: found })? + "\n")
+            Ok(serde_json::to_string_pretty(&Report { ok, findings: found, independence: matrix })? + "\n")
         }
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());

@@ -32,6 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub async fn run(config: Config, file: Option<&Path>, overrides: &[(String, String)]) -> Result<()> {
     let mut signals = Signals::new()?;
     let mut daemon = Daemon::start(config).await?;
+    daemon.service.engine.watch_dependence(clock::now());
     while let Told::Reload = daemon.work_until(signals.next()).await {
         daemon.reload(file, overrides).await;
     }
@@ -152,6 +153,9 @@ impl Daemon {
         tokio::select! {
             Some(done) = self.service.deliveries.join_next(), if !self.service.deliveries.is_empty() => {
                 self.take_delivery(done);
+            }
+            Some(done) = self.service.asking.join_next(), if !self.service.asking.is_empty() => {
+                self.service.take_answers(done);
             }
             // While the store fails nothing more is read: the full queue makes the readers wait.
             Some(event) = self.readers.events.recv(), if !store_fails => self.take_events(event),

@@ -5,6 +5,7 @@
 mod daemon;
 mod front;
 mod heartbeat;
+pub(crate) mod independence;
 mod once;
 mod refresh;
 mod store_alarm;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Release, Snapshot};
 use crate::fullness::Fullness;
 use crate::imap::{self, Cursor, Event};
+use crate::independence::Answers;
 use crate::orders::Order;
 use crate::outbox::{Message, Sent};
 use crate::report::Roster;
@@ -56,6 +58,8 @@ struct Service {
     /// Let go with the batch; sent once it is stored.
     canary: Option<Release>,
     deliveries: JoinSet<(Parcel, Sent)>,
+    /// What DNS is being asked about the channels.
+    asking: JoinSet<Answers>,
 }
 
 /// What is on its way to a channel.
@@ -88,6 +92,7 @@ impl Service {
             due: Vec::new(),
             canary: None,
             deliveries: JoinSet::new(),
+            asking: JoinSet::new(),
             refreshing: Refreshing::default(),
         })
     }
@@ -153,6 +158,7 @@ impl Service {
             self.send(message);
         }
         self.refresh(now);
+        self.ask_dns(now);
         if let Some(release) = self.canary.take() {
             self.send_canary(release);
         }

@@ -3,6 +3,7 @@
 //! Real sockets, kept in memory. [`MailStore`] holds the folders, [`imap::ImapServer`] serves them,
 //! [`smtp::SmtpSink`] accepts mail and can deliver it into them.
 
+pub mod dns;
 mod faults;
 pub mod imap;
 mod net;

@@ -1,9 +1,12 @@
 //! The built binary, run as its users run it.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,10 +17,30 @@ use super::{PASSWORD, SERVER_PATIENCE, Signal, signal, wait_for};
 /// No command may take longer, not even a first read of 100,000 mails by a debug build.
 const COMMAND_LIMIT: Duration = Duration::from_secs(150);
 
+/// A DNS server that refuses every question at once: no test asks the Internet.
+fn refusing_dns() -> SocketAddr {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut message = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut message) {
+                // RFC 1035, section 4.1.1: QR, and RCODE 5.
+                message[2] |= 0x80;
+                message[3] = message[3] & 0xf0 | 5;
+                let _ = socket.send_to(&message[..length], from);
+            }
+        });
+        address
+    })
+}
+
 /// One installation: a directory with `watchdog.toml` and the state.
 pub(crate) struct Watchdog {
     dir: TempDir,
     password: String,
+    dns: SocketAddr,
 }
 
 /// How a command ended.
@@ -38,7 +61,12 @@ impl Watchdog {
     pub(crate) fn with_password(config: &str, password: &str) -> Self {
         let dir = super::directory();
         fs::write(dir.path().join("watchdog.toml"), config).unwrap();
-        Self { dir, password: password.to_owned() }
+        Self { dir, password: password.to_owned(), dns: refusing_dns() }
+    }
+
+    /// The DNS server that is asked what channels share.
+    pub(crate) fn with_dns(self, dns: SocketAddr) -> Self {
+        Self { dns, ..self }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -100,6 +128,7 @@ impl Watchdog {
             .env("PATH", "/usr/bin:/bin")
             .env("IMAP_PASSWORD", &self.password)
             .envs(variables.iter().copied())
+            .env("BRESSE_WATCHDOG_WATCHDOG__DNS", self.dns.to_string())
             .stdin(Stdio::null())
             .stdout(append(stdout))
             .stderr(append(stderr))
@@ -153,7 +182,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("what `run` logged:\n{}", self.log());
         }
     }
