@@ -45,7 +45,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let canary = canary::read(&mut root, &channels, &checkers);
     let web = web::read(&mut root);
     let drill = drill::read(&mut root, &channels, &policies);
-    let name = watchdog.as_ref().ok().map(|(name, _, _)| name.as_str());
+    let name = watchdog.as_ref().ok().map(|watchdog| watchdog.name.as_str());
     let heartbeat = heartbeat::read(&mut root, environment, name, &mailboxes, &channels, &checkers);
     root.finish();
 

@@ -41,7 +41,9 @@ use secrecy::SecretString;
 use crate::fullness::Limits;
 use crate::policy::Policies;
 
-pub use channel::{Channel, ChannelKind, Content, Endpoint, Hidden, Preset, Rate, Reach, Smtp, Verb, Webhook};
+pub use channel::{
+    Channel, ChannelKind, Content, Endpoint, Hidden, Preset, Rate, Reach, Smtp, Verb, Webhook,
+};
 pub(crate) use channel::{parse_url, shown_host};
 pub use drill::{Drill, Pace};
 pub use findings::{Breach, Findings, Reaction};

@@ -195,5 +195,6 @@ fn own_end(subject: &Subject) -> Option<&'static str> {
         Subject::Expiry(_) | Subject::ChannelExpiry(_) => Some("when the credential is renewed"),
         Subject::Drill => Some("when its links are pressed, or its time is over"),
         Subject::Proof => Some("with the next drill that is proved"),
+        Subject::Dependence(_) => Some("when a channel survives again, or `accept_dependence` says why not"),
     }
 }
