@@ -18,7 +18,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::bulletin::Bulletin;
-use crate::config::Channel;
+use crate::config::{Channel, Config};
 use crate::time::Time;
 use crate::words::Letter;
 pub use combine::combined;
@@ -52,6 +52,15 @@ impl Address {
     pub fn of(channel: &Channel) -> impl Iterator<Item = Self> {
         let address = |recipient| Self { channel: channel.name.clone(), recipient };
         channel.recipients().into_iter().map(address)
+    }
+
+    /// Every address that something is sent to.
+    pub fn all(config: &Config) -> BTreeSet<Self> {
+        let digests = config.digests.iter().flat_map(|digest| {
+            let address = |to: &String| Self { channel: digest.channel.clone(), recipient: to.clone() };
+            digest.to.iter().map(address)
+        });
+        config.channels.iter().flat_map(Self::of).chain(digests).collect()
     }
 }
 
@@ -94,6 +103,9 @@ pub struct Message {
     pub recipient: String,
     pub subject: String,
     pub body: String,
+    /// The same as HTML, for a mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
     pub created: Time,
     pub attempts: u32,
     pub due: Time,
@@ -120,6 +132,7 @@ impl Message {
             recipient: to.recipient,
             subject: notice.letter.subject.clone(),
             body: notice.letter.body.clone(),
+            html: None,
             created: now,
             attempts: 0,
             due: now,

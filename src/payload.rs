@@ -193,6 +193,7 @@ pub(crate) mod tests {
             recipient: "hooks.example".into(),
             subject: subject.into(),
             body: body.into(),
+            html: None,
             created: at(1),
             attempts: 1,
             due: at(1),

@@ -25,6 +25,7 @@ const CORE: [&str; 31] = [
     "words",
     "bulletin.rs",
     "outbox.rs",
+    "digest",
     "payload.rs",
     "orders.rs",
     "engine",

@@ -7,6 +7,8 @@ mod rig;
 
 #[path = "faults/delivery.rs"]
 mod delivery;
+#[path = "faults/digests.rs"]
+mod digests;
 #[path = "faults/disk.rs"]
 mod disk;
 #[path = "faults/drill.rs"]
@@ -47,6 +49,7 @@ fn all_that_takes_its_time_holds_too() {
         ),
         ("a folder that does not exist", places::a_folder_that_does_not_exist_is_named_with_those_that_do),
         ("a clock that is off", own_time::a_server_whose_clock_is_an_hour_ahead_is_alarmed_until_it_agrees),
+        ("a digest", digests::a_digest_comes_once_at_its_time_and_a_missed_one_at_the_next_start),
         ("throttled", outages::a_throttling_server_is_left_alone_for_as_long_as_it_asks),
         ("a shorter cycle", process::a_shorter_cycle_does_not_judge_the_past_but_the_next_mail_counts_by_it),
         (

@@ -335,6 +335,7 @@ mod tests {
             recipient: "oncall@elsewhere.example".into(),
             subject: subject.into(),
             body: body.into(),
+            html: None,
             created: now,
             attempts: 1,
             due: now,

@@ -5,6 +5,7 @@ mod backtest;
 mod check;
 mod demo;
 mod drill;
+mod digest;
 mod explain;
 mod incidents;
 mod last_seen;
@@ -102,6 +103,8 @@ enum Command {
     AlertTest(alert_test::Options),
     /// Print the open incidents: what, since when, why, who has taken it
     Incidents(incidents::Options),
+    /// Print what a digest would tell: what was heard and worked, what alarmed, who took it
+    Digest(digest::Options),
     /// Say that you take an incident: no reminder until then
     Ack(order::Acknowledge),
     /// For a time let no alarm out about a checker, a provider or a service; or list and end such silences
@@ -160,6 +163,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Backtest(options) => runtime.block_on(backtest::backtest(global, &options)),
         Command::AlertTest(options) => runtime.block_on(alert_test::alert_test(global, &options)),
         Command::Incidents(options) => incidents::incidents(global, &options),
+        Command::Digest(options) => digest::digest(global, &options),
         Command::Ack(options) => runtime.block_on(order::acknowledge(global, options)),
         Command::Silence(options) => runtime.block_on(silence::silence(global, options)),
         Command::Resolve(options) => runtime.block_on(order::resolve(global, options)),

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, document, drill, heartbeat, mailbox,
+    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, digest, document, drill, heartbeat, mailbox,
     matrix, overlay, policy, value, web,
 };
 
@@ -47,6 +47,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let drill = drill::read(&mut root, &channels, &policies);
     let name = watchdog.as_ref().ok().map(|watchdog| watchdog.name.as_str());
     let heartbeat = heartbeat::read(&mut root, environment, name, &mailboxes, &channels, &checkers);
+    let digests = digest::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
     root.finish();
 
     let Watchdog { name, state, timezone, accept_dependence, dns } = watchdog?;
@@ -65,6 +66,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         web: web?,
         drill: drill?,
         heartbeat: heartbeat?,
+        digests: digests?,
         warnings: Vec::new(),
     })
 }

@@ -9,6 +9,7 @@ mod canary;
 mod drill;
 mod channel;
 mod checker;
+mod digest;
 mod document;
 mod findings;
 mod heartbeat;
@@ -28,7 +29,7 @@ mod trust;
 mod value;
 mod web;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use chrono_tz::Tz;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::digest::Calendar;
 use crate::fullness::Limits;
 use crate::policy::Policies;
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub accept_dependence: Option<String>,
     /// The DNS server that is asked what channels share; None: those of this machine.
     pub dns: Option<SocketAddr>,
+    /// In the file's order; names are unique. None by default.
+    pub digests: Vec<Digest>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }
@@ -435,6 +439,33 @@ impl Heartbeat {
     /// Whether everything could be stored since the last run.
     pub fn store_test(name: &str) -> String {
         format!("{name}_Store_Service")
+    }
+}
+
+/// A summary of each day or week, by mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digest {
+    /// Stands in its subject; there is one when there are several digests.
+    pub name: Option<String>,
+    /// The name of a configured channel that sends mail.
+    pub channel: String,
+    /// By default whom the channel's alarms go to.
+    pub to: Vec<String>,
+    pub calendar: Calendar,
+    /// What it is about, with `providers`; both empty: every checker.
+    pub checkers: BTreeSet<String>,
+    pub providers: BTreeSet<String>,
+}
+
+impl Digest {
+    /// What it is known by in the store.
+    pub fn key(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    pub fn is_about(&self, checker: &Checker) -> bool {
+        let all = self.checkers.is_empty() && self.providers.is_empty();
+        all || self.checkers.contains(&checker.name) || self.providers.contains(&checker.provider)
     }
 }
 

@@ -152,6 +152,15 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
     assert_eq!((run.channel.as_str(), run.to.as_str()), ("backup-mail", "watch+bresse8@third.example"));
     assert!(run.hmac.is_some() && heartbeat.ping.is_some() && short.heartbeat.is_none());
     assert_eq!(heartbeat.cycle, TimeDelta::minutes(5));
+    let digest = &full.digests[0];
+    assert_eq!(
+        (digest.channel.as_str(), digest.to.as_slice()),
+        ("backup-mail", ["service-desk@elsewhere.example".into()].as_slice())
+    );
+    assert_eq!((digest.checkers.len(), digest.providers.len(), short.digests.len()), (1, 1, 0));
+    let bare = format!("{EXAMPLE}\n[digest]\nchannel = \"backup-mail\"\n");
+    let bare = &load(&bare).digests[0];
+    assert_eq!((digest.calendar, &bare.to), (bare.calendar, &vec!["oncall@elsewhere.example".to_owned()]));
     let Login::OAuth2(oauth2) = &mailbox.login else { panic!("{:?}", mailbox.login) };
     assert_eq!(oauth2.client_secret_expires.unwrap().to_rfc3339(), "2027-11-30T00:00:00+00:00");
 }

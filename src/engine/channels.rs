@@ -1,7 +1,5 @@
 //! Channels that do not take their messages: an alarm of its own, through the others.
 
-use std::collections::BTreeSet;
-
 use super::Engine;
 use crate::config::{Channel, Event};
 use crate::expiry::ending_of_channel;
@@ -45,7 +43,7 @@ impl Engine {
 
     /// Under a new configuration: whom nothing is sent to any more cannot be failed.
     pub(super) fn end_removed_addresses(&mut self, now: Time) {
-        let addresses: BTreeSet<Address> = self.config.channels.iter().flat_map(Address::of).collect();
+        let addresses = Address::all(&self.config);
         for incident in self.incidents.values_mut().filter(|incident| incident.closed.is_none()) {
             let Subject::Channel(channel) = &incident.subject else { continue };
             let gone = |recipient: &str| {

@@ -8,6 +8,7 @@ mod channels;
 mod canary;
 mod dependence;
 mod diagnosis;
+mod digests;
 mod drill;
 mod follow;
 mod heartbeat;
@@ -41,6 +42,7 @@ use crate::verdict::{Verdict, Watch, judge};
 pub use canary::{Canary, Release};
 use dependence::Dependence;
 pub use diagnosis::Companies;
+pub use digests::DueDigest;
 pub use drill::{Chain, Drills, Proof};
 use heartbeat::Heartbeat;
 pub use heartbeat::Run;
@@ -68,6 +70,8 @@ pub struct Snapshot {
     pub last_silence: u64,
     /// Of the links in alarms; without it they have none.
     pub link_key: Option<Key>,
+    /// Up to when each digest has told.
+    pub digests: BTreeMap<String, Time>,
 }
 
 /// A complete look, as an auditor will ask for it: nothing was missed from `from` to `until`.
@@ -126,6 +130,8 @@ pub struct Changes {
     pub silences: Vec<Silencing>,
     pub canary: Option<Canary>,
     pub drills: Option<Drills>,
+    /// Up to when each digest has told; None when it is no longer configured.
+    pub digests: BTreeMap<String, Option<Time>>,
 }
 
 impl Changes {
@@ -143,6 +149,7 @@ impl Changes {
         self.silences.extend(later.silences);
         self.canary = later.canary.or(self.canary.take());
         self.drills = later.drills.or(self.drills.take());
+        self.digests.extend(later.digests);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -158,6 +165,7 @@ impl Changes {
             && self.silences.is_empty()
             && self.canary.is_none()
             && self.drills.is_none()
+            && self.digests.is_empty()
     }
 }
 
@@ -176,6 +184,7 @@ struct Dirty {
     silences: BTreeMap<u64, Silencing>,
     canary: bool,
     drills: bool,
+    digests: BTreeMap<String, Option<Time>>,
 }
 
 #[derive(Debug)]
@@ -203,6 +212,8 @@ pub struct Engine {
     silences: BTreeMap<u64, Silencing>,
     last_silence: u64,
     link_key: Option<Key>,
+    /// Up to when each digest has told.
+    digests: BTreeMap<String, Time>,
     /// Checkers something was read about since they were last judged.
     touched: BTreeSet<String>,
     /// Of those who are silent or delayed, as the store was told.
@@ -235,6 +246,7 @@ impl Engine {
             silences: snapshot.silences.into_iter().map(|silence| (silence.id, silence)).collect(),
             last_silence: snapshot.last_silence,
             link_key: snapshot.link_key,
+            digests: snapshot.digests,
             touched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
@@ -383,6 +395,7 @@ impl Engine {
             silences: dirty.silences.into_values().collect(),
             canary: dirty.canary.then(|| self.canary.clone()),
             drills: dirty.drills.then(|| self.drills.clone()),
+            digests: dirty.digests,
         }
     }
 

@@ -23,6 +23,7 @@ impl Engine {
             .collect();
         self.take_over_checkers(now);
         self.take_over_mailboxes(now);
+        self.take_over_digests(now);
         self.end_removed_services(now);
         self.end_removed_addresses(now);
         self.take_over_drill(now);
@@ -115,7 +116,7 @@ impl Engine {
 
     /// A message of a channel that is no longer configured can never be delivered: its alarm goes to the others.
     fn move_orphaned_messages(&mut self, now: Time) {
-        let addresses: BTreeSet<Address> = self.config.channels.iter().flat_map(Address::of).collect();
+        let addresses = Address::all(&self.config);
         let orphans: Vec<Message> =
             self.outbox.iter().filter(|message| !addresses.contains(&message.address())).cloned().collect();
         for message in orphans {

@@ -24,6 +24,7 @@ mod causes;
 mod drill;
 mod channels;
 mod dependence;
+mod digests;
 mod orders;
 mod policies;
 mod own_time;
@@ -120,6 +121,7 @@ fn config() -> Config {
         heartbeat: None,
         accept_dependence: None,
         dns: None,
+        digests: vec![],
         warnings: vec![],
     }
 }
@@ -233,6 +235,12 @@ impl World {
         });
         self.disk.drills = changes.drills.unwrap_or(std::mem::take(&mut self.disk.drills));
         self.disk.canary = changes.canary.unwrap_or(std::mem::take(&mut self.disk.canary));
+        for (name, until) in changes.digests {
+            match until {
+                Some(until) => self.disk.digests.insert(name, until),
+                None => self.disk.digests.remove(&name),
+            };
+        }
         for row in changes.mailboxes {
             self.disk.mailboxes.insert(row.name, row.state);
         }
@@ -278,6 +286,7 @@ impl World {
             paces: self.disk.paces.clone(),
             silences: self.disk.silences.clone(),
             link_key: None,
+            digests: self.disk.digests.clone(),
             ..self.disk
         };
         self.engine = Engine::restore(config, disk, at(second));

@@ -303,6 +303,11 @@ impl Facts {
         }
     }
 
+    /// The services that each run has to name, and since when one that was added later.
+    pub fn expected(&self) -> impl Iterator<Item = (&str, Option<Time>)> {
+        self.runs.expected()
+    }
+
     /// When the next run whose results come in mails of their own will be over.
     pub fn next_close(&self) -> Option<Time> {
         let rhythm = self.rhythm();

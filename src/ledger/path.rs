@@ -23,7 +23,7 @@ use crate::text::quoted;
 use crate::time::Time;
 use days::Days;
 pub(crate) use table::latencies;
-pub use table::{Journey, Latencies, Part, Slower, Table, slower_than, table};
+pub use table::{Journey, Latencies, Part, Slower, Table, durations, slower_than, slowest_part, table};
 pub(super) use way::first_relay;
 use way::{Segment, segments};
 

@@ -172,6 +172,11 @@ impl Runs {
         self.history.services.retain(|service, _| self.expected.contains_key(service));
     }
 
+    /// The services that are expected, and since when one that was added later.
+    pub fn expected(&self) -> impl Iterator<Item = (&str, Option<Time>)> {
+        self.expected.iter().map(|(service, added)| (service.as_str(), *added))
+    }
+
     /// Gives the runs that were open when the mailbox went down time until `until`.
     pub fn excuse(&mut self, down_since: Time, up_at: Time, until: Time) {
         self.excuse = Some(Excuse { down_since, up_at, until });

@@ -37,6 +37,7 @@ fn message(id: u64, incident: &str, recipient: &str) -> Message {
         recipient: recipient.into(),
         subject: String::new(),
         body: String::new(),
+        html: None,
         created: at(0),
         attempts: 0,
         due: at(0),

@@ -157,6 +157,9 @@ impl Daemon {
             Some(done) = self.service.asking.join_next(), if !self.service.asking.is_empty() => {
                 self.service.take_answers(done);
             }
+            Some(made) = self.service.digests.task.join_next(), if !self.service.digests.task.is_empty() => {
+                self.service.digests_made(made);
+            }
             // While the store fails nothing more is read: the full queue makes the readers wait.
             Some(event) = self.readers.events.recv(), if !store_fails => self.take_events(event),
             Some(request) = self.orders.recv() => self.take_order(request),

@@ -6,6 +6,7 @@ mod daemon;
 mod front;
 mod heartbeat;
 pub(crate) mod independence;
+mod digests;
 mod once;
 mod refresh;
 mod store_alarm;
@@ -32,6 +33,7 @@ use crate::time::Time;
 use crate::trust::Keys;
 use crate::{channel, clock, intake, links, nonce};
 pub use daemon::{run, run_until};
+use digests::Digests;
 pub use once::{Once, once};
 use refresh::Refreshing;
 
@@ -55,6 +57,7 @@ struct Service {
     /// Taken from the outbox with the batch; sent once it is stored.
     due: Vec<Message>,
     refreshing: Refreshing,
+    digests: Digests,
     /// Let go with the batch; sent once it is stored.
     canary: Option<Release>,
     deliveries: JoinSet<(Parcel, Sent)>,
@@ -94,6 +97,7 @@ impl Service {
             deliveries: JoinSet::new(),
             asking: JoinSet::new(),
             refreshing: Refreshing::default(),
+            digests: Digests::default(),
         })
     }
 
@@ -159,6 +163,8 @@ impl Service {
         }
         self.refresh(now);
         self.ask_dns(now);
+        // From what is stored by now.
+        self.make_digests(now);
         if let Some(release) = self.canary.take() {
             self.send_canary(release);
         }
@@ -220,7 +226,7 @@ impl Service {
 
     /// When [`Self::settle`] wants to be called next, if nothing else happens.
     fn next_wake(&self) -> Option<Time> {
-        [self.engine.next_wake(), self.refreshing.next()].into_iter().flatten().min()
+        [self.engine.next_wake(), self.refreshing.next(), self.next_digest()].into_iter().flatten().min()
     }
 
     /// Takes in how an attempt ended.

@@ -22,6 +22,9 @@ const READING: Duration = Duration::from_secs(30);
 /// So long deliveries may take altogether.
 const DELIVERING: Duration = Duration::from_secs(30);
 
+/// So long the making of digests may take; one that takes longer is for a daemon.
+const DIGESTING: Duration = Duration::from_secs(60);
+
 /// What one pass found.
 #[derive(Debug)]
 pub struct Once {
@@ -50,6 +53,9 @@ pub async fn once(config: Config) -> Result<Once> {
 impl Service {
     async fn pass(&mut self) -> Result<Once> {
         let failures = self.read_everything().await?;
+        if let Ok(Some(made)) = timeout(DIGESTING, self.digests.task.join_next()).await {
+            self.digests_made(made);
+        }
         self.deliver_due().await?;
         let now = clock::now();
         let table = LastSeen { other_mails: self.store.other_mails(now)?, ..LastSeen::of(&self.engine, now) };

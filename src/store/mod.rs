@@ -1,6 +1,7 @@
 //! The state on disk: SQLite in WAL mode, every decision in one transaction, synced before anything is sent.
 
 mod examine;
+mod history;
 mod lock;
 mod read;
 mod recorded;
@@ -18,6 +19,7 @@ use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
 pub use examine::Examined;
+pub use history::{Attempted, TakenBy};
 pub use lock::InUse;
 use lock::Lock;
 pub use recorded::{Entry, EntryId};

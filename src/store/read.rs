@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{MOVE_AWAY, Place, Store, millis, time_of};
@@ -33,6 +34,7 @@ impl Store {
                 incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
                 messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
                 paces: self.named("SELECT channel, state FROM paces")?,
+                digests: self.told_until()?,
                 silences: self.contents("SELECT content FROM silences_by_hand")?,
                 last_silence: self.highest("SELECT MAX(id) FROM silences_by_hand")?,
                 link_key: None,
@@ -329,7 +331,7 @@ impl Store {
     }
 }
 
-pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+pub(super) fn from_json<'de, T: Deserialize<'de>>(text: &'de str) -> rusqlite::Result<T> {
     let kind = rusqlite::types::Type::Text;
     serde_json::from_str(text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error)))

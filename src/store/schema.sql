@@ -106,6 +106,12 @@ CREATE TABLE drills (
     state TEXT NOT NULL
 ) STRICT;
 
+-- Up to when each digest has told; changes only in the transaction that queues one.
+CREATE TABLE digests (
+    name     TEXT PRIMARY KEY,
+    until_ms INTEGER NOT NULL
+) STRICT;
+
 -- Spans in which every mail was seen; between two of them nobody looked.
 CREATE TABLE observed (
     mailbox  TEXT NOT NULL,

@@ -11,6 +11,7 @@ use crate::outbox::{Message, Pace};
 use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::report::NotHeard;
+use crate::time::Time;
 
 /// Mails of strangers are kept for the curious, not for the audit.
 const OTHER_MAILS_MAX: i64 = 10_000;
@@ -37,6 +38,7 @@ fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
     changes.mailboxes.iter().try_for_each(|row| put_mailbox(transaction, row))?;
     changes.canary.iter().try_for_each(|canary| put_canary(transaction, canary))?;
     changes.drills.iter().try_for_each(|drills| put_drills(transaction, drills))?;
+    changes.digests.iter().try_for_each(|(name, until)| put_digest(transaction, name, *until))?;
     changes.looks.iter().try_for_each(|look| put_look(transaction, look))?;
     changes.incidents.iter().try_for_each(|incident| put_incident(transaction, incident))?;
     changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
@@ -327,6 +329,19 @@ fn put_drills(transaction: &Transaction<'_>, drills: &Drills) -> Result<()> {
             "INSERT INTO drills (id, state) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
         )?
         .execute([json(drills)?])?;
+    Ok(())
+}
+
+fn put_digest(transaction: &Transaction<'_>, name: &str, until: Option<Time>) -> Result<()> {
+    match until {
+        Some(until) => transaction
+            .prepare_cached(
+                "INSERT INTO digests (name, until_ms) VALUES ($1, $2)
+                 ON CONFLICT (name) DO UPDATE SET until_ms = excluded.until_ms",
+            )?
+            .execute(params![name, millis(until)])?,
+        None => transaction.prepare_cached("DELETE FROM digests WHERE name = $1")?.execute([name])?,
+    };
     Ok(())
 }
 

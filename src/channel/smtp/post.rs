@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, SinglePart};
+use lettre::message::{Body, MultiPart, MultiPartKind, SinglePart};
 use lettre::{Address, Message as Mail};
 
 use crate::config::{RunMail, Smtp};
@@ -14,11 +14,16 @@ use crate::time::Time;
 use crate::trust::Key;
 use crate::words;
 
+/// Quoted-printable never has an equals sign before an underscore (RFC 2045, section 6.7). A random one might spell `NOK`.
+const BOUNDARY: &str = "=_bresse-watchdog_=";
+
 /// What differs from one kind of mail to another.
 pub(super) struct Post<'a> {
     to: &'a str,
     subject: &'a str,
     body: Cow<'a, str>,
+    /// The same, for who prefers it.
+    html: Option<&'a str>,
     /// Before the `@` of the identifiers: of the thread, and of this mail in it.
     thread: String,
     id: String,
@@ -38,6 +43,7 @@ impl<'a> Post<'a> {
                 Some(link) => words::linked(&message.body, link).into(),
                 None => Cow::Borrowed(&message.body),
             },
+            html: message.html.as_deref(),
             id: match &message.bulletin.burst {
                 None => format!("{thread}.{}", message.ordinal),
                 Some(burst) => format!("{thread}.{}.{}", message.ordinal, burst.key),
@@ -54,6 +60,7 @@ impl<'a> Post<'a> {
             to: &canary.to,
             subject: &canary.letter.subject,
             body: Cow::Borrowed(&canary.letter.body),
+            html: None,
             id: format!("{thread}.{}", now.timestamp_millis()),
             threads: Vec::new(),
             thread,
@@ -71,6 +78,7 @@ impl<'a> Post<'a> {
             to: &mail.to,
             subject: &run.letter.subject,
             body: Cow::Borrowed(&run.letter.body),
+            html: None,
             id: format!("{thread}.{}", run.began.timestamp_millis()),
             threads: Vec::new(),
             thread,
@@ -84,7 +92,7 @@ pub(super) fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result
     let Post { thread, threads, id, marks, .. } = post;
     let from: Address = smtp.from.parse()?;
     let to: Address = post.to.parse()?;
-    let mut mail = Mail::builder()
+    let mail = Mail::builder()
         .from(from.clone().into())
         // An out-of-office answer would quote the token back into the mailbox that is watched for it.
         .reply_to(from.clone().into())
@@ -92,8 +100,17 @@ pub(super) fn compose(smtp: &Smtp, post: &Post<'_>, now: Time) -> anyhow::Result
         .subject(post.subject)
         .date(now.into())
         .message_id(Some(format!("<{id}@{}>", from.domain())))
-        .references(references(threads.iter().chain([thread]), from.domain()))
-        .singlepart(plain(&post.body))?;
+        .references(references(threads.iter().chain([thread]), from.domain()));
+    let mut mail = match post.html {
+        None => mail.singlepart(part(ContentType::TEXT_PLAIN, &post.body))?,
+        Some(html) => mail.multipart(
+            MultiPart::builder()
+                .kind(MultiPartKind::Alternative)
+                .boundary(BOUNDARY)
+                .singlepart(part(ContentType::TEXT_PLAIN, &post.body))
+                .singlepart(part(ContentType::TEXT_HTML, html)),
+        )?,
+    };
     let automatic = [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All")];
     let marks = marks.iter().map(|(name, value)| (*name, value.as_str()));
     for (name, value) in automatic.into_iter().chain(marks) {
@@ -115,11 +132,12 @@ fn references<'a>(threads: impl Iterator<Item = &'a String>, domain: &str) -> St
 }
 
 /// Quoted-printable always: base64 could spell the letters that open approvals.
-fn plain(text: &str) -> SinglePart {
+fn part(kind: ContentType, text: &str) -> SinglePart {
     let text = text.replace('\n', "\r\n");
+    let part = SinglePart::builder().header(kind);
     match Body::new_with_encoding(text.clone(), ContentTransferEncoding::QuotedPrintable) {
-        Ok(body) => SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body),
-        Err(_) => SinglePart::plain(text),
+        Ok(body) => part.body(body),
+        Err(_) => part.body(text),
     }
 }
 
@@ -159,6 +177,22 @@ mod tests {
         let mail = crate::mail::parse(text.as_bytes(), false);
         assert_eq!((mail.canary.as_deref(), mail.marks.own), (Some(canary.id.as_str()), false));
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_mail_with_html_is_readable_without_it_and_no_boundary_opens_approvals() {
+        let html = Some("<p>\u{e9}t\u{e9} =_bresse-watchdog_=</p>\n".repeat(9));
+        let digest = Message { html, ..message("MONITOR_Digest bresse8", "\u{e9}t\u{e9}\n") };
+        let (_, bytes) = compose(&smtp(), &Post::of_message(&digest), digest.created).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).to_uppercase().contains("NOK"));
+        let mail = mailparse::parse_mail(&bytes).unwrap();
+        assert_eq!(mail.ctype.mimetype, "multipart/alternative");
+        let parts: Vec<String> = mail.subparts.iter().map(|part| part.get_body().unwrap()).collect();
+        assert_eq!(parts.len(), 2);
+        assert_eq!(
+            (parts[0].trim(), parts[1].matches("_bresse-watchdog_=</p>").count()),
+            ("\u{e9}t\u{e9}", 9)
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
+use super::SlowHop;
 use super::way::{Segment, segments};
 use crate::ledger::arrivals::Arrival;
 use crate::mail::Hop;
@@ -91,6 +92,26 @@ pub fn slower_than(margin: TimeDelta, mut arrivals: Vec<Arrival>, cycle: TimeDel
         slow: slow.clone().count(),
         slowest: slow.max().copied().unwrap_or_default(),
     }
+}
+
+/// How long each of these mails took, None where it has no date. They are in the order of their receipt.
+pub fn durations(arrivals: &[Arrival], cycle: TimeDelta) -> Vec<Option<TimeDelta>> {
+    let took = |(arrival, start): (&Arrival, Option<Time>)| {
+        start.map(|start| (arrival.received - start).max(TimeDelta::zero()))
+    };
+    arrivals.iter().zip(starts(arrivals, cycle)).map(took).collect()
+}
+
+/// The part of the way on which these mails, which took so long each, spent the most time together.
+pub fn slowest_part(journeys: &[(Journey<'_>, TimeDelta)]) -> Option<SlowHop> {
+    let mut ways: BTreeMap<Key, Way> = BTreeMap::new();
+    for (Journey { arrival, chain }, took) in journeys {
+        note(&mut ways, &segments(Some(arrival.received - *took), chain, arrival.received));
+    }
+    let sum = |way: &Way| way.took.iter().sum::<TimeDelta>();
+    let ((from, by), way) = ways.into_iter().max_by_key(|(_, way)| sum(way))?;
+    let longest = way.took.iter().max().copied()?;
+    Some(SlowHop { from: way.from.shown(from), by: way.by.shown(by), took: longest })
 }
 
 fn whole(arrivals: &[Arrival], starts: &[Option<Time>]) -> Option<Latencies> {
