@@ -10,10 +10,10 @@ use crate::config::{self, Checker, Config};
 use crate::digest::availability::Spans;
 use crate::digest::survey::Survey;
 use crate::digest::{
-    CheckerPart, Deliveries, Digest, ENDS_SOON, EndingPart, FindingPart, IncidentPart, Period, SilencePart,
-    Waiting,
+    ChainPart, CheckerPart, Deliveries, Digest, ENDS_SOON, EndingPart, FindingPart, IncidentPart, Period,
+    SilencePart, Waiting,
 };
-use crate::engine::{Look, Mailbox, Snapshot};
+use crate::engine::{Chain, Drills, Look, Mailbox, Snapshot};
 use crate::expiry;
 use crate::incident::{End, Incident, Subject};
 use crate::ledger::Facts;
@@ -42,7 +42,7 @@ pub(crate) fn digest(
     (due, now): (Option<Time>, Time),
 ) -> Result<Digest> {
     let period = Period { until: period.until.min(now).max(period.from), ..period };
-    let Snapshot { facts, mailboxes, .. } = store.load()?;
+    let Snapshot { facts, mailboxes, drills, .. } = store.load()?;
     let looks = store.looks()?;
     let observed = Spans::union(looks.iter().map(|look| (look.from, look.until)));
     let observed = observed.within(period.from.timestamp_millis(), period.until.timestamp_millis());
@@ -54,7 +54,15 @@ pub(crate) fn digest(
         Subject::Silence | Subject::Service(_) | Subject::Report(_) | Subject::Spoof(_) => {
             chosen.iter().any(|checker| incident.members.contains_key(&checker.name))
         }
-        Subject::Mailbox(_) | Subject::Clock | Subject::Channel(_) | Subject::Expiry(_) => true,
+        Subject::Mailbox(_)
+        | Subject::Clock
+        | Subject::Channel(_)
+        | Subject::Expiry(_)
+        | Subject::ChannelExpiry(_)
+        | Subject::Dependence(_)
+        | Subject::Proof => true,
+        // A section of their own tells of them.
+        Subject::Drill => false,
     };
     let mut incidents = store.incidents_within(period.from, period.until)?;
     incidents.retain(of_digest);
@@ -73,7 +81,7 @@ pub(crate) fn digest(
         findings: findings(&chosen, &known.facts),
         deliveries: deliveries(store, period)?,
         endings: endings(config, &mailboxes, now),
-        proofs: Vec::new(),
+        chains: chains(&drills),
     })
 }
 
@@ -170,6 +178,15 @@ fn deliveries(store: &Store, period: Period) -> Result<Deliveries> {
             })
             .collect(),
     })
+}
+
+fn chains(drills: &Drills) -> Vec<ChainPart> {
+    let part = |(channel, chain): (&String, &Chain)| ChainPart {
+        channel: channel.clone(),
+        proof: chain.proof.map(|proof| (proof.at, proof.took())),
+        unproved: chain.unproved,
+    };
+    drills.chains().iter().map(part).collect()
 }
 
 fn endings(config: &Config, mailboxes: &BTreeMap<String, Mailbox>, now: Time) -> Vec<EndingPart> {

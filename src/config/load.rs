@@ -8,8 +8,8 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, digest, document, drill, heartbeat, mailbox,
-    matrix, overlay, policy, value, web,
+    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, digest, document, drill, heartbeat,
+    mailbox, matrix, overlay, policy, value, web,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";

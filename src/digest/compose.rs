@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::availability::{ServiceTime, Share};
 use super::page::{Figure, Mood, Page, Row, Section};
-use super::{CheckerPart, Digest, IncidentPart, SilencePart, TOKEN};
+use super::{ChainPart, CheckerPart, Digest, IncidentPart, SilencePart, TOKEN};
 use crate::ledger::path::latencies;
 use crate::reason::Reason;
 use crate::text::quoted;
@@ -37,7 +37,7 @@ pub(super) fn page(digest: &Digest) -> Page {
     page.sections = vec![checkers(digest), services(digest), silences(digest), incidents(digest)];
     page.sections.push(mail_path(digest));
     page.sections.extend(findings(digest));
-    page.sections.extend(proofs(digest));
+    page.sections.extend(chains(digest));
     page.sections.push(deliveries(digest));
     page.sections.extend(endings(digest));
     page.footer = vec![
@@ -241,13 +241,19 @@ fn findings(digest: &Digest) -> Option<Section> {
     (!findings.is_empty()).then_some(section)
 }
 
-fn proofs(digest: &Digest) -> Option<Section> {
-    let mut proofs = digest.proofs.clone();
-    proofs.sort_by_key(|proof| Reverse(proof.at));
-    let row = |proof: &super::Proof| Row::new([moment(proof.at, digest.zone), brief(proof.took)]);
-    let section = Section::new("Drills", &["The chain proved itself", "It took"])
-        .fill(proofs.iter().map(row).collect(), "drills");
-    (!proofs.is_empty()).then_some(section)
+fn chains(digest: &Digest) -> Option<Section> {
+    let row = |chain: &ChainPart| {
+        let (proved, took) = match chain.proof {
+            Some((at, took)) => (moment(at, digest.zone), brief(took)),
+            None => ("never".to_owned(), String::new()),
+        };
+        let unproved = chain.unproved.map(|began| moment(began, digest.zone)).unwrap_or_default();
+        Row::new([chain.channel.clone(), proved, took, unproved]).bad_if(chain.unproved.is_some())
+    };
+    let section =
+        Section::new("Drills", &["Channel", "Its chain last proved itself", "It took", "Not proved since"])
+            .fill(digest.chains.iter().map(row).collect(), "channels");
+    (!digest.chains.is_empty()).then_some(section)
 }
 
 fn deliveries(digest: &Digest) -> Section {

@@ -50,8 +50,8 @@ pub struct Digest {
     pub findings: Vec<FindingPart>,
     pub deliveries: Deliveries,
     pub endings: Vec<EndingPart>,
-    /// When the chain of alarms proved itself.
-    pub proofs: Vec<Proof>,
+    /// What the drills have proved by now.
+    pub chains: Vec<ChainPart>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,11 +134,14 @@ pub struct EndingPart {
     pub at: Time,
 }
 
-/// An alarm that was sent through the whole chain to prove it, and how long it took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proof {
-    pub at: Time,
-    pub took: TimeDelta,
+/// What is known of the chain behind one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainPart {
+    pub channel: String,
+    /// When a drill last came through, and how long it took.
+    pub proof: Option<(Time, TimeDelta)>,
+    /// When the last drill began, if it was not proved.
+    pub unproved: Option<Time>,
 }
 
 /// A digest as it is sent, before anything is broken up in it.

@@ -48,7 +48,7 @@ fn quiet() -> Digest {
         findings: Vec::new(),
         deliveries: Deliveries::default(),
         endings: Vec::new(),
-        proofs: Vec::new(),
+        chains: Vec::new(),
     }
 }
 
@@ -102,7 +102,14 @@ fn eventful() -> Digest {
         what: Credential::ClientSecret,
         at: at(0, 0) + TimeDelta::days(9),
     }];
-    digest.proofs = vec![Proof { at: at(9, 0), took: TimeDelta::seconds(41) }];
+    digest.chains = vec![
+        ChainPart {
+            channel: "teams".into(),
+            proof: Some((at(9, 0), TimeDelta::seconds(41))),
+            unproved: None,
+        },
+        ChainPart { channel: "phone".into(), proof: None, unproved: Some(at(10, 0)) },
+    ];
     digest
 }
 

@@ -62,6 +62,13 @@ pub struct Drills {
     chains: BTreeMap<String, Chain>,
 }
 
+impl Drills {
+    /// By channel.
+    pub fn chains(&self) -> &BTreeMap<String, Chain> {
+        &self.chains
+    }
+}
+
 impl Engine {
     /// What is known of the channels that have to prove themselves, or have done so.
     pub fn chains(&self) -> &BTreeMap<String, Chain> {
