@@ -132,5 +132,6 @@ fn store(folder: &Path, taken: Vec<Taken>, mut engine: Engine) {
     let high = u32::try_from(taken.len()).unwrap();
     let cursors = vec![(place.clone(), Cursor { uidvalidity: 1, high, low: 1 })];
     let mails = taken.into_iter().map(|taken| Kept { place: place.clone(), taken }).collect();
-    store.commit(&Batch { mails, cursors, changes: engine.take_changes() }).unwrap();
+    let changes = engine.take_changes();
+    store.commit(&Batch { at: now(), mails, cursors, changes, notes: Vec::new() }).unwrap();
 }

@@ -69,6 +69,7 @@ pub mod outbox;
 pub mod digest;
 pub mod payload;
 pub mod orders;
+pub mod audit;
 pub mod engine;
 pub mod view;
 pub mod incidents;

@@ -56,7 +56,7 @@ pub(crate) fn engine(store: &Store, config: &Config, time: Time) -> Result<Engin
     let mut facts = BTreeMap::new();
     for checker in &config.checkers {
         let mut known = facts_as_of(store, checker, time)?;
-        let watch = watch_of(&known, &mailboxes, config);
+        let watch = watch_of(&known.heard_through, known.deadline, &mailboxes, config);
         known.settle(watch.heard_until);
         if judge(&known, watch, time).state == State::Silent {
             known.silent = Some(Silence { judged: time, heard_at: known.heard_at(), resolved: false });

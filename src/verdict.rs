@@ -59,14 +59,36 @@ pub struct Verdict {
     pub silent_after: Option<Time>,
 }
 
+/// What of the facts about a checker a verdict counts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    pub heard_at: Option<Time>,
+    /// Age counts from here.
+    pub base: Option<Time>,
+    /// The one in force.
+    pub deadline: Deadline,
+    /// It was judged silent before.
+    pub silent: bool,
+}
+
 /// Judges one checker at `now`.
 pub fn judge(facts: &Facts, watch: Watch, now: Time) -> Verdict {
-    let heard_at = facts.heard_at();
-    let deadline = facts.deadline_in_force();
+    let basis = Basis {
+        heard_at: facts.heard_at(),
+        base: facts.base(),
+        deadline: facts.deadline_in_force(),
+        silent: facts.silent.is_some(),
+    };
+    judge_by(basis, watch, now)
+}
+
+/// As [`judge`], by what is counted with alone.
+pub fn judge_by(basis: Basis, watch: Watch, now: Time) -> Verdict {
+    let Basis { heard_at, deadline, .. } = basis;
     // A checker not found so far may still be found in the part of the history that is not read yet.
-    let base = facts.base().filter(|_| heard_at.is_some() || watch.history_known);
+    let base = basis.base.filter(|_| heard_at.is_some() || watch.history_known);
     let silent_after = base.map(|base| base + deadline.total());
-    let state = state(facts, watch, now, Counted { heard_at, base, deadline });
+    let state = state(Basis { base, ..basis }, watch, now);
     Verdict { state, heard_at, base, deadline, silent_after }
 }
 
@@ -77,16 +99,10 @@ pub fn silence_is_over(facts: &Facts, watch: Watch) -> bool {
     Some(heard_at) > silence.heard_at && in_time
 }
 
-struct Counted {
-    heard_at: Option<Time>,
-    base: Option<Time>,
-    deadline: Deadline,
-}
-
-fn state(facts: &Facts, watch: Watch, now: Time, counted: Counted) -> State {
+fn state(counted: Basis, watch: Watch, now: Time) -> State {
     let silence = counted.base.zip(watch.heard_until).map(|(base, until)| until - base);
     let passed = silence.is_some_and(|silence| silence > counted.deadline.total());
-    if facts.silent.is_some() || (passed && watch.newest_known) {
+    if counted.silent || (passed && watch.newest_known) {
         return State::Silent;
     }
     if counted.heard_at.is_none() {

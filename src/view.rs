@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
-use crate::config::{self, Breach, Checker, Reaction};
+use crate::audit::{FindingThen, Standing};
+use crate::config::{self, Breach, Checker, Reaction, Test};
 use crate::engine::{Engine, Offset};
 use crate::incident::Subject;
-use crate::ledger::{Facts, Finding, Outcome};
-use crate::reason::{Cause, Reason};
+use crate::ledger::Outcome;
+use crate::reason::Reason;
 use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
 use crate::verdict::{State, Verdict, judge};
-use crate::words;
 pub use canary::{CanaryLine, PathLine};
 pub use chains::ChainLine;
 pub use mailboxes::{EndingLine, FullnessLine, MailboxLine};
@@ -130,8 +130,8 @@ impl LastSeen {
         let line = |checker: &Checker| {
             let facts = engine.facts().get(&checker.name)?;
             let verdict = judge(facts, engine.watch_of(facts), as_of);
-            let cause = engine.cause(&checker.name, &companies, as_of);
-            Some(checker_line(checker, facts, &verdict, cause.as_ref(), as_of))
+            let reason = engine.cause(&checker.name, &companies, as_of).map(|cause| cause.reason);
+            Some(CheckerLine::of(checker, &Standing::of(facts, reason), &verdict, as_of))
         };
         let heard = engine.mailboxes().values().map(|mailbox| mailbox.heard_until);
         let mailbox = |config: &config::Mailbox| {
@@ -182,69 +182,58 @@ impl LastSeen {
     }
 }
 
-fn checker_line(
-    checker: &Checker,
-    facts: &Facts,
-    verdict: &Verdict,
-    cause: Option<&Cause>,
-    as_of: Time,
-) -> CheckerLine {
-    CheckerLine {
-        name: checker.name.clone(),
-        provider: checker.provider.clone(),
-        state: verdict.state,
-        reason: cause.map(|cause| cause.reason),
-        last_received: facts.last_received,
-        last_sent: facts.last_sent,
-        heard_at: verdict.heard_at,
-        age_s: verdict.heard_at.map(|heard| (as_of - heard).num_seconds()),
-        deadline_s: verdict.deadline.total(),
-        services: checker
-            .tests
-            .iter()
-            .map(|test| service_line(checker, &test.service, facts, verdict.state))
-            .collect(),
-        findings: finding_lines(checker, facts, verdict.state),
-        complaint: complaint(facts, as_of),
+impl CheckerLine {
+    /// What a checker's standing shows when this is the verdict on it.
+    pub fn of(checker: &Checker, standing: &Standing, verdict: &Verdict, as_of: Time) -> Self {
+        let service = |test: &Test| service_line(checker, &test.service, standing, verdict.state);
+        Self {
+            name: checker.name.clone(),
+            provider: checker.provider.clone(),
+            state: verdict.state,
+            reason: standing.reason,
+            last_received: standing.last_received,
+            last_sent: standing.last_sent,
+            heard_at: verdict.heard_at,
+            age_s: verdict.heard_at.map(|heard| (as_of - heard).num_seconds()),
+            deadline_s: verdict.deadline.total(),
+            services: checker.tests.iter().map(service).collect(),
+            findings: finding_lines(checker, standing, verdict.state),
+            complaint: complaint(standing, as_of),
+        }
     }
 }
 
-fn complaint(facts: &Facts, as_of: Time) -> Option<String> {
-    let spoofed = facts.spoofs_over_at().is_some_and(|over| over >= as_of);
-    let spoof = facts.spoofs.newest.as_ref().filter(|_| spoofed);
-    let not_understood = facts.complaint.as_ref().map(|complaint| complaint.what.clone());
-    not_understood.or_else(|| {
-        spoof.map(|spoof| format!("a mail in its name is not believed: {}", spoof.why.sentence()))
-    })
+fn complaint(standing: &Standing, as_of: Time) -> Option<String> {
+    let disbelieved = standing.disbelieved.as_ref().filter(|one| one.until >= as_of);
+    standing
+        .complaint
+        .clone()
+        .or_else(|| disbelieved.map(|one| format!("a mail in its name is not believed: {}", one.why)))
 }
 
 /// An old OK is never shown as OK: what a silent or unseen checker said last is not known to be true.
-fn service_line(checker: &Checker, service: &str, facts: &Facts, state: State) -> ServiceLine {
-    let current = facts.services.get(service).filter(|_| speaks(state));
-    let outcome = current.map_or(Outcome::Unread, |known| known.outcome());
+fn service_line(checker: &Checker, service: &str, standing: &Standing, state: State) -> ServiceLine {
+    let current = standing.services.get(service).filter(|_| speaks(state));
+    let outcome = current.map_or(Outcome::Unread, |known| known.outcome);
     ServiceLine {
         name: service.to_owned(),
         result: outcome.word(),
-        since: current.map(|known| known.since()),
+        since: current.map(|known| known.since),
         critical: outcome.is_bad() && checker.findings.alarms(outcome.breach()),
     }
 }
 
 /// What a silent checker did wrong before is over with its silence.
-fn finding_lines(checker: &Checker, facts: &Facts, state: State) -> Vec<FindingLine> {
-    let shown = |breach: Breach, finding: &Finding| {
-        speaks(state) && finding.stands() && checker.findings.reaction(breach) != Reaction::Ignore
+fn finding_lines(checker: &Checker, standing: &Standing, state: State) -> Vec<FindingLine> {
+    let shown = |breach: Breach| speaks(state) && checker.findings.reaction(breach) != Reaction::Ignore;
+    let line = |(breach, finding): (&Breach, &FindingThen)| FindingLine {
+        name: breach.word(),
+        since: finding.since,
+        runs: finding.runs,
+        last_run: finding.last_run,
+        what: finding.what.clone(),
     };
-    let standing = facts.findings.iter().filter(|(breach, finding)| shown(**breach, finding));
-    standing
-        .map(|(breach, finding)| FindingLine {
-            name: breach.word(),
-            since: finding.since(),
-            runs: finding.streak(),
-            last_run: finding.run(),
-            what: words::finding(*breach, finding.evidence()),
-        })
-        .collect()
+    standing.findings.iter().filter(|(breach, _)| shown(**breach)).map(line).collect()
 }
 
 /// Whether what it said last is known to be true still.

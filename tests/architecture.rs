@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 32] = [
+const CORE: [&str; 33] = [
     "time.rs",
     "text.rs",
     "fullness.rs",
@@ -28,6 +28,7 @@ const CORE: [&str; 32] = [
     "digest",
     "payload.rs",
     "orders.rs",
+    "audit",
     "engine",
     "view.rs",
     "incidents.rs",

@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; this one knows which there are.
 
 mod alert_test;
+mod audit;
 mod backtest;
 mod check;
 mod demo;
@@ -14,6 +15,7 @@ mod once;
 mod order;
 mod output;
 mod policy;
+mod progress;
 mod propose;
 mod reading;
 mod run;
@@ -117,6 +119,8 @@ enum Command {
     Policy(policy::Options),
     /// Make the headers of a signed report: from a checker's name, its tokens, and its key in the configuration
     Sign(sign::Options),
+    /// The ledger: verify it, export it, print its head
+    Audit(audit::Options),
     /// Show the whole thing in under a minute: simulated checkers, an embedded mail server, real alarms; needs no set-up
     Demo,
 }
@@ -170,6 +174,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Drill(options) => runtime.block_on(drill::drill(global, options)),
         Command::Policy(options) => policy::policy(global, &options),
         Command::Sign(options) => runtime.block_on(sign::sign(global, &options)),
+        Command::Audit(options) => audit::audit(global, &options),
         Command::Demo => runtime.block_on(demo::demo(global)),
     };
     // A name look-up that hangs in the C library must not keep a command that is done.

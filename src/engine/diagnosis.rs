@@ -61,7 +61,7 @@ impl Engine {
             held_ms: held.held.num_milliseconds(),
             hop: held.hop.map(|hop| hop.to_string()),
         });
-        let receiving = receiving(facts, &self.mailboxes);
+        let receiving = receiving(&facts.heard_through, facts.deadline, &self.mailboxes);
         let full = receiving.iter().find_map(|(name, mailbox)| {
             let fullness = mailbox.fullness.filter(Fullness::is_full)?;
             Some((name.as_str(), fullness.words()))

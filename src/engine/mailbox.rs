@@ -10,7 +10,7 @@ use crate::config::{self, Config};
 use crate::expiry::Validity;
 use crate::fullness::Fullness;
 use crate::incident::{End, Incident, Subject};
-use crate::ledger::Facts;
+use crate::ledger::Deadline;
 use crate::time::Time;
 use crate::verdict::Watch;
 
@@ -290,12 +290,13 @@ impl Engine {
 
 /// The mailboxes through which a checker was heard lately; all of them when it was never heard.
 pub(super) fn receiving<'a>(
-    facts: &Facts,
+    heard_through: &BTreeMap<String, Time>,
+    deadline: Deadline,
     mailboxes: &'a BTreeMap<String, Mailbox>,
 ) -> Vec<(&'a String, &'a Mailbox)> {
-    let newest = facts.heard_through.values().max();
-    let recent = |name: &str| match newest.zip(facts.heard_through.get(name)) {
-        Some((newest, heard)) => *newest - *heard <= facts.deadline.total(),
+    let newest = heard_through.values().max();
+    let recent = |name: &str| match newest.zip(heard_through.get(name)) {
+        Some((newest, heard)) => *newest - *heard <= deadline.total(),
         None => newest.is_none(),
     };
     mailboxes.iter().filter(|(name, _)| recent(name)).collect()
@@ -303,8 +304,13 @@ pub(super) fn receiving<'a>(
 
 /// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
 /// receives every mail of it. One that was never heard may come through any.
-pub fn watch_of(facts: &Facts, mailboxes: &BTreeMap<String, Mailbox>, config: &Config) -> Watch {
-    let receiving = receiving(facts, mailboxes);
+pub fn watch_of(
+    heard_through: &BTreeMap<String, Time>,
+    deadline: Deadline,
+    mailboxes: &BTreeMap<String, Mailbox>,
+    config: &Config,
+) -> Watch {
+    let receiving = receiving(heard_through, deadline, mailboxes);
     let several_sources =
         mailboxes.len() > 1 || config.mailboxes.iter().any(|mailbox| mailbox.folders.len() > 1);
     let all_known = mailboxes.values().all(|mailbox| mailbox.history_known);

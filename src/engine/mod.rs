@@ -29,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
+use crate::audit::Standing;
 use crate::config::{Checker, Config};
 use crate::incident::{Incident, Step};
 use crate::ledger::{Facts, Observation};
@@ -102,6 +103,8 @@ pub struct Row {
     pub facts: Facts,
     /// Why it is silent or delayed.
     pub reason: Option<Reason>,
+    /// What the table says of it from now on.
+    pub standing: Standing,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -427,7 +430,7 @@ impl Engine {
 
     /// What is known of the mailboxes that receive this checker: of those that did lately, the one read last.
     pub fn watch_of(&self, facts: &Facts) -> Watch {
-        watch_of(facts, &self.mailboxes, &self.config)
+        watch_of(&facts.heard_through, facts.deadline, &self.mailboxes, &self.config)
     }
 
     /// What lies in Junk may have been put there by hand: it does not prove that the mailbox received anything. Nor does a
@@ -442,7 +445,9 @@ impl Engine {
         let position = *self.index.get(name)?;
         let provider = self.config.checkers.get(position)?.provider.clone();
         let reason = self.reasons.get(name).copied();
-        Some(Row { name: name.to_owned(), provider, position, facts: self.facts.get(name)?.clone(), reason })
+        let facts = self.facts.get(name)?.clone();
+        let standing = Standing::of(&facts, reason);
+        Some(Row { name: name.to_owned(), provider, position, facts, reason, standing })
     }
 
     fn mailbox_row(&self, name: &str) -> Option<MailboxRow> {

@@ -122,6 +122,22 @@ pub struct Former {
     pub until_heard_after: Time,
 }
 
+impl Former {
+    /// The deadline in force for an age that counts from `base`: the former one as long as it is the longer and age counts
+    /// from before the change.
+    pub fn in_force(former: Option<Self>, deadline: Deadline, base: Option<Time>) -> Deadline {
+        match former {
+            Some(former)
+                if base.is_none_or(|base| base <= former.until_heard_after)
+                    && former.deadline.total() > deadline.total() =>
+            {
+                former.deadline
+            }
+            _ => deadline,
+        }
+    }
+}
+
 /// The judgement that a checker is silent, and what it rested on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
@@ -385,18 +401,9 @@ impl Facts {
         }
     }
 
-    /// The deadline in force: the former one as long as it is the longer and age counts from before the change.
+    /// The deadline in force.
     pub fn deadline_in_force(&self) -> Deadline {
-        let from = self.base();
-        match self.former {
-            Some(former)
-                if from.is_none_or(|from| from <= former.until_heard_after)
-                    && former.deadline.total() > self.deadline.total() =>
-            {
-                former.deadline
-            }
-            _ => self.deadline,
-        }
+        Former::in_force(self.former, self.deadline, self.base())
     }
 
     fn hear(&mut self, seen: &Observation) {

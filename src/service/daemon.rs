@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::front::Front;
 use super::store_alarm::StoreAlarm;
 use super::{EVENTS_TOGETHER_MAX, Parcel, Readers, Service};
+use crate::audit::Note;
 use crate::clock;
 use crate::config::{Config, environment};
 use crate::control::{Answer, Control, ORDERS_WAITING_MAX, Request};
@@ -286,6 +287,7 @@ impl Daemon {
     }
 
     fn settle_last(&mut self) {
+        self.service.batch.notes.push(Note::stop());
         if let Err(error) = self.service.store_only() {
             tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
         }

@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::audit::{Judged, Note};
 use crate::config::Config;
 use crate::engine::{Engine, Release, Snapshot};
 use crate::fullness::Fullness;
@@ -83,13 +84,14 @@ impl Service {
         let snapshot = Snapshot { link_key: link_key(&store)?, ..store.load()? };
         let cursors = store.cursors()?;
         let roster = Roster::new(&config.checkers, keys);
+        let notes = vec![Note::start(env!("CARGO_PKG_VERSION")), Note::configuration(&Judged::of(&config))];
         let engine = Engine::restore(config, snapshot, clock::now());
         Ok(Self {
             engine,
             store,
             roster,
             cursors,
-            batch: Batch::default(),
+            batch: Batch { notes, ..Batch::default() },
             keys: BTreeSet::new(),
             runs: BTreeMap::new(),
             due: Vec::new(),
@@ -177,6 +179,7 @@ impl Service {
         if self.batch.is_empty() {
             return Ok(());
         }
+        self.batch.at = clock::now();
         self.store.commit(&self.batch)?;
         for (place, cursor) in std::mem::take(&mut self.batch).cursors {
             self.cursors.insert(place, cursor);
@@ -189,6 +192,7 @@ impl Service {
     /// Takes over a new configuration. What was not stored yet is read again by the new readers.
     fn reconfigure(&mut self, config: Config, keys: &Keys) {
         self.roster = Roster::new(&config.checkers, keys);
+        self.batch.notes.push(Note::configuration(&Judged::of(&config)));
         self.engine.reconfigure(config, clock::now());
     }
 
@@ -280,6 +284,7 @@ pub fn obey(config: Config, order: &Order) -> Result<Result<String, String>> {
     // No mail is read for it, so nobody's key is needed.
     let mut service = Service::open(config, &Keys::new())?;
     let outcome = service.obey(order);
+    service.batch.notes.push(Note::stop());
     service.store_only()?;
     Ok(outcome)
 }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::store_alarm::StoreAlarm;
 use super::{EVENTS_TOGETHER_MAX, Service};
+use crate::audit::Note;
 use crate::clock;
 use crate::config::Config;
 use crate::engine::History;
@@ -121,6 +122,7 @@ impl Service {
             self.settle()?;
             self.beat();
         }
+        self.batch.notes.push(Note::stop());
         let refreshed = async { while self.refreshing.tasks.join_next().await.is_some() {} };
         let _ = timeout(deadline.saturating_duration_since(Instant::now()), refreshed).await;
         self.store_only()

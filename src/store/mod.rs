@@ -1,7 +1,9 @@
 //! The state on disk: SQLite in WAL mode, every decision in one transaction, synced before anything is sent.
 
+mod chain;
 mod examine;
 mod history;
+mod ledger;
 mod lock;
 mod read;
 mod recorded;
@@ -14,10 +16,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Error, Result, anyhow, bail};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::audit::{Head, Note};
 use crate::engine::Changes;
 use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
+pub use chain::{LedgerEntry, Verified};
 pub use examine::Examined;
 pub use history::{Attempted, TakenBy};
 pub use lock::InUse;
@@ -34,14 +38,18 @@ const MOVE_AWAY: &str = "move it away (keep it for an audit) and start again: th
 /// What is written in one transaction.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// When all of this is known, by the watchdog's clock.
+    pub at: Time,
     pub mails: Vec<Kept>,
     pub cursors: Vec<(Place, Cursor)>,
     pub changes: Changes,
+    /// For the audit chain alone.
+    pub notes: Vec<Note>,
 }
 
 impl Batch {
     pub fn is_empty(&self) -> bool {
-        self.mails.is_empty() && self.cursors.is_empty() && self.changes.is_empty()
+        self.notes.is_empty() && self.mails.is_empty() && self.cursors.is_empty() && self.changes.is_empty()
     }
 }
 
@@ -66,6 +74,8 @@ pub struct Kept {
 pub struct Store {
     db: Connection,
     path: PathBuf,
+    /// Of the audit chain, as this process wrote it: whoever shortens the chain meanwhile is found out. None: not known.
+    head: Option<Head>,
     _lock: Option<Lock>,
 }
 
@@ -80,7 +90,7 @@ impl Store {
         // is told by the opening itself.
         let _ = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let db = Connection::open(path).map_err(|error| explained(&error.into(), path, "opened"))?;
-        let store = Self { db, path: path.to_owned(), _lock: Some(lock) };
+        let store = Self { db, path: path.to_owned(), head: None, _lock: Some(lock) };
         store.prepare().map_err(|error| explained(&error, path, "used"))?;
         Ok(store)
     }
@@ -97,7 +107,7 @@ impl Store {
         let db = Connection::open_with_flags(path, flags)
             .map_err(|error| explained(&error.into(), path, "opened"))?;
         db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        let store = Self { db, path: path.to_owned(), _lock: None };
+        let store = Self { db, path: path.to_owned(), head: None, _lock: None };
         let version = store.reading(|| Ok(store.schema_version()?))?;
         if version != SCHEMA_VERSION {
             bail!(
@@ -113,7 +123,14 @@ impl Store {
     /// # Errors
     /// Says what is wrong with the disk or the file. Nothing was written then, and the batch may be tried again.
     pub fn commit(&mut self, batch: &Batch) -> Result<()> {
-        write::commit(&mut self.db, batch).map_err(|error| explained(&error.into(), &self.path, "written"))
+        let committed = self.chain_head().and_then(|head| Ok(write::commit(&mut self.db, batch, head)?));
+        // What became of a transaction that failed, the file says.
+        self.head = committed.as_ref().ok().copied();
+        committed.map(drop).map_err(|error| explained(&error, &self.path, "written"))
+    }
+
+    fn chain_head(&self) -> Result<Head> {
+        self.head.map_or_else(|| self.stored_head(), Ok)
     }
 
     fn reading<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -75,7 +75,10 @@ CREATE TABLE checkers (
     deadline_ms      INTEGER NOT NULL,
     -- Why it is silent or delayed, a word; NULL when there is nothing to explain.
     reason           TEXT,
-    facts            TEXT NOT NULL
+    facts            TEXT NOT NULL,
+    -- The entry of the ledger that told all that is shown of it, and what was told to be another since.
+    whole_entry      INTEGER NOT NULL DEFAULT 0,
+    changed_since    TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 -- When each mailbox last received a checker.
@@ -182,6 +185,23 @@ CREATE TABLE deliveries (
     at_ms      INTEGER NOT NULL,
     answer     TEXT
 ) STRICT;
+
+-- The audit chain, one row per entry; docs/audit.md says what is hashed. The hashes of other tables' rows are over their
+-- columns in the order of this file.
+CREATE TABLE ledger (
+    seq     INTEGER PRIMARY KEY,
+    at_ms   INTEGER NOT NULL,
+    kind    TEXT NOT NULL,
+    -- The checker, the incident or the mailbox, where there is one.
+    about   TEXT NOT NULL,
+    content TEXT NOT NULL,
+    hash    BLOB NOT NULL
+) STRICT;
+CREATE INDEX ledger_by_kind ON ledger (kind, about, at_ms);
+CREATE TRIGGER ledger_is_not_changed BEFORE UPDATE ON ledger
+BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
+CREATE TRIGGER ledger_is_not_shortened BEFORE DELETE ON ledger
+BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
 
 -- Says of every configured checker what `last-seen` says. Who fell silent is judged after each look and stored; only
 -- blindness comes with time alone. Of the mailboxes that received a checker lately, the one read last decides.

@@ -1,9 +1,11 @@
 //! What the store is told: one transaction for a whole batch.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 
+use super::ledger::Ledger;
 use super::{Batch, Kept, Place, millis};
+use crate::audit::{Head, Kind, Value, body_digest, digest};
 use crate::engine::{Canary, Changes, Delivery, Drills, Look, MailboxRow, Row};
 use crate::imap::Cursor;
 use crate::incident::{Incident, Step};
@@ -18,62 +20,54 @@ const OTHER_MAILS_MAX: i64 = 10_000;
 
 type Result<T> = rusqlite::Result<T>;
 
-pub(super) fn commit(db: &mut Connection, batch: &Batch) -> Result<()> {
+/// Returns the head of the audit chain with what this batch adds to it.
+pub(super) fn commit(db: &mut Connection, batch: &Batch, head: Head) -> Result<Head> {
     let transaction = db.transaction()?;
-    batch.mails.iter().try_for_each(|mail| put_mail(&transaction, mail))?;
+    let mut ledger = Ledger::new(&transaction, head, batch.at);
+    for note in &batch.notes {
+        match note.kind {
+            Kind::Configuration => ledger.configuration(&note.content)?,
+            kind => ledger.append(kind, "", &note.content)?,
+        }
+    }
+    batch.mails.iter().try_for_each(|mail| put_mail(&transaction, &mut ledger, mail))?;
+    ledger.reports_end()?;
     if batch.mails.iter().any(|mail| !mail.taken.observation.mail.heard()) {
         prune_other_mails(&transaction)?;
     }
     batch.cursors.iter().try_for_each(|(place, cursor)| put_cursor(&transaction, place, *cursor))?;
-    put_changes(&transaction, &batch.changes)?;
-    transaction.commit()
+    put_changes(&transaction, &mut ledger, &batch.changes)?;
+    let head = ledger.end()?;
+    transaction.commit()?;
+    Ok(head)
 }
 
-fn put_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<()> {
+fn put_changes(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, changes: &Changes) -> Result<()> {
     for name in &changes.removed {
-        transaction.prepare_cached("DELETE FROM checkers WHERE name = $1")?.execute([name])?;
+        if transaction.prepare_cached("DELETE FROM checkers WHERE name = $1")?.execute([name])? > 0 {
+            ledger.checker_removed(name)?;
+        }
         forget_heard_through(transaction, name)?;
     }
-    changes.checkers.iter().try_for_each(|row| put_checker(transaction, row))?;
+    changes.checkers.iter().try_for_each(|row| put_checker(transaction, ledger, row))?;
     changes.mailboxes.iter().try_for_each(|row| put_mailbox(transaction, row))?;
     changes.canary.iter().try_for_each(|canary| put_canary(transaction, canary))?;
     changes.drills.iter().try_for_each(|drills| put_drills(transaction, drills))?;
     changes.digests.iter().try_for_each(|(name, until)| put_digest(transaction, name, *until))?;
-    changes.looks.iter().try_for_each(|look| put_look(transaction, look))?;
-    changes.incidents.iter().try_for_each(|incident| put_incident(transaction, incident))?;
+    changes.looks.iter().try_for_each(|look| put_look(transaction, ledger, look))?;
+    changes.incidents.iter().try_for_each(|incident| put_incident(transaction, ledger, incident))?;
     changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
     changes.paces.iter().try_for_each(|(channel, pace)| put_pace(transaction, channel, pace))?;
-    changes.deliveries.iter().try_for_each(|delivery| put_delivery(transaction, delivery))?;
-    changes.steps.iter().try_for_each(|step| put_step(transaction, step))?;
-    changes.silences.iter().try_for_each(|silencing| put_silencing(transaction, silencing))
+    changes.deliveries.iter().try_for_each(|delivery| put_delivery(transaction, ledger, delivery))?;
+    changes.steps.iter().try_for_each(|step| put_step(transaction, ledger, step))?;
+    changes.silences.iter().try_for_each(|silencing| put_silencing(transaction, ledger, silencing))
 }
 
-fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
+fn put_mail(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, kept: &Kept) -> Result<()> {
     let seen = &kept.taken.observation;
     let (taken, place) = (&kept.taken, &kept.place);
     match (&seen.mail.checker, seen.mail.not_heard) {
-        (Some(checker), None) => {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO reports
-                     (mail_key, run_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms,
-                      content, hops)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
-            )?;
-            insert.execute(params![
-                taken.key,
-                taken.run_key,
-                checker,
-                place.mailbox,
-                place.folder,
-                taken.uid,
-                taken.message_id,
-                seen.mail.sent.map(millis),
-                millis(seen.received),
-                millis(seen.seen),
-                json(&seen.mail)?,
-                json(&seen.mail.received)?,
-            ])?;
-        }
+        (Some(checker), None) => put_report(transaction, ledger, kept, checker)?,
         (checker, reason) => {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO other_mails
@@ -99,6 +93,57 @@ fn put_mail(transaction: &Transaction<'_>, kept: &Kept) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn put_report(
+    transaction: &Transaction<'_>,
+    ledger: &mut Ledger<'_>,
+    kept: &Kept,
+    checker: &str,
+) -> Result<()> {
+    let Kept { place, taken } = kept;
+    let seen = &taken.observation;
+    let (content, hops) = (json(&seen.mail)?, json(&seen.mail.received)?);
+    let (sent, received, seen_at) = (seen.mail.sent.map(millis), millis(seen.received), millis(seen.seen));
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO reports
+             (mail_key, run_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms,
+              content, hops)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+    )?;
+    let written = insert.execute(params![
+        taken.key,
+        taken.run_key,
+        checker,
+        place.mailbox,
+        place.folder,
+        taken.uid,
+        taken.message_id,
+        sent,
+        received,
+        seen_at,
+        content,
+        hops,
+    ])?;
+    if written == 0 {
+        return Ok(());
+    }
+    let id = transaction.last_insert_rowid();
+    let hash = digest([
+        Value::Integer(id),
+        Value::Blob(&taken.key),
+        taken.run_key.as_ref().map_or(Value::Null, |key| Value::Blob(key)),
+        Value::Text(checker.as_bytes()),
+        Value::Text(place.mailbox.as_bytes()),
+        Value::Text(place.folder.as_bytes()),
+        Value::Integer(taken.uid.into()),
+        taken.message_id.as_ref().map_or(Value::Null, |id| Value::Text(id.as_bytes())),
+        sent.map_or(Value::Null, Value::Integer),
+        Value::Integer(received),
+        Value::Integer(seen_at),
+        Value::Blob(&body_digest(content.as_bytes(), hops.as_bytes())),
+    ]);
+    ledger.report(id, &hash)
 }
 
 fn why(reason: Option<NotHeard>) -> Option<&'static str> {
@@ -133,7 +178,7 @@ fn put_cursor(transaction: &Transaction<'_>, place: &Place, cursor: Cursor) -> R
     Ok(())
 }
 
-fn put_checker(transaction: &Transaction<'_>, row: &Row) -> Result<()> {
+fn put_checker(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, row: &Row) -> Result<()> {
     let facts = &row.facts;
     let deadline = facts.deadline_in_force();
     transaction
@@ -163,6 +208,7 @@ fn put_checker(transaction: &Transaction<'_>, row: &Row) -> Result<()> {
             row.reason.map(Reason::word),
             json(facts)?,
         ])?;
+    ledger.checker(&row.name, &row.standing)?;
     forget_heard_through(transaction, &row.name)?;
     for (mailbox, heard) in &facts.heard_through {
         transaction
@@ -196,7 +242,7 @@ fn put_mailbox(transaction: &Transaction<'_>, row: &MailboxRow) -> Result<()> {
 }
 
 /// Looks that follow each other without a gap are one span. (SQLite numbers `$n` by its first appearance, whatever n is.)
-fn put_look(transaction: &Transaction<'_>, look: &Look) -> Result<()> {
+fn put_look(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, look: &Look) -> Result<()> {
     let extended = transaction
         .prepare_cached(
             "UPDATE observed SET until_ms = $1
@@ -205,6 +251,7 @@ fn put_look(transaction: &Transaction<'_>, look: &Look) -> Result<()> {
         )?
         .execute(params![millis(look.until), look.mailbox, millis(look.from)])?;
     if extended == 0 {
+        note_gap(transaction, ledger, look)?;
         transaction
             .prepare_cached(
                 "INSERT INTO observed (mailbox, from_ms, until_ms) VALUES ($1, $2, $3)
@@ -215,7 +262,21 @@ fn put_look(transaction: &Transaction<'_>, look: &Look) -> Result<()> {
     Ok(())
 }
 
-fn put_incident(transaction: &Transaction<'_>, incident: &Incident) -> Result<()> {
+/// A look that begins a span of its own.
+fn note_gap(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, look: &Look) -> Result<()> {
+    let before: Option<(i64, i64)> = transaction
+        .prepare_cached(
+            "SELECT from_ms, until_ms FROM observed WHERE mailbox = $1 ORDER BY from_ms DESC LIMIT 1",
+        )?
+        .query_row([&look.mailbox], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if before.is_some_and(|(from_ms, _)| from_ms == millis(look.from)) {
+        return Ok(());
+    }
+    ledger.gap(look, before.map(|(_, until_ms)| until_ms))
+}
+
+fn put_incident(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, incident: &Incident) -> Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO incidents (number, id, kind, token, opened_ms, closed_ms, content)
@@ -232,7 +293,7 @@ fn put_incident(transaction: &Transaction<'_>, incident: &Incident) -> Result<()
             incident.closed.map(millis),
             json(incident)?,
         ])?;
-    Ok(())
+    ledger.incident(incident)
 }
 
 fn put_message(transaction: &Transaction<'_>, message: &Message) -> Result<()> {
@@ -258,7 +319,7 @@ fn put_message(transaction: &Transaction<'_>, message: &Message) -> Result<()> {
     Ok(())
 }
 
-fn put_delivery(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()> {
+fn put_delivery(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, delivery: &Delivery) -> Result<()> {
     let message = &delivery.message;
     transaction.prepare_cached("DELETE FROM outbox WHERE id = $1")?.execute([signed(message.id)])?;
     transaction
@@ -278,7 +339,7 @@ fn put_delivery(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()
             millis(delivery.at),
             delivery.answer,
         ])?;
-    Ok(())
+    ledger.delivery(delivery)
 }
 
 fn put_pace(transaction: &Transaction<'_>, channel: &str, pace: &Pace) -> Result<()> {
@@ -291,14 +352,18 @@ fn put_pace(transaction: &Transaction<'_>, channel: &str, pace: &Pace) -> Result
     Ok(())
 }
 
-fn put_step(transaction: &Transaction<'_>, step: &Step) -> Result<()> {
+fn put_step(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, step: &Step) -> Result<()> {
     transaction
         .prepare_cached("INSERT INTO steps (incident, at_ms, what, who, detail) VALUES ($1, $2, $3, $4, $5)")?
         .execute(params![step.incident, millis(step.at), step.what.word(), step.by, step.detail])?;
-    Ok(())
+    ledger.step(transaction.last_insert_rowid(), step)
 }
 
-fn put_silencing(transaction: &Transaction<'_>, silencing: &Silencing) -> Result<()> {
+fn put_silencing(
+    transaction: &Transaction<'_>,
+    ledger: &mut Ledger<'_>,
+    silencing: &Silencing,
+) -> Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO silences_by_hand (id, from_ms, until_ms, who, content) VALUES ($1, $2, $3, $4, $5)
@@ -311,7 +376,7 @@ fn put_silencing(transaction: &Transaction<'_>, silencing: &Silencing) -> Result
             silencing.by,
             json(silencing)?,
         ])?;
-    Ok(())
+    ledger.silencing(silencing)
 }
 
 fn put_canary(transaction: &Transaction<'_>, canary: &Canary) -> Result<()> {
@@ -345,7 +410,7 @@ fn put_digest(transaction: &Transaction<'_>, name: &str, until: Option<Time>) ->
     Ok(())
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

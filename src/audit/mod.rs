@@ -1,0 +1,208 @@
+//! The audit chain: what was known when, in entries that each carry the hash of the one before. Pure.
+//!
+//! `docs/audit.md` says byte for byte what is hashed; this file is the same in code. An entry is never changed and never
+//! deleted, so whoever kept one entry's hash elsewhere can prove that nothing before it was.
+
+mod configuration;
+mod standing;
+mod verify;
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+pub use configuration::Judged;
+pub use standing::{Disbelieved, FindingThen, ServiceThen, Standing};
+pub use verify::{Chain, Fault, Row};
+
+/// What links an entry to those before it: SHA-256.
+pub type Hash = [u8; 32];
+
+/// A value as SQLite knows it, for hashing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    Null,
+    Integer(i64),
+    /// As stored; a damaged one need not be UTF-8.
+    Text(&'a [u8]),
+    Blob(&'a [u8]),
+    /// No column of ours is one: it comes from damage only.
+    Real(f64),
+}
+
+/// SHA-256 over these values, each with its type and, where it has one, its length before it.
+pub fn digest<'a>(values: impl IntoIterator<Item = Value<'a>>) -> Hash {
+    let mut hash = Sha256::new();
+    let sized = |hash: &mut Sha256, tag: &[u8], bytes: &[u8]| {
+        hash.update(tag);
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    for value in values {
+        match value {
+            Value::Null => hash.update(b"n"),
+            Value::Integer(number) => {
+                hash.update(b"i");
+                hash.update(number.to_be_bytes());
+            }
+            Value::Text(bytes) => sized(&mut hash, b"t", bytes),
+            Value::Blob(bytes) => sized(&mut hash, b"b", bytes),
+            Value::Real(number) => {
+                hash.update(b"r");
+                hash.update(number.to_be_bytes());
+            }
+        }
+    }
+    hash.finalize().into()
+}
+
+/// What an entry tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A process began to watch, or carried out an order.
+    Start,
+    Stop,
+    /// What is judged by from now on, without any secret.
+    Configuration,
+    /// Reports that were kept: the hash of each row.
+    Reports,
+    /// What the table says of a checker from now on.
+    Checker,
+    /// A row about an incident was written.
+    Incident,
+    /// What happened to an incident: opened, announced, acknowledged, resolved, closed.
+    Step,
+    /// A message left the outbox, with the far side's answer.
+    Delivery,
+    /// A person silenced something, or ended that.
+    Silence,
+    /// Nobody looked into a mailbox between these times.
+    Gap,
+    /// The contents of mails were pruned, up to this report.
+    Prune,
+}
+
+impl Kind {
+    /// The word in the column `kind`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Configuration => "configuration",
+            Self::Reports => "reports",
+            Self::Checker => "checker",
+            Self::Incident => "incident",
+            Self::Step => "step",
+            Self::Delivery => "delivery",
+            Self::Silence => "silence",
+            Self::Gap => "gap",
+            Self::Prune => "prune",
+        }
+    }
+}
+
+/// What the shell has to say to the chain beyond what the core changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub kind: Kind,
+    /// JSON.
+    pub content: String,
+}
+
+impl Note {
+    /// A process of this version begins.
+    pub fn start(version: &str) -> Self {
+        Self { kind: Kind::Start, content: serde_json::json!({ "version": version }).to_string() }
+    }
+
+    /// It ends as it should.
+    pub fn stop() -> Self {
+        Self { kind: Kind::Stop, content: "{}".to_owned() }
+    }
+
+    /// This is judged by from now on.
+    pub fn configuration(judged: &Judged) -> Self {
+        Self { kind: Kind::Configuration, content: judged.text() }
+    }
+}
+
+/// The last entry of a chain: kept elsewhere, it proves that nothing up to it was changed or cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// 0 before the first entry.
+    pub seq: i64,
+    pub hash: Hash,
+}
+
+impl Head {
+    /// Of a chain without entries.
+    pub const EMPTY: Self = Self { seq: 0, hash: [0; 32] };
+
+    /// The head after one more entry.
+    #[must_use]
+    pub fn followed_by(self, at_ms: i64, kind: &str, about: &str, content: &str) -> Self {
+        let seq = self.seq + 1;
+        let hash = digest([
+            Value::Blob(&self.hash),
+            Value::Integer(seq),
+            Value::Integer(at_ms),
+            Value::Text(kind.as_bytes()),
+            Value::Text(about.as_bytes()),
+            Value::Text(content.as_bytes()),
+        ]);
+        Self { seq, hash }
+    }
+}
+
+/// `17:3f…`
+impl Display for Head {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seq, hex(&self.hash))
+    }
+}
+
+impl FromStr for Head {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.trim().split_once(':').and_then(|(seq, hash)| {
+            let seq = seq.parse().ok().filter(|seq| *seq > 0)?;
+            Some(Self { seq, hash: unhex(hash)? })
+        });
+        parsed.ok_or_else(|| {
+            "write it as `audit head` prints it: a number, a colon, 64 hexadecimal digits".to_owned()
+        })
+    }
+}
+
+/// In lower case.
+pub fn hex(hash: &Hash) -> String {
+    use fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in hash {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The hash of 64 hexadecimal digits.
+pub fn unhex(text: &str) -> Option<Hash> {
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let bytes: Vec<u8> = digits?
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | u8::try_from(*digit).unwrap_or_default()))
+        .collect();
+    (text.len() == 64).then(|| Hash::try_from(bytes).ok()).flatten()
+}
+
+/// What is left in `content` of a report whose content was pruned: this, and the hash of what stood in `content` and `hops`.
+pub const PRUNED: &str = "pruned:";
+
+/// The hash of what may be pruned of a report.
+pub fn body_digest(content: &[u8], hops: &[u8]) -> Hash {
+    digest([Value::Text(content), Value::Text(hops)])
+}
+
+#[cfg(test)]
+mod tests;

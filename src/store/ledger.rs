@@ -1,0 +1,216 @@
+//! What the audit chain is told, in the transaction of what it is about. Rows are added to it only.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::{Map, Value as Json, json};
+
+use crate::audit::{Hash, Head, Kind, Standing, Value, digest, hex};
+use crate::engine::{Delivery, Look};
+use crate::incident::{Incident, Step};
+use crate::policy::Silencing;
+use crate::time::{Time, rfc3339};
+
+use super::write::signed;
+use super::{millis, time_of};
+
+/// So many reports are told of in one entry at most.
+const REPORTS_PER_ENTRY_MAX: usize = 500;
+/// A change is told as such as long as it is shorter than the whole by this factor.
+const CHANGE_SHORTER_BY: usize = 2;
+
+type Result<T> = rusqlite::Result<T>;
+
+/// The chain, as far as this transaction has come.
+pub(super) struct Ledger<'a> {
+    transaction: &'a Transaction<'a>,
+    head: Head,
+    at_ms: i64,
+    /// Rows of reports that are written and not told of yet: the first one's number, and the hash of each.
+    reports: (i64, Vec<String>),
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(transaction: &'a Transaction<'a>, head: Head, at: Time) -> Self {
+        Self { transaction, head, at_ms: millis(at), reports: (0, Vec::new()) }
+    }
+
+    /// Adds an entry.
+    pub(super) fn append(&mut self, kind: Kind, about: &str, content: &str) -> Result<()> {
+        let head = self.head.followed_by(self.at_ms, kind.word(), about, content);
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO ledger (seq, at_ms, kind, about, content, hash) VALUES ($1, $2, $3, $4, $5, $6)",
+            )?
+            .execute(params![head.seq, self.at_ms, kind.word(), about, content, head.hash])?;
+        self.head = head;
+        Ok(())
+    }
+
+    /// What is judged by, unless that is what the chain tells already.
+    pub(super) fn configuration(&mut self, content: &str) -> Result<()> {
+        let newest: Option<String> = self
+            .transaction
+            .prepare_cached(
+                "SELECT content FROM ledger WHERE kind = 'configuration' ORDER BY at_ms DESC, seq DESC LIMIT 1",
+            )?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        if newest.as_deref() == Some(content) {
+            return Ok(());
+        }
+        self.append(Kind::Configuration, "", content)
+    }
+
+    /// A report was written as the row of this number. Several of them are one entry.
+    pub(super) fn report(&mut self, id: i64, hash: &Hash) -> Result<()> {
+        let next = self.reports.0 + i64::try_from(self.reports.1.len()).unwrap_or(i64::MAX);
+        if next != id || self.reports.1.len() >= REPORTS_PER_ENTRY_MAX {
+            self.reports_end()?;
+            self.reports.0 = id;
+        }
+        self.reports.1.push(hex(hash));
+        Ok(())
+    }
+
+    pub(super) fn reports_end(&mut self) -> Result<()> {
+        let hashes = std::mem::take(&mut self.reports.1);
+        if hashes.is_empty() {
+            return Ok(());
+        }
+        let content = format!("{{\"first\":{},\"sha256\":[\"{}\"]}}", self.reports.0, hashes.join("\",\""));
+        self.append(Kind::Reports, "", &content)
+    }
+
+    /// What is known of a checker changed: told as what is another now than in the entry that told all of it.
+    pub(super) fn checker(&mut self, name: &str, standing: &Standing) -> Result<()> {
+        let whole = object(standing)?;
+        let told: Option<(i64, String)> = self
+            .transaction
+            .prepare_cached("SELECT whole_entry, changed_since FROM checkers WHERE name = $1")?
+            .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((entry, changed_before)) = told.filter(|(entry, _)| *entry > 0) else {
+            return self.checker_whole(name, whole);
+        };
+        let before: String = self
+            .transaction
+            .prepare_cached("SELECT content FROM ledger WHERE seq = $1")?
+            .query_row([entry], |row| row.get(0))?;
+        let known: Json = super::read::from_json(&before)?;
+        let differs =
+            |(key, value): &(&String, &Json)| known.pointer(&format!("/whole/{key}")) != Some(value);
+        let changed: Map<String, Json> =
+            whole.iter().filter(differs).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let changed = if changed.is_empty() { String::new() } else { Json::Object(changed).to_string() };
+        if changed == changed_before {
+            return Ok(());
+        }
+        if changed.len() * CHANGE_SHORTER_BY > before.len() {
+            return self.checker_whole(name, whole);
+        }
+        let told = if changed.is_empty() { "{}" } else { &changed };
+        self.append(Kind::Checker, name, &format!("{{\"since\":{entry},\"changed\":{told}}}"))?;
+        self.note_told(name, entry, &changed)
+    }
+
+    /// It is no longer configured.
+    pub(super) fn checker_removed(&mut self, name: &str) -> Result<()> {
+        self.append(Kind::Checker, name, "{\"removed\":true}")
+    }
+
+    fn checker_whole(&mut self, name: &str, whole: Map<String, Json>) -> Result<()> {
+        self.append(Kind::Checker, name, &json!({ "whole": whole }).to_string())?;
+        self.note_told(name, self.head.seq, "")
+    }
+
+    fn note_told(&self, name: &str, entry: i64, changed: &str) -> Result<()> {
+        self.transaction
+            .prepare_cached("UPDATE checkers SET whole_entry = $1, changed_since = $2 WHERE name = $3")?
+            .execute(params![entry, changed, name])?;
+        Ok(())
+    }
+
+    pub(super) fn incident(&mut self, incident: &Incident) -> Result<()> {
+        let row = signed(incident.number);
+        let hash = row_digest(self.transaction, "SELECT * FROM incidents WHERE number = $1", row)?;
+        self.append(
+            Kind::Incident,
+            &incident.id(),
+            &json!({ "table": "incidents", "row": row, "sha256": hash }).to_string(),
+        )
+    }
+
+    pub(super) fn step(&mut self, row: i64, step: &Step) -> Result<()> {
+        let hash = row_digest(self.transaction, "SELECT * FROM steps WHERE id = $1", row)?;
+        let content = json!({
+            "table": "steps", "row": row, "sha256": hash,
+            "at": step.at, "what": step.what.word(), "who": step.by, "detail": step.detail,
+        });
+        self.append(Kind::Step, &step.incident, &content.to_string())
+    }
+
+    pub(super) fn delivery(&mut self, delivery: &Delivery) -> Result<()> {
+        let message = &delivery.message;
+        let row = signed(message.id);
+        let hash = row_digest(self.transaction, "SELECT * FROM deliveries WHERE message = $1", row)?;
+        let content = json!({
+            "table": "deliveries", "row": row, "sha256": hash,
+            "at": delivery.at, "channel": message.channel, "recipient": message.recipient,
+            "subject": message.subject, "attempts": message.attempts, "answer": delivery.answer,
+        });
+        self.append(Kind::Delivery, &message.incident, &content.to_string())
+    }
+
+    pub(super) fn silencing(&mut self, silencing: &Silencing) -> Result<()> {
+        let row = signed(silencing.id);
+        let hash = row_digest(self.transaction, "SELECT * FROM silences_by_hand WHERE id = $1", row)?;
+        let content =
+            json!({ "table": "silences_by_hand", "row": row, "sha256": hash, "silence": silencing });
+        self.append(Kind::Silence, "", &content.to_string())
+    }
+
+    /// Between the end of the span before and the beginning of this one nobody looked; None: nobody ever did.
+    pub(super) fn gap(&mut self, look: &Look, before_ms: Option<i64>) -> Result<()> {
+        let from = before_ms.map(|until_ms| rfc3339(time_of(until_ms)));
+        let content = json!({
+            "from": from, "until": rfc3339(look.from), "from_ms": before_ms, "until_ms": millis(look.from),
+        });
+        self.append(Kind::Gap, &look.mailbox, &content.to_string())
+    }
+
+    /// The chain with all that this transaction adds to it.
+    pub(super) fn end(mut self) -> Result<Head> {
+        self.reports_end()?;
+        Ok(self.head)
+    }
+}
+
+fn object(standing: &Standing) -> Result<Map<String, Json>> {
+    match serde_json::to_value(standing) {
+        Ok(Json::Object(object)) => Ok(object),
+        Ok(_) => Ok(Map::new()),
+        Err(error) => Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
+    }
+}
+
+/// The hash of all columns of a row, in their order.
+fn row_digest(transaction: &Transaction<'_>, sql: &str, row: i64) -> Result<String> {
+    transaction.prepare_cached(sql)?.query_row([row], |row| Ok(hex(&digest_of(row)?)))
+}
+
+pub(super) fn digest_of(row: &Row<'_>) -> Result<Hash> {
+    let columns = row.as_ref().column_count();
+    let values: Vec<Value<'_>> =
+        (0..columns).map(|column| Ok(value(row.get_ref(column)?))).collect::<Result<_>>()?;
+    Ok(digest(values))
+}
+
+pub(super) fn value(stored: ValueRef<'_>) -> Value<'_> {
+    match stored {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(bytes) => Value::Text(bytes),
+        ValueRef::Blob(bytes) => Value::Blob(bytes),
+    }
+}
