@@ -337,6 +337,16 @@ impl Incident {
             .map(|(name, member)| (name.as_str(), member))
     }
 
+    /// The time for which a checker was not heard, from its last mail to its next, when others fell silent with it and it was
+    /// heard again by `now`.
+    pub fn silence_with_others(&self, checker: &str, now: Time) -> Option<(Time, Time)> {
+        let member = self.members.get(checker).filter(|_| !self.apart && self.fell_silent().count() > 1)?;
+        match member.end {
+            Some(End::Recovered(at)) if at <= now => Some((member.since, at)),
+            _ => None,
+        }
+    }
+
     /// Those who fell silent, whether or not they are heard again.
     pub fn fell_silent(&self) -> impl Iterator<Item = &str> {
         let removed = |member: &Member| matches!(member.end, Some(End::Removed(_)));

@@ -64,12 +64,13 @@ pub(crate) fn inquire(
     name: &str,
     (as_of, now): (Option<Time>, Time),
 ) -> Result<Option<Inquiry>> {
-    let Some(checker) = named(config, name) else { return Ok(None) };
     let at = as_of.unwrap_or(now);
     let engine = match as_of {
         Some(time) => past::engine(store, config, time)?,
         None => Engine::restore(config.clone(), store.load()?, now),
     };
+    // Whoever was configured then has an answer, and nobody else.
+    let Some(checker) = named(engine.config(), name) else { return Ok(None) };
     let facts = engine.facts().get(&checker.name).cloned().unwrap_or_else(|| Facts::new(checker));
     let watch = engine.watch_of(&facts);
     let verdict = judge(&facts, watch, at);
@@ -90,6 +91,10 @@ pub(crate) fn inquire(
         offsets: &offsets,
     };
     let explanation = known.text();
-    let line = LastSeen::of(&engine, at).checkers.into_iter().find(|line| line.name == checker.name);
+    let table = match as_of {
+        Some(time) => past::last_seen(store, config, time)?,
+        None => LastSeen::of(&engine, at),
+    };
+    let line = table.checkers.into_iter().find(|line| line.name == checker.name);
     Ok(line.map(|checker| Inquiry { checker, deadline, explanation }))
 }

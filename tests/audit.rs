@@ -40,7 +40,10 @@ impl World {
         ));
         for (checker, ago) in [("bresse1", 600), ("bresse1", 300), ("bresse2", 20_000)] {
             let at = Utc::now() - TimeDelta::seconds(ago);
-            mailbox.append("INBOX", Report::new(checker, at).mail(), at);
+            let relayed = |host: &str| format!("Received: by {host}; {}\r\n", at.to_rfc2822());
+            let way = relayed("mx.domain.com") + &relayed("relay.free.example");
+            let mail = [way.into_bytes(), Report::new(checker, at).mail()].concat();
+            mailbox.append("INBOX", mail, at);
         }
         let world = Self { watchdog, _servers: (imap, smtp) };
         world.run(&["once"]);
@@ -182,7 +185,7 @@ async fn whatever_is_done_to_a_row_is_found_and_named_by_both_verifiers() {
             "Report 99 was inserted",
         ),
         ("UPDATE deliveries SET answer = '550 no'", "of the table deliveries was altered"),
-        ("UPDATE incidents SET closed_ms = 1 WHERE number = 1", "Row 1 of the table incidents was altered"),
+        ("UPDATE incident_log SET closed_ms = 1 WHERE number = 1", "Row 1 of the table incident_log was altered"),
         ("DELETE FROM steps WHERE what = 'acknowledged'", "of the table steps was removed"),
         ("UPDATE steps SET who = 'carl' WHERE what = 'acknowledged'", "of the table steps was altered"),
         ("INSERT INTO steps SELECT 99, incident, at_ms, what, who, detail FROM steps LIMIT 1", "Row 99 of the table steps"),
@@ -317,4 +320,57 @@ async fn an_export_is_the_ledger_and_no_spreadsheet_runs_what_is_in_it() {
     assert_eq!(reader.records().filter(|record| record.is_ok()).count(), stored.len());
     let none = world.run(&["audit", "export", "--to", "2020-01-01T00:00:00Z", "--format", "json"]).stdout;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&none).unwrap()["entries"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_of_the_documentation_finds_something_in_the_sqlite3_shell() {
+    let world = World::new();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit.md")).unwrap();
+    let blocks: Vec<&str> =
+        text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let examples: Vec<&str> = blocks
+        .iter()
+        .flat_map(|block| block.split_inclusive(';'))
+        .filter(|one| one.contains("SELECT"))
+        .collect();
+    assert!(examples.len() >= 9, "{examples:?}");
+    for example in examples {
+        let output = Command::new("sqlite3")
+            .arg("-readonly")
+            .arg(world.state())
+            .arg(format!("\n{example}"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(!output.stdout.is_empty(), "{example} finds nothing");
+    }
+    let db = Connection::open(world.state()).unwrap();
+    assert_eq!(texts(&db, "SELECT checker || ' ' || token FROM silences"), ["bresse2 bresse2_Checker"]);
+    let open = "SELECT state || ' ' || acknowledged_by FROM incidents WHERE token = 'bresse2_Checker'";
+    assert_eq!(texts(&db, open), ["acknowledged anne"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_as_of_a_moment_knows_neither_later_mails_nor_the_present_configuration() {
+    let world = World::new();
+    let now = world.watchdog.last_seen();
+    let db = Connection::open(world.state()).unwrap();
+    let first = "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') FROM ledger WHERE kind = 'stop' LIMIT 1";
+    let then = texts(&db, first).remove(0);
+    let table = |arguments: &[&str]| -> serde_json::Value {
+        let finished = world.run(&[&["last-seen", "--format", "json"], arguments].concat());
+        assert_eq!(finished.status, 0, "{finished:?}");
+        serde_json::from_str(&finished.stdout).unwrap()
+    };
+    let past = table(&["--as-of", &then, "--set", "defaults.cycle=20m", "--set", "defaults.provider=orange"]);
+    assert_eq!(past["checkers"][0]["services"][1]["result"], "OK");
+    assert_eq!(
+        (&past["checkers"][0]["deadline_s"], &past["checkers"][0]["provider"]),
+        (&400.into(), &"free".into())
+    );
+    assert_eq!(past["checkers"][1]["state"], "silent");
+    assert_eq!(now["checkers"][0]["services"][1]["result"], "NOK");
+    let explained = world.run(&["explain", "bresse2", "--as-of", &then, "--set", "defaults.cycle=20m"]);
+    assert!(explained.stdout.contains("bresse2 (free) is silent."), "{explained:?}");
+    assert!(explained.stdout.contains("400 s"), "{explained:?}");
 }

@@ -41,7 +41,7 @@ def verify(db, kept=0, kept_hash=""):
             told[said["table"], said["row"]] = said["sha256"]
     assert kept <= seq, f"entry {seq + 1} is missing"
     stored = {("reports", row[0]): report_digest(*row) for row in db.execute("SELECT * FROM reports")}
-    for table in "incidents", "steps", "deliveries", "silences_by_hand":
+    for table in "incident_log", "steps", "deliveries", "silences_by_hand":
         stored |= {(table, row[0]): digest(*row).hex() for row in db.execute(f"SELECT * FROM {table}")}
     for row in sorted(stored.keys() | told.keys()):
         assert stored.get(row) == told.get(row), f"row {row[1]} of {row[0]} was altered, removed or inserted"

@@ -7,7 +7,10 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::{Value, digest, hex};
-use crate::config::{Breach, Checker, Config, Findings, Flap, Margin, Quorum, Reaction, Test};
+use crate::config::{
+    Breach, Channel, Checker, Config, Findings, Flap, Login, Mailbox, Margin, Quorum, Reaction, Secret, Test,
+};
+use crate::fullness::Limits;
 
 /// What was judged by, and who could be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +94,7 @@ pub struct ChannelThen {
 
 impl Judged {
     pub fn of(config: &Config) -> Self {
-        let mailbox = |one: &crate::config::Mailbox| MailboxThen {
+        let mailbox = |one: &Mailbox| MailboxThen {
             name: one.name.clone(),
             host: one.server.host.clone(),
             user: one.user.clone(),
@@ -100,7 +103,7 @@ impl Judged {
             poll_ms: one.poll.num_milliseconds(),
             blind_after_ms: one.blind_after.num_milliseconds(),
         };
-        let channel = |one: &crate::config::Channel| ChannelThen {
+        let channel = |one: &Channel| ChannelThen {
             name: one.name.clone(),
             kind: one.kind.word().to_owned(),
             fallback: one.fallback,
@@ -135,22 +138,34 @@ impl Judged {
         serde_json::from_str::<Content>(text).ok().map(|content| content.configuration)
     }
 
-    /// `today` with what was judged by then. A mailbox that is no longer configured cannot be told of any more; whom its
-    /// checkers' mails had to come from is that of today.
+    /// `today` with what was judged by then. How a mailbox is signed into, and what a checker's mails have to bring along to
+    /// be believed, is that of today.
     pub fn in_place_of(&self, today: &Config) -> Config {
         let mut config = today.clone();
-        config.mailboxes.retain_mut(|one| {
-            let then = self.mailboxes.iter().find(|then| then.name == one.name);
-            if let Some(then) = then {
-                one.folders.clone_from(&then.folders);
-                one.blind_after = TimeDelta::milliseconds(then.blind_after_ms);
-                one.poll = TimeDelta::milliseconds(then.poll_ms);
-            }
-            then.is_some()
-        });
+        config.mailboxes = self.mailboxes.iter().filter_map(|then| then.mailbox(&today.mailboxes)).collect();
         config.checkers = self.checkers.iter().map(|then| then.checker(&today.checkers)).collect();
         config.quorum = Quorum { usual: self.quorum, by_service: self.quorum_by_service.clone() };
         config
+    }
+}
+
+impl MailboxThen {
+    fn mailbox(&self, today: &[Mailbox]) -> Option<Mailbox> {
+        let now = today.iter().find(|one| one.name == self.name).cloned();
+        // Nobody signs into one that is not there any more.
+        let gone = || {
+            let login = Login::Password(Secret::Value(String::new().into()));
+            today.first().map(|any| Mailbox { login, limits: Limits::default(), ..any.clone() })
+        };
+        let mut mailbox = now.or_else(gone)?;
+        mailbox.name.clone_from(&self.name);
+        mailbox.server.host.clone_from(&self.host);
+        mailbox.user.clone_from(&self.user);
+        mailbox.folders.clone_from(&self.folders);
+        mailbox.junk.clone_from(&self.junk);
+        mailbox.poll = TimeDelta::milliseconds(self.poll_ms);
+        mailbox.blind_after = TimeDelta::milliseconds(self.blind_after_ms);
+        Some(mailbox)
     }
 }
 

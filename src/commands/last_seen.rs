@@ -23,14 +23,16 @@ pub(super) struct Options {
 
 pub(super) fn last_seen(global: &Global, options: &Options) -> Result<u8> {
     let config = global.load()?;
-    let blind_after = config.blind_after();
     let store = Store::open_read_only(&config.state)?;
     let now = clock::now();
-    let table = match options.as_of {
-        Some(time) => past::last_seen(&store, &config, time)?,
+    let (table, blind_after) = match options.as_of {
+        Some(time) => {
+            (past::last_seen(&store, &config, time)?, past::config(&store, &config, time)?.blind_after())
+        }
         None => {
+            let blind_after = config.blind_after();
             let engine = Engine::restore(config, store.load()?, now);
-            LastSeen { other_mails: store.other_mails(now)?, ..LastSeen::of(&engine, now) }
+            (LastSeen { other_mails: store.other_mails(now)?, ..LastSeen::of(&engine, now) }, blind_after)
         }
     };
     output::print(&output::last_seen(&table, global.format)?)?;

@@ -156,17 +156,25 @@ impl Engine {
 
     /// After a judgement: what the silences are put down to now, and which checkers' rows in the store that changes.
     pub(super) fn revise_causes(&mut self, judged: BTreeSet<String>, now: Time) {
-        let companies = self.companies();
         let silences: Vec<u64> = self
             .open_incidents()
             .filter(|incident| incident.subject == Subject::Silence)
             .map(|incident| incident.number)
             .collect();
         silences.iter().for_each(|number| self.revise_cause(*number, now));
+        self.revise_reasons(judged, now);
+    }
+
+    /// What these, and everybody who is silent, are put down to now: the store is told of what changed.
+    pub(super) fn revise_reasons(&mut self, judged: BTreeSet<String>, now: Time) {
+        let companies = self.companies();
         let mut names = judged;
         names.extend(companies.0.keys().cloned());
         for name in names {
-            let reason = self.cause(&name, &companies, now).map(|cause| cause.reason);
+            // Blindness comes and goes with time alone, and whoever shows the table sees it.
+            let heard_until = self.facts.get(&name).and_then(|facts| self.watch_of(facts).heard_until);
+            let cause = self.cause(&name, &companies, heard_until.unwrap_or(now));
+            let reason = cause.map(|cause| cause.reason);
             if self.reasons.get(&name).copied() == reason {
                 continue;
             }

@@ -29,6 +29,7 @@ impl Engine {
             self.set_timer(name, now);
         }
         self.settle(heard_until, now);
+        names.extend(self.late.passed(heard_until));
         self.revise_causes(names, now);
         // Who is told may depend on what the incident turned out to be.
         let changed: Vec<u64> = self.dirty.incidents.iter().copied().collect();
@@ -39,6 +40,7 @@ impl Engine {
     pub(super) fn set_timer(&mut self, name: &str, now: Time) {
         let Some(facts) = self.facts.get(name) else {
             self.timers.set(name, None);
+            self.late.set(name, None);
             return;
         };
         let verdict = judge(facts, self.watch_of(facts), now);
@@ -46,6 +48,9 @@ impl Engine {
         let spoof = facts.spoofs_over_at().filter(|_| self.spoof_incident(name).is_some());
         let next = [silence, facts.next_close(), spoof].into_iter().flatten().min();
         self.timers.set(name, next);
+        let late =
+            verdict.base.filter(|_| silence.is_some()).map(|base| base + verdict.deadline.late_after());
+        self.late.set(name, late);
     }
 
     fn settle_facts(&mut self, name: &str) {

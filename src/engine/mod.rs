@@ -209,6 +209,8 @@ pub struct Engine {
     last_incident: u64,
     last_message: u64,
     timers: Timers,
+    /// When each checker becomes late: no look is asked for then.
+    late: Timers,
     /// When the policies have to be asked again about an incident.
     follow_ups: BTreeMap<u64, Time>,
     /// What people silenced.
@@ -245,6 +247,7 @@ impl Engine {
             last_incident: snapshot.last_incident,
             last_message: snapshot.last_message,
             timers: Timers::default(),
+            late: Timers::default(),
             follow_ups: BTreeMap::new(),
             silences: snapshot.silences.into_iter().map(|silence| (silence.id, silence)).collect(),
             last_silence: snapshot.last_silence,
@@ -255,12 +258,13 @@ impl Engine {
             newest_heard: None,
             dirty: Dirty::default(),
         };
-        engine.reconfigure(config, now);
+        engine.take_over(config, now);
         engine.newest_heard = engine.facts.values().filter_map(Facts::heard_at).max();
         for (name, state) in &mut engine.mailboxes {
             state.restart(now, mailbox::blind_after(&engine.config, name).unwrap_or_default());
             engine.dirty.mailboxes.insert(name.clone());
         }
+        engine.revise_reasons(engine.index.keys().cloned().collect(), now);
         engine
     }
 

@@ -13,6 +13,11 @@ impl Engine {
     /// Takes over `config` at `now`. The past is not judged anew; what is no longer configured ends with a recovery
     /// that says so.
     pub fn reconfigure(&mut self, config: Config, now: Time) {
+        self.take_over(config, now);
+        self.revise_reasons(self.index.keys().cloned().collect(), now);
+    }
+
+    pub(super) fn take_over(&mut self, config: Config, now: Time) {
         self.config = config;
         self.index = self
             .config
@@ -42,6 +47,7 @@ impl Engine {
         for name in gone {
             self.facts.remove(&name);
             self.timers.set(&name, None);
+            self.late.set(&name, None);
             self.end_silence(&name, End::Removed(now), now);
             self.end_report(&name, End::Removed(now));
             self.end_spoof(&name, End::Removed(now));

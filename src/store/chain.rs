@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Deserialize;
+use serde_json::{Map, Value as Json};
 
 use super::ledger::{digest_of, value};
-use super::{Store, explained, time_of};
-use crate::audit::{self, Chain, Fault, Head, PRUNED, Value, digest, hex, unhex};
+use super::read::from_json;
+use super::{Store, explained, millis, time_of};
+use crate::audit::{self, Chain, Fault, Head, PRUNED, Standing, Value, digest, hex, unhex};
 use crate::time::Time;
 
 /// Tables of which every row is told of, and the column that numbers them; `reports` apart, of which there are many.
 const TABLES: [(&str, &str); 4] =
-    [("incidents", "number"), ("steps", "id"), ("deliveries", "message"), ("silences_by_hand", "id")];
+    [("incident_log", "number"), ("steps", "id"), ("deliveries", "message"), ("silences_by_hand", "id")];
 
 /// An entry, for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,43 @@ pub struct Verified {
 }
 
 impl Store {
+    /// What the chain tells of the configuration in force at `time`; None when it tells of none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn configuration(&self, time: Time) -> Result<Option<String>> {
+        self.reading(|| Ok(self.told("configuration", "", time)?))
+    }
+
+    /// What was known of a checker at `time`; None when nothing was, or it was not configured.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn standing(&self, checker: &str, time: Time) -> Result<Option<Standing>> {
+        self.reading(|| {
+            let Some(text) = self.told("checker", checker, time)? else { return Ok(None) };
+            let ToldOfChecker { whole, since, changed } = from_json(&text)?;
+            let (Some(entry), Some(mut changed)) = (since, changed) else {
+                return Ok(whole.map(|whole| serde_json::from_value(whole.into())).transpose()?);
+            };
+            let mut statement = self.db.prepare_cached("SELECT content FROM ledger WHERE seq = $1")?;
+            let before: ToldOfChecker =
+                statement.query_row([entry], |row| from_json(&row.get::<_, String>(0)?))?;
+            let mut standing = before.whole.unwrap_or_default();
+            standing.append(&mut changed);
+            Ok(Some(serde_json::from_value(standing.into())?))
+        })
+    }
+
+    /// The content of the newest entry of this kind about this at `time`.
+    fn told(&self, kind: &str, about: &str, time: Time) -> rusqlite::Result<Option<String>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT content FROM ledger WHERE kind = $1 AND about = $2 AND at_ms <= $3
+             ORDER BY at_ms DESC, seq DESC LIMIT 1",
+        )?;
+        statement.query_row(params![kind, about, millis(time)], |row| row.get(0)).optional()
+    }
+
     /// The last entry of the chain, unverified.
     pub(super) fn stored_head(&self) -> Result<Head> {
         let head = |row: &Row<'_>| Ok(Head { seq: row.get(0)?, hash: row.get(1)? });
@@ -92,7 +131,7 @@ impl Store {
                 "SELECT seq, at_ms, kind, about, content, hash FROM ledger
                  WHERE at_ms BETWEEN $1 AND $2 ORDER BY seq",
             )?;
-            let span = params![from.map_or(i64::MIN, super::millis), until.map_or(i64::MAX, super::millis)];
+            let span = params![from.map_or(i64::MIN, millis), until.map_or(i64::MAX, millis)];
             for row in statement.query_map(span, entry)? {
                 ended = on(&row?);
                 if ended.is_err() {
@@ -159,6 +198,13 @@ impl Store {
         }
         Ok(())
     }
+}
+
+#[derive(Deserialize)]
+struct ToldOfChecker {
+    whole: Option<Map<String, Json>>,
+    since: Option<i64>,
+    changed: Option<Map<String, Json>>,
 }
 
 fn unreadable(seq: u64, error: &rusqlite::Error) -> anyhow::Error {

@@ -132,11 +132,11 @@ impl<'a> Ledger<'a> {
 
     pub(super) fn incident(&mut self, incident: &Incident) -> Result<()> {
         let row = signed(incident.number);
-        let hash = row_digest(self.transaction, "SELECT * FROM incidents WHERE number = $1", row)?;
+        let hash = row_digest(self.transaction, "SELECT * FROM incident_log WHERE number = $1", row)?;
         self.append(
             Kind::Incident,
             &incident.id(),
-            &json!({ "table": "incidents", "row": row, "sha256": hash }).to_string(),
+            &json!({ "table": "incident_log", "row": row, "sha256": hash }).to_string(),
         )
     }
 

@@ -31,14 +31,14 @@ impl Store {
                 mailboxes: self.named("SELECT name, state FROM mailboxes")?,
                 canary: self.contents("SELECT state FROM canary")?.pop().unwrap_or_default(),
                 drills: self.contents("SELECT state FROM drills")?.pop().unwrap_or_default(),
-                incidents: self.contents("SELECT content FROM incidents WHERE closed_ms IS NULL")?,
+                incidents: self.contents("SELECT content FROM incident_log WHERE closed_ms IS NULL")?,
                 messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
                 paces: self.named("SELECT channel, state FROM paces")?,
                 digests: self.told_until()?,
                 silences: self.contents("SELECT content FROM silences_by_hand")?,
                 last_silence: self.highest("SELECT MAX(id) FROM silences_by_hand")?,
                 link_key: None,
-                last_incident: self.highest("SELECT MAX(number) FROM incidents")?,
+                last_incident: self.highest("SELECT MAX(number) FROM incident_log")?,
                 last_message: self
                     .highest("SELECT MAX(id) FROM outbox")?
                     .max(self.highest("SELECT MAX(message) FROM deliveries")?),
@@ -53,10 +53,26 @@ impl Store {
     pub fn silences(&self, time: Time) -> Result<Vec<Incident>> {
         self.reading(|| {
             let mut statement = self.db.prepare(
-                "SELECT content FROM incidents
+                "SELECT content FROM incident_log
                  WHERE kind = 'silence' AND opened_ms <= $1 AND (closed_ms IS NULL OR closed_ms > $1)",
             )?;
             let rows = statement.query_map([millis(time)], |row| from_json(&row.get::<_, String>(0)?))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
+    /// The newest silences that began by `time`, over or not, with all that is known of them by now.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn silences_before(&self, time: Time, limit: u32) -> Result<Vec<Incident>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached(
+                "SELECT content FROM incident_log WHERE kind = 'silence' AND opened_ms <= $1
+                 ORDER BY number DESC LIMIT $2",
+            )?;
+            let rows = statement
+                .query_map(params![millis(time), limit], |row| from_json(&row.get::<_, String>(0)?))?;
             rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
         })
     }
@@ -69,9 +85,9 @@ impl Store {
         self.reading(|| {
             let mut statement = self.db.prepare(
                 "SELECT content FROM (
-                     SELECT number, content FROM incidents WHERE closed_ms IS NULL
+                     SELECT number, content FROM incident_log WHERE closed_ms IS NULL
                      UNION ALL
-                     SELECT * FROM (SELECT number, content FROM incidents
+                     SELECT * FROM (SELECT number, content FROM incident_log
                                      WHERE closed_ms >= $1 ORDER BY number DESC LIMIT $2)
                  ) ORDER BY number",
             )?;
@@ -88,7 +104,7 @@ impl Store {
     /// When the file cannot be read, or does not hold what this version wrote.
     pub fn incident(&self, id: &str) -> Result<Option<Incident>> {
         self.reading(|| {
-            let mut statement = self.db.prepare_cached("SELECT content FROM incidents WHERE id = $1")?;
+            let mut statement = self.db.prepare_cached("SELECT content FROM incident_log WHERE id = $1")?;
             let text = statement.query_row([id], |row| row.get::<_, String>(0)).optional()?;
             Ok(text.map(|text| from_json(&text)).transpose()?)
         })
@@ -301,6 +317,20 @@ impl Store {
             let mut statement = self.db.prepare(
                 "SELECT mailbox, MAX(MIN(until_ms, $1)) FROM observed WHERE from_ms <= $1 GROUP BY mailbox",
             )?;
+            let rows = statement.query_map([millis(time)], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
+    /// When the last complete look at each mailbox began, as of `time`; looks are kept for a while only.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn looked_until(&self, time: Time) -> Result<BTreeMap<String, Time>> {
+        self.reading(|| {
+            let mut statement = self
+                .db
+                .prepare("SELECT mailbox, MAX(until_ms) FROM looks WHERE until_ms <= $1 GROUP BY mailbox")?;
             let rows = statement.query_map([millis(time)], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
             rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
         })

@@ -51,7 +51,9 @@ impl Store {
     /// # Errors
     /// When the file cannot be read, or does not hold what this version wrote.
     pub fn mailbox_incidents(&self) -> Result<Vec<Incident>> {
-        self.reading(|| self.contents("SELECT content FROM incidents WHERE kind = 'mailbox' ORDER BY number"))
+        self.reading(|| {
+            self.contents("SELECT content FROM incident_log WHERE kind = 'mailbox' ORDER BY number")
+        })
     }
 
     /// How long each mailbox may go unread.

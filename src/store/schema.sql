@@ -123,7 +123,15 @@ CREATE TABLE observed (
     PRIMARY KEY (mailbox, from_ms)
 ) STRICT;
 
-CREATE TABLE incidents (
+-- When each complete look began, for the table as it stood; only since the beginning of `retention`.
+CREATE TABLE looks (
+    mailbox  TEXT NOT NULL,
+    until_ms INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, until_ms)
+) STRICT, WITHOUT ROWID;
+
+-- The view `incidents` shows it to people.
+CREATE TABLE incident_log (
     number    INTEGER PRIMARY KEY,
     id        TEXT NOT NULL UNIQUE,
     kind      TEXT NOT NULL,
@@ -243,3 +251,59 @@ SELECT name,
        deadline_ms / 1000.0 AS deadline_s
   FROM judged
  ORDER BY position;
+
+-- What is alarmed or was, one row each. The last columns are those of the table, for programs.
+CREATE VIEW incidents AS
+SELECT id,
+       token,
+       CASE
+           WHEN closed_ms IS NOT NULL THEN 'closed'
+           WHEN json_extract(content, '$.acknowledged.by') IS NOT NULL THEN 'acknowledged'
+           ELSE 'open'
+       END AS state,
+       kind,
+       strftime('%Y-%m-%dT%H:%M:%SZ', opened_ms / 1000, 'unixepoch') AS opened,
+       strftime('%Y-%m-%dT%H:%M:%SZ', closed_ms / 1000, 'unixepoch') AS closed,
+       (SELECT group_concat(key, ', ') FROM json_each(content, '$.members')) AS members,
+       json_extract(content, '$.cause.reason') AS reason,
+       json_extract(content, '$.acknowledged.by') AS acknowledged_by,
+       number,
+       opened_ms,
+       closed_ms,
+       content
+  FROM incident_log;
+
+-- Who was silent, from its last mail to its next, one row for each time.
+CREATE VIEW silences AS
+SELECT member.key AS checker,
+       strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(member.value, '$.since')) AS since,
+       strftime('%Y-%m-%dT%H:%M:%SZ', incident_log.opened_ms / 1000, 'unixepoch') AS judged,
+       strftime('%Y-%m-%dT%H:%M:%SZ', coalesce(
+           json_extract(member.value, '$.end.recovered'),
+           json_extract(member.value, '$.end.removed'),
+           json_extract(member.value, '$.end.resolved')
+       )) AS until,
+       (SELECT key FROM json_each(member.value, '$.end')) AS ended,
+       incident_log.id AS incident,
+       incident_log.token AS token,
+       json_extract(incident_log.content, '$.cause.reason') AS reason
+  FROM incident_log
+  JOIN json_each(incident_log.content, '$.members') AS member
+ WHERE incident_log.kind = 'silence';
+
+-- The way of each report, one row for each relay, the first one first. Of pruned reports it is not known any more.
+CREATE VIEW mail_path AS
+SELECT reports.id AS report,
+       reports.checker AS checker,
+       strftime('%Y-%m-%dT%H:%M:%SZ', reports.received_ms / 1000, 'unixepoch') AS received,
+       json_array_length(reports.hops) - hop.key AS hop,
+       json_extract(hop.value, '$.by') AS relay,
+       strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(hop.value, '$.at')) AS at,
+       unixepoch(json_extract(hop.value, '$.at')) - coalesce(
+           lag(unixepoch(json_extract(hop.value, '$.at'))) OVER (PARTITION BY reports.id ORDER BY hop.key DESC),
+           reports.sent_ms / 1000
+       ) AS seconds,
+       (reports.received_ms - reports.sent_ms) / 1000.0 AS whole_way_s
+  FROM reports
+  JOIN json_each(CASE WHEN reports.hops = '' THEN '[]' ELSE reports.hops END) AS hop
+ ORDER BY reports.id, hop.key DESC;

@@ -112,6 +112,7 @@ impl World {
     fn look(&mut self, mailbox: &str, second: i64) {
         let at = self.at(second);
         self.engine.looked(mailbox, at, History::Complete, at);
+        self.batch.at = at;
     }
 
     fn commit(&mut self) {
@@ -284,7 +285,9 @@ fn a_batch_is_stored_as_a_whole_or_not_at_all_and_can_be_tried_again() {
     world.store.db.execute_batch(refuse).unwrap();
     let error = world.store.commit(&batch).unwrap_err().to_string();
     assert!(error.contains("watchdog.db"), "{error}");
-    for table in ["reports", "other_mails", "cursors", "checkers", "mailboxes", "observed", "incidents"] {
+    for table in
+        ["reports", "other_mails", "cursors", "checkers", "mailboxes", "observed", "incident_log", "ledger"]
+    {
         assert_eq!(count(&world.store, table), 0, "{table}");
     }
     world.store.db.execute_batch("DROP TRIGGER refuse").unwrap();
@@ -417,8 +420,8 @@ fn a_run_that_was_over_at_a_moment_of_the_past_lacked_what_it_lacked_then() {
     for second in [-290, -150] {
         world.look("left", second);
         world.look("right", second);
+        world.commit();
     }
-    world.commit();
     let results = |second| -> Vec<&str> {
         let table = past::last_seen(&world.store, &config(CONFIG), world.at(second)).unwrap();
         table.checkers[0].services.iter().map(|service| service.result).collect()

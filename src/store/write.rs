@@ -243,6 +243,9 @@ fn put_mailbox(transaction: &Transaction<'_>, row: &MailboxRow) -> Result<()> {
 
 /// Looks that follow each other without a gap are one span. (SQLite numbers `$n` by its first appearance, whatever n is.)
 fn put_look(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, look: &Look) -> Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO looks (mailbox, until_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")?
+        .execute(params![look.mailbox, millis(look.until)])?;
     let extended = transaction
         .prepare_cached(
             "UPDATE observed SET until_ms = $1
@@ -279,7 +282,7 @@ fn note_gap(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, look: &Look)
 fn put_incident(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, incident: &Incident) -> Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO incidents (number, id, kind, token, opened_ms, closed_ms, content)
+            "INSERT INTO incident_log (number, id, kind, token, opened_ms, closed_ms, content)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (number) DO UPDATE
              SET token = excluded.token, closed_ms = excluded.closed_ms, content = excluded.content",
