@@ -9,7 +9,7 @@ use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
     Checkers, Config, ConfigErrors, Sources, canary, channel, checker, digest, document, drill, heartbeat,
-    mailbox, matrix, overlay, policy, value, web,
+    mailbox, matrix, overlay, policy, retention, value, web,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";
@@ -43,6 +43,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let zone = watchdog.as_ref().map_or(Tz::UTC, |watchdog| watchdog.timezone);
     let policies = policy::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
     let canary = canary::read(&mut root, &channels, &checkers);
+    let retention = retention::read(&mut root);
     let web = web::read(&mut root);
     let drill = drill::read(&mut root, &channels, &policies);
     let name = watchdog.as_ref().ok().map(|watchdog| watchdog.name.as_str());
@@ -62,6 +63,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         channels: channels?,
         policies: policies?,
         quorum: quorum?,
+        retention: retention?,
         canary: canary?,
         web: web?,
         drill: drill?,

@@ -22,6 +22,7 @@ mod overlay;
 mod own_mail;
 mod policy;
 mod report;
+mod retention;
 mod secret;
 mod section;
 mod server;
@@ -71,6 +72,7 @@ pub struct Config {
     /// Who is told of what, when.
     pub policies: Policies,
     pub quorum: Quorum,
+    pub retention: Retention,
     /// Off by default.
     pub canary: Option<Canary>,
     /// Off by default.
@@ -379,6 +381,13 @@ pub enum Event {
     Service,
     /// The watchdog cannot read a mailbox, or cannot work for another reason of its own.
     Mailbox,
+}
+
+/// How long what is kept is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// What mails said, from when they were first seen; 1 d to 3650 d. None (default): for ever.
+    pub mails: Option<TimeDelta>,
 }
 
 /// A mail that the watchdog sends to the mailbox through one of its channels, again and again.

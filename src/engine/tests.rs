@@ -116,6 +116,7 @@ fn config() -> Config {
         policies: crate::policy::Policies::default(),
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         canary: None,
+        retention: Default::default(),
         web: None,
         drill: crate::config::Drill::default(),
         heartbeat: None,

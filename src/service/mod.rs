@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use chrono::TimeDelta;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
@@ -41,6 +42,10 @@ use refresh::Refreshing;
 /// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
 const EVENTS_WAITING_MAX: usize = 8;
 
+/// Between two times at which old mails are looked for, and between two pieces when there is more.
+const PRUNING: TimeDelta = TimeDelta::hours(1);
+const NEXT_PIECE: TimeDelta = TimeDelta::seconds(5);
+
 /// So many events that wait already are stored together.
 const EVENTS_TOGETHER_MAX: usize = 8;
 
@@ -59,6 +64,8 @@ struct Service {
     due: Vec<Message>,
     refreshing: Refreshing,
     digests: Digests,
+    /// None: at once.
+    next_prune: Option<Time>,
     /// Let go with the batch; sent once it is stored.
     canary: Option<Release>,
     deliveries: JoinSet<(Parcel, Sent)>,
@@ -100,6 +107,7 @@ impl Service {
             asking: JoinSet::new(),
             refreshing: Refreshing::default(),
             digests: Digests::default(),
+            next_prune: None,
         })
     }
 
@@ -169,6 +177,16 @@ impl Service {
         self.make_digests(now);
         if let Some(release) = self.canary.take() {
             self.send_canary(release);
+        }
+        self.prune(now)
+    }
+
+    /// Prunes a piece of what is kept no longer.
+    fn prune(&mut self, now: Time) -> Result<()> {
+        let Some(kept) = self.engine.config().retention.mails else { return Ok(()) };
+        if self.next_prune.is_none_or(|next| next <= now) {
+            let more = self.store.prune(now - kept, now)?;
+            self.next_prune = Some(now + if more { NEXT_PIECE } else { PRUNING });
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod examine;
 mod history;
 mod ledger;
 mod lock;
+mod prune;
 mod read;
 mod recorded;
 mod write;

@@ -222,7 +222,7 @@ impl Store {
         })
     }
 
-    /// The latest reports of a checker that the watchdog had seen at `until`, newest first.
+    /// The latest reports of a checker that the watchdog had seen at `until`, newest first; not those that were pruned.
     ///
     /// # Errors
     /// When the file cannot be read, or does not hold what this version wrote.
@@ -230,7 +230,7 @@ impl Store {
         self.reading(|| {
             let mut statement = self.db.prepare_cached(
                 "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, content, hops FROM reports
-                 WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2
+                 WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2 AND hops <> ''
                  ORDER BY received_ms DESC, id DESC LIMIT $3",
             )?;
             let rows = statement.query_map(params![checker, millis(until), limit], |row| {

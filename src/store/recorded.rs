@@ -99,9 +99,10 @@ impl Store {
     /// When the file cannot be read, or does not hold what this version wrote.
     pub fn entry(&self, id: EntryId) -> Result<Option<Observation>> {
         let (sql, id) = match id {
-            EntryId::Report(id) => {
-                ("SELECT mailbox, received_ms, seen_ms, content, hops FROM reports WHERE id = $1", id)
-            }
+            EntryId::Report(id) => (
+                "SELECT mailbox, received_ms, seen_ms, content, hops FROM reports WHERE id = $1 AND hops <> ''",
+                id,
+            ),
             EntryId::Other(id) => {
                 ("SELECT mailbox, received_ms, seen_ms, content, '[]' FROM other_mails WHERE id = $1", id)
             }

@@ -471,3 +471,44 @@ fn a_folder_that_is_no_longer_junk_is_read_anew() {
     let stored = world.store.cursors().unwrap();
     assert_eq!(stored, BTreeMap::from([(of(false), cursor(3)), (of(true), cursor(91))]));
 }
+
+#[test]
+fn what_old_mails_said_is_pruned_piece_by_piece_and_the_chain_stays_whole() {
+    let mut world = World::new();
+    for second in 0..450 {
+        world.report("left", "bresse1", second - 5_000);
+    }
+    world.take("left", "nobody", "Hello", -5_000);
+    world.look("left", -4_000);
+    world.commit();
+    world.report("left", "bresse1", -100);
+    world.look("left", 0);
+    world.look("right", 0);
+    world.commit();
+    let verified = |world: &World| world.store.verify(None, |_| {}).unwrap();
+    assert_eq!((verified(&world).reports, verified(&world).pruned), (451, 0));
+    let (before, now) = (world.at(-2_000), world.at(10));
+    assert!(world.store.prune(before, now).unwrap(), "one piece of three");
+    assert_eq!(verified(&world).pruned, 200);
+    assert_eq!((count(&world.store, "other_mails"), count(&world.store, "looks")), (0, 2));
+    while world.store.prune(before, now).unwrap() {}
+    assert_eq!((verified(&world).reports, verified(&world).pruned), (451, 450));
+    let entries = verified(&world).head.seq;
+    assert!(!world.store.prune(before, now).unwrap());
+    assert_eq!(verified(&world).head.seq, entries, "nothing is told when nothing was pruned");
+    assert_eq!(world.store.reports_of("bresse1", world.at(10), 500).unwrap().len(), 1);
+    let table = |time| past::last_seen(&world.store, &config(CONFIG), time).unwrap();
+    assert_eq!(table(world.at(-3_900)).checkers[0].last_received, Some(time_of(millis(world.at(-4_551)))));
+
+    // Without an entry that says so, what was taken away is missed.
+    let body = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    let newest = "SELECT content, hops FROM reports WHERE id = 451";
+    let (content, hops) = world.store.db.query_row(newest, [], body).unwrap();
+    let left = format!(
+        "pruned:{}",
+        crate::audit::hex(&crate::audit::body_digest(content.as_bytes(), hops.as_bytes()))
+    );
+    world.store.db.execute("UPDATE reports SET content = ?1, hops = '' WHERE id = 451", [left]).unwrap();
+    let error = world.store.verify(None, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("The content of report 451 was taken away"), "{error}");
+}

@@ -108,6 +108,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         policies: Default::default(),
         quorum: Quorum { usual: 2, by_service: BTreeMap::new() },
         canary: None,
+        retention: Default::default(),
         web: None,
         drill: Default::default(),
         heartbeat: None,
