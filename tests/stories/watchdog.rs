@@ -116,6 +116,7 @@ impl Watchdog {
             silences: self.disk.silences.iter().map(stored).collect(),
             canary: stored(&self.disk.canary),
             drills: stored(&self.disk.drills),
+            digests: self.disk.digests.clone(),
             link_key: None,
             ..self.disk
         };
