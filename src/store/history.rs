@@ -36,7 +36,7 @@ pub struct Attempted {
 }
 
 /// Of the mail as it was understood, what is asked here.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Content<'a> {
     run: Option<Time>,
     dryrun: Option<IgnoredAny>,
@@ -63,7 +63,10 @@ impl Store {
             )?;
             let mut rows = statement.query(params![checker, millis(from), millis(until)])?;
             while let Some(row) = rows.next()? {
-                let content: Content<'_> = from_json(row.get_ref(3)?.as_str()?)?;
+                let content: Content<'_> = match is_pruned(row)? {
+                    true => Content::default(),
+                    false => from_json(row.get_ref(3)?.as_str()?)?,
+                };
                 let whole = content.dryrun.is_some() && !content.results.is_empty();
                 let mut arrival = arrival(row)?;
                 arrival.run = content.run;
@@ -85,7 +88,10 @@ impl Store {
     pub fn way_of(&self, report: i64) -> Result<Vec<Hop>> {
         self.reading(|| {
             let mut statement = self.db.prepare_cached("SELECT hops FROM reports WHERE id = $1")?;
-            Ok(statement.query_row([report], |row| from_json(row.get_ref(0)?.as_str()?))?)
+            Ok(statement.query_row([report], |row| match row.get_ref(0)?.as_str()? {
+                "" => Ok(Vec::new()),
+                hops => from_json(hops),
+            })?)
         })
     }
 
@@ -171,8 +177,16 @@ impl Store {
 }
 
 /// Columns: id, received, sent, content, hops.
+/// Of such a report only when it came is known.
+fn is_pruned(row: &Row<'_>) -> rusqlite::Result<bool> {
+    Ok(row.get_ref(4)?.as_str()?.is_empty())
+}
+
 fn arrival(row: &Row<'_>) -> rusqlite::Result<Arrival> {
-    let chain: Vec<Hop> = from_json(row.get_ref(4)?.as_str()?)?;
+    let chain: Vec<Hop> = match is_pruned(row)? {
+        true => Vec::new(),
+        false => from_json(row.get_ref(4)?.as_str()?)?,
+    };
     let sent = row.get::<_, Option<i64>>(2)?.map(time_of);
     Ok(Arrival::new(time_of(row.get(1)?), sent, &chain))
 }

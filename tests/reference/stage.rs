@@ -112,6 +112,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         web: None,
         drill: Default::default(),
         heartbeat: None,
+        digests: Vec::new(),
         accept_dependence: None,
         dns: None,
         warnings: vec![],
@@ -290,6 +291,7 @@ impl<'w> Stage<'w> {
             messages: self.disk.messages.clone(),
             paces: self.disk.paces.clone(),
             silences: self.disk.silences.clone(),
+            digests: self.disk.digests.clone(),
             link_key: None,
             ..self.disk
         };
