@@ -198,8 +198,9 @@ fn a_mailbox_of_20000_mails_tells_who_lives_before_it_is_read_and_survives_a_kil
     servers.deliver(&Report::new("bresse10", died), died);
     history(&servers, 20_000, &living);
     let names: Vec<&str> = living.iter().map(String::as_str).chain(["bresse10"]).collect();
-    let watchdog =
-        Watchdog::new(&config(&[&servers.mailbox(), &checkers(&names, USUAL), &servers.channel()]));
+    // An unoptimised build on a busy machine may take longer than 3 s for what it has read.
+    let mailbox = servers.mailbox().replace("blind_after = \"3s\"", "blind_after = \"2m\"");
+    let watchdog = Watchdog::new(&config(&[&mailbox, &checkers(&names, USUAL), &servers.channel()]));
     // About 8 s for all of it.
     servers.imap.fault(Fault::Chunked { bytes: 16 << 10, pause: Duration::from_millis(5) });
     let daemon = watchdog.spawn_run();
@@ -223,7 +224,7 @@ fn a_mailbox_of_20000_mails_tells_who_lives_before_it_is_read_and_survives_a_kil
     servers.imap.clear_faults();
     let daemon = watchdog.spawn_run();
     servers.assert_all_kept(&watchdog);
-    servers.expect("bresse10_Checker.NOK", SOON);
+    servers.expect("bresse10_Checker.NOK", 3 * SOON);
     wait_for(SOON, || (watchdog.last_seen()["provisional"] == false).then_some(())).expect("the end");
     let dead = watchdog.checker("bresse10");
     assert_eq!(dead["last_received"], died.format("%Y-%m-%dT%H:%M:%SZ").to_string());
