@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 33] = [
+const CORE: [&str; 35] = [
     "time.rs",
     "text.rs",
     "fullness.rs",
@@ -29,10 +29,12 @@ const CORE: [&str; 33] = [
     "payload.rs",
     "orders.rs",
     "audit",
+    "tally.rs",
     "engine",
     "view.rs",
     "incidents.rs",
     "matrix.rs",
+    "down.rs",
     "view",
     "explanation.rs",
     "config",

@@ -38,6 +38,7 @@ use crate::outbox::{Failure, Message, Outbox, Pace, Sent, combined};
 use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::report::NotHeard;
+use crate::tally::Tally;
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
 pub use canary::{Canary, Release};
@@ -225,6 +226,7 @@ pub struct Engine {
     reasons: BTreeMap<String, Reason>,
     /// When anybody was heard last.
     newest_heard: Option<Time>,
+    tally: Tally,
     dirty: Dirty,
 }
 
@@ -256,6 +258,7 @@ impl Engine {
             touched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
+            tally: Tally::from(now),
             dirty: Dirty::default(),
         };
         engine.take_over(config, now);
@@ -280,6 +283,7 @@ impl Engine {
         let Some(name) = &observation.mail.checker else { return };
         let Some(facts) = self.facts.get_mut(name) else { return };
         facts.observe(observation);
+        self.tally.heard(name, observation, facts.clock_offset());
         self.touched.insert(name.clone());
         self.dirty.facts.insert(name.clone());
     }
@@ -358,6 +362,9 @@ impl Engine {
 
     /// How the attempt to send a message that was taken ended.
     pub fn sent(&mut self, id: u64, outcome: Sent, now: Time) {
+        if let Some(message) = self.outbox.get(id) {
+            self.tally.attempted(&message.channel, &outcome);
+        }
         match outcome {
             Sent::Accepted(answer) => {
                 let accepted = self.outbox.accepted(id);
@@ -430,6 +437,11 @@ impl Engine {
 
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// What was counted since this engine was made.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// What is known of the mailboxes that receive this checker: of those that did lately, the one read last.

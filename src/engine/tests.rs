@@ -25,6 +25,7 @@ mod drill;
 mod channels;
 mod dependence;
 mod digests;
+mod down;
 mod orders;
 mod policies;
 mod own_time;
