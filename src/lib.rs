@@ -102,6 +102,7 @@ pub mod rerun;
 pub mod channel;
 mod control;
 mod web;
+mod dead_files;
 pub mod service;
 pub mod commands;
 

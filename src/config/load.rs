@@ -8,8 +8,8 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, digest, document, drill, heartbeat,
-    mailbox, matrix, overlay, policy, retention, value, web,
+    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, dead_files, digest, document, drill,
+    heartbeat, mailbox, matrix, overlay, policy, retention, value, web,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";
@@ -49,6 +49,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let name = watchdog.as_ref().ok().map(|watchdog| watchdog.name.as_str());
     let heartbeat = heartbeat::read(&mut root, environment, name, &mailboxes, &channels, &checkers);
     let digests = digest::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
+    let dead_files = dead_files::read(&mut root);
     root.finish();
 
     let Watchdog { name, state, timezone, accept_dependence, dns } = watchdog?;
@@ -69,6 +70,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         drill: drill?,
         heartbeat: heartbeat?,
         digests: digests?,
+        dead_files: dead_files?,
         warnings: Vec::new(),
     })
 }

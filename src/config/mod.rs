@@ -10,6 +10,7 @@ mod drill;
 mod channel;
 mod checker;
 mod digest;
+mod dead_files;
 mod document;
 mod findings;
 mod heartbeat;
@@ -52,7 +53,7 @@ pub use drill::{Drill, Pace};
 pub use findings::{Breach, Findings, Reaction};
 pub use report::ConfigErrors;
 pub(crate) use value::{is_loopback, is_mail_address, is_name, is_service};
-pub use web::{Identity, Role, Token, Web};
+pub use web::{Identity, Network, Role, Token, Web};
 
 /// Everything the user configured, validated and with every default filled in.
 #[derive(Debug, Clone)]
@@ -86,6 +87,8 @@ pub struct Config {
     pub dns: Option<SocketAddr>,
     /// In the file's order; names are unique. None by default.
     pub digests: Vec<Digest>,
+    /// Where a file is kept for each checker and service that is down. Off by default.
+    pub dead_files: Option<PathBuf>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }

@@ -572,7 +572,10 @@ fn the_examples_of_policies_in_the_shipped_file_are_right() {
     let policies = config.policies;
     assert_eq!((policies.schedules.len(), policies.routes.len(), policies.maintenance.len()), (2, 2, 1));
 
-    let web = load(&[WATCHDOG, MAILBOX, CHECKER, &uncommented(web)].concat()).web.unwrap();
+    let served = load(&[WATCHDOG, MAILBOX, CHECKER, &uncommented(web)].concat());
+    assert_eq!(served.dead_files.unwrap().to_str(), Some("/run/bresse-watchdog/dead"));
+    let web = served.web.unwrap();
+    assert!(web.lb_from.len() == 2 && web.public_badges);
     assert_eq!(web.public_url.unwrap().as_str(), "https://watch.example/");
     assert!(web.tls.is_some() && web.tokens.iter().map(|token| token.role).eq([Role::Acknowledge]));
     let (drill, default) = (config.drill, Drill::default());

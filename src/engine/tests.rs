@@ -124,6 +124,7 @@ fn config() -> Config {
         accept_dependence: None,
         dns: None,
         digests: vec![],
+        dead_files: None,
         warnings: vec![],
     }
 }

@@ -6,23 +6,25 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::control::Request;
+use crate::dead_files::DeadFiles;
 use crate::engine::Engine;
 use crate::time::Time;
-use crate::web::{Archive, Easel, Picture, Site, Web};
+use crate::web::{Archive, Easel, Picture, Site, Web, Work};
 
 pub(super) struct Front {
     easel: Easel,
     orders: mpsc::Sender<Request>,
     /// None while it is not configured, or cannot listen.
     web: Option<Web>,
-    /// When the last judgement was completed.
-    judged: Option<Time>,
+    dead_files: Option<DeadFiles>,
+    work: Work,
 }
 
 impl Front {
     /// A page that cannot be served is no reason not to watch: it is said in the log.
     pub(super) async fn open(engine: &Engine, orders: mpsc::Sender<Request>) -> Self {
-        let mut front = Self { easel: Easel::default(), orders, web: None, judged: None };
+        let mut front =
+            Self { easel: Easel::default(), orders, web: None, dead_files: None, work: Work::default() };
         front.reopen(engine).await;
         front
     }
@@ -32,6 +34,8 @@ impl Front {
         // The address must be free before it is listened on again.
         self.web = None;
         let config = engine.config();
+        self.dead_files =
+            config.dead_files.clone().map(|folder| DeadFiles::keep(folder, self.easel.viewer()));
         let Some(web) = &config.web else { return };
         let all = Arc::new(config.clone());
         let site = Site {
@@ -49,7 +53,8 @@ impl Front {
     }
 
     pub(super) fn judged(&mut self, at: Time) {
-        self.judged = Some(at);
+        self.work.judged = Some(at);
+        self.work.judgements += 1;
     }
 
     /// An order was carried out.
@@ -63,6 +68,7 @@ impl Front {
     }
 
     pub(super) fn paint(&self, engine: &Engine, store_fails: bool) {
-        self.easel.show(Picture::of(engine, self.judged, store_fails, clock::now()));
+        let work = Work { store_fails, ..self.work };
+        self.easel.show(Picture::of(engine, work, clock::now()));
     }
 }

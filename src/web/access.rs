@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Form;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
 use chrono::TimeDelta;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::Site;
 use super::page::page;
+use super::server::Peer;
 use crate::clock;
 use crate::config::{Role, Token, Web};
 use crate::links::Key;
@@ -52,6 +53,27 @@ pub(super) fn guard(
         let site = Arc::clone(&site);
         Box::pin(async move { admit(&site, role, request, next).await })
     }
+}
+
+/// Lets through whoever may read, and every address that load balancers were said to ask from.
+pub(super) async fn balancers(
+    State(site): State<Arc<Site>>,
+    Extension(Peer(from)): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if site.web.lb_from.iter().any(|network| network.contains(from)) {
+        return next.run(request).await;
+    }
+    admit(&site, Role::Read, request, next).await
+}
+
+/// Lets through whoever may see a badge.
+pub(super) async fn onlookers(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    if site.web.public_badges {
+        return next.run(request).await;
+    }
+    admit(&site, Role::Read, request, next).await
 }
 
 async fn admit(site: &Site, needed: Role, mut request: Request, next: Next) -> Response {
@@ -223,7 +245,14 @@ mod tests {
     }
 
     fn web(tokens: Vec<Token>) -> Web {
-        Web { listen: ([127, 0, 0, 1], 8080).into(), public_url: None, tls: None, tokens }
+        Web {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            public_url: None,
+            tls: None,
+            tokens,
+            lb_from: vec![],
+            public_badges: false,
+        }
     }
 
     #[test]

@@ -6,8 +6,12 @@
 mod access;
 mod api;
 mod archive;
+mod badge;
+mod exposition;
 mod health;
+mod lb;
 mod link;
+mod metrics;
 mod page;
 mod picture;
 mod routes;
@@ -22,7 +26,7 @@ use crate::config;
 use crate::control::Request;
 use crate::links;
 pub(crate) use archive::Archive;
-pub(crate) use picture::{Easel, Picture, Viewer};
+pub(crate) use picture::{Easel, Picture, Viewer, Work};
 pub(crate) use server::Web;
 
 /// What every handler may use.

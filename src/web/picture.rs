@@ -1,5 +1,6 @@
 //! What the daemon knows at one moment, painted when somebody asks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,9 +9,11 @@ use chrono::TimeDelta;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use crate::down::Board;
 use crate::engine::Engine;
 use crate::incidents::IncidentLine;
 use crate::matrix::Matrix;
+use crate::tally::Tally;
 use crate::time::Time;
 use crate::view::LastSeen;
 
@@ -27,24 +30,57 @@ pub(crate) struct Picture {
     pub matrix: Matrix,
     /// The open ones, in the order of their opening, without their steps.
     pub incidents: Vec<IncidentLine>,
+    pub board: Board,
+    pub tally: Tally,
+    /// What is not delivered yet, by the channel's name.
+    pub waiting: BTreeMap<String, Waiting>,
+    pub work: Work,
+}
+
+/// Messages of one channel.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waiting {
+    pub messages: usize,
+    /// When the oldest was composed.
+    pub oldest: Option<Time>,
+}
+
+/// What the daemon knows of its own work.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Work {
     /// When the last judgement was completed.
     pub judged: Option<Time>,
+    /// How many were completed since the start.
+    pub judgements: u64,
     /// Nothing can be stored, so nothing is read or sent.
     pub store_fails: bool,
 }
 
 impl Picture {
-    pub(crate) fn of(engine: &Engine, judged: Option<Time>, store_fails: bool, now: Time) -> Self {
+    pub(crate) fn of(engine: &Engine, work: Work, now: Time) -> Self {
         let line = |incident| IncidentLine::of(incident, Vec::new(), engine.config());
+        let (last_seen, matrix) = (LastSeen::of(engine, now), Matrix::of(engine, now));
         Self {
             at: now,
-            last_seen: LastSeen::of(engine, now),
-            matrix: Matrix::of(engine, now),
+            board: Board::of(engine, &last_seen, &matrix),
+            last_seen,
+            matrix,
             incidents: engine.open_incidents().map(line).collect(),
-            judged,
-            store_fails,
+            tally: engine.tally().clone(),
+            waiting: waiting(engine),
+            work,
         }
     }
+}
+
+fn waiting(engine: &Engine) -> BTreeMap<String, Waiting> {
+    let mut waiting: BTreeMap<String, Waiting> = BTreeMap::new();
+    for message in engine.outbox().iter() {
+        let of_channel = waiting.entry(message.channel.clone()).or_default();
+        of_channel.messages += 1;
+        of_channel.oldest = [of_channel.oldest, Some(message.created)].into_iter().flatten().min();
+    }
+    waiting
 }
 
 /// The daemon's side.
@@ -99,6 +135,18 @@ impl Viewer {
     /// # Errors
     /// When the daemon does not paint one in time: the last one there is.
     pub(crate) async fn fresh(&self, now: Time) -> Result<Arc<Picture>, Option<Arc<Picture>>> {
+        self.fresh_within(now, PAINTING_LIMIT).await
+    }
+
+    /// As [`Self::fresh`], for whoever has less patience.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn fresh_within(
+        &self,
+        now: Time,
+        patience: Duration,
+    ) -> Result<Arc<Picture>, Option<Arc<Picture>>> {
         let mut newest = self.newest.clone();
         let outdated = self.outdated.load(Ordering::Relaxed);
         let fresh = |at: Time| now - at < FRESH && at.timestamp_micros() > outdated;
@@ -107,7 +155,7 @@ impl Viewer {
         if !is_fresh(&newest.borrow_and_update()) {
             self.wanted.notify_one();
         }
-        let painted = timeout(PAINTING_LIMIT, newest.wait_for(is_fresh)).await;
+        let painted = timeout(patience, newest.wait_for(is_fresh)).await;
         let found = painted.ok().and_then(|painted| painted.ok().and_then(|picture| picture.clone()));
         found.ok_or_else(|| self.newest.borrow().clone())
     }

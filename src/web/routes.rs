@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::timeout;
 
-use super::{Site, access, api, health, link};
+use super::{Site, access, api, badge, health, lb, link, metrics};
+use crate::config::Role;
 
 /// A form or an order is far shorter.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -23,8 +24,21 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(super) fn routes(site: Arc<Site>) -> Router {
+    let read = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .layer(middleware::from_fn(access::guard(&site, Role::Read)));
+    let balancers = Router::new()
+        // HAProxy's `option httpchk` asks with OPTIONS unless it is told otherwise.
+        .route("/lb/{group}", get(lb::lb).options(lb::lb))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), access::balancers));
+    let onlookers = Router::new()
+        .route("/badge/{file}", get(badge::badge))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), access::onlookers));
     Router::new()
         .merge(api::routes(&site))
+        .merge(read)
+        .merge(balancers)
+        .merge(onlookers)
         .route("/login", get(access::login_form).post(access::login))
         .route("/logout", post(access::logout))
         .route("/healthz", get(health::healthz))

@@ -1,11 +1,15 @@
 //! Listening, and a limit to everything a client can keep busy.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,6 +33,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A renewed certificate is shown within this time.
 const RENEWED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where a connection comes from; handlers find it among a request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub IpAddr);
 
 /// Serves as long as it lives.
 pub(crate) struct Web {
@@ -76,10 +84,11 @@ async fn accept(listener: TcpListener, mut secure: Option<Secure>, router: Route
             }
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let (router, acceptor) = (router.clone(), secure.as_ref().map(Secure::acceptor));
                 connections.spawn(async move {
-                    serve(stream, acceptor, router).await;
+                    // An IPv4 client of a socket that also takes IPv6 shows as ::ffff:10.0.0.1.
+                    serve(stream, acceptor, router, Peer(from.ip().to_canonical())).await;
                     drop(place);
                 });
             }
@@ -91,25 +100,30 @@ async fn accept(listener: TcpListener, mut secure: Option<Secure>, router: Route
     }
 }
 
-async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) {
+async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router, peer: Peer) {
     // Answers are small; the next request must not wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => converse(stream, router).await,
+        None => converse(stream, router, peer).await,
         Some(acceptor) => match timeout(HEAD_LIMIT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => converse(stream, router).await,
+            Ok(Ok(stream)) => converse(stream, router, peer).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         },
     }
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, peer: Peer) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection broke off");

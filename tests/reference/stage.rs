@@ -115,6 +115,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         digests: Vec::new(),
         accept_dependence: None,
         dns: None,
+        dead_files: None,
         warnings: vec![],
     }
 }

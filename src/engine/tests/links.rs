@@ -11,6 +11,8 @@ fn every_alarm_has_a_link_of_its_own_channel_and_nothing_else_has_one() {
         public_url: Some("https://watch.example/".parse().unwrap()),
         tls: None,
         tokens: Vec::new(),
+        lb_from: Vec::new(),
+        public_badges: false,
     };
     let channels = vec![channel_config("mail", false), channel_config("phone", false)];
     let mut world = World::new(Config { web: Some(web), channels, ..config() });
