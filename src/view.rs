@@ -65,6 +65,9 @@ pub struct CheckerLine {
     pub age_s: Option<i64>,
     #[serde(serialize_with = "as_seconds")]
     pub deadline_s: TimeDelta,
+    /// The age beyond which it is late.
+    #[serde(skip)]
+    pub late_s: TimeDelta,
     pub services: Vec<ServiceLine>,
     /// The rules of reporting that its runs break, but for those that are ignored.
     pub findings: Vec<FindingLine>,
@@ -196,6 +199,7 @@ impl CheckerLine {
             heard_at: verdict.heard_at,
             age_s: verdict.heard_at.map(|heard| (as_of - heard).num_seconds()),
             deadline_s: verdict.deadline.total(),
+            late_s: verdict.deadline.late_after(),
             services: checker.tests.iter().map(service).collect(),
             findings: finding_lines(checker, standing, verdict.state),
             complaint: complaint(standing, as_of),
@@ -258,18 +262,19 @@ fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok,
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::expiry::Credential;
     use chrono::{TimeZone, Utc};
 
     const BLIND_AFTER: TimeDelta = TimeDelta::minutes(3);
 
-    fn well() -> LastSeen {
+    /// A checker that is well.
+    pub(crate) fn line(name: &str) -> CheckerLine {
         let as_of = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
         let service = ServiceLine { name: "SQL".into(), result: "OK", since: Some(as_of), critical: false };
-        let checker = CheckerLine {
-            name: "bresse1".into(),
+        CheckerLine {
+            name: name.into(),
             provider: "free".into(),
             state: State::Ok,
             reason: None,
@@ -278,14 +283,19 @@ mod tests {
             heard_at: Some(as_of),
             age_s: Some(0),
             deadline_s: TimeDelta::seconds(400),
+            late_s: TimeDelta::seconds(340),
             services: vec![service],
             findings: vec![],
             complaint: None,
-        };
+        }
+    }
+
+    pub(crate) fn well() -> LastSeen {
+        let as_of = Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap();
         LastSeen {
             as_of,
             heard_until: Some(as_of - BLIND_AFTER),
-            checkers: vec![checker],
+            checkers: vec![line("bresse1")],
             mailboxes: vec![],
             canary: None,
             chains: vec![],

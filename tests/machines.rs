@@ -8,6 +8,8 @@ mod rig;
 mod balancers;
 #[path = "machines/curves.rs"]
 mod curves;
+#[path = "machines/plugin.rs"]
+mod plugin;
 #[path = "machines/scripts.rs"]
 mod scripts;
 #[path = "machines/site.rs"]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::{Global, output};
+use super::{Format, Global, output, plugin};
 use crate::clock;
 use crate::engine::Engine;
 use crate::past;
@@ -16,7 +16,8 @@ pub(super) struct Options {
     /// The table as it stood then: RFC 3339, or -90m for 90 minutes ago
     #[arg(long, value_name = "TIME", value_parser = super::time, allow_hyphen_values = true)]
     as_of: Option<Time>,
-    /// Exit with 0 all well, 1 late or undelivered, 2 silent or a service down, 3 blind
+    /// For Nagios and Icinga: begin with a line for them, exit with 0 all well, 1 late or undelivered, 2 silent or a service
+    /// down, 3 blind
     #[arg(long)]
     pub(super) check: bool,
 }
@@ -35,6 +36,15 @@ pub(super) fn last_seen(global: &Global, options: &Options) -> Result<u8> {
             (LastSeen { other_mails: store.other_mails(now)?, ..LastSeen::of(&engine, now) }, blind_after)
         }
     };
-    output::print(&output::last_seen(&table, global.format)?)?;
-    Ok(if options.check { table.health(blind_after).exit_status() } else { 0 })
+    let printed = output::last_seen(&table, global.format)?;
+    if !options.check {
+        output::print(&printed)?;
+        return Ok(0);
+    }
+    let health = table.health(blind_after);
+    output::print(&match global.format {
+        Format::Table => plugin::output(&table, health, &printed),
+        Format::Json | Format::Csv => printed,
+    })?;
+    Ok(health.exit_status())
 }

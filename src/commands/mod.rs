@@ -14,6 +14,7 @@ mod matrix;
 mod once;
 mod order;
 mod output;
+mod plugin;
 mod policy;
 mod progress;
 mod propose;

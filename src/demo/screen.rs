@@ -294,6 +294,7 @@ mod tests {
             heard_at: heard,
             age_s: Some(age_s),
             deadline_s: TimeDelta::seconds(7),
+            late_s: TimeDelta::seconds(6),
             services: vec![service("MSSQL1_Service", "OK"), service("ESHOP_Service", "NOK")],
             findings: vec![],
             complaint: None,
