@@ -3,104 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]
 
+mod scene;
+
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use bresse_watchdog::testbed::MailStore;
-use bresse_watchdog::testbed::imap::{ImapOptions, ImapServer};
-use bresse_watchdog::testbed::smtp::{AcceptedMail, SmtpOptions, SmtpSink};
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use tempfile::TempDir;
+use chrono::{SubsecRound, TimeDelta, Utc};
+use scene::{Scene, checker, push, show};
 
-const USER: &str = "monitor@domain.com";
-const PASSWORD: &str = "right-horse-battery";
-const SERVICE: &str = "MSSQL1_Service";
-const PUSHES: usize = 250;
+const PUSHES: usize = 150;
 const DEADLINES: usize = 200;
 const OUTAGE: usize = 10_000;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() {
     pushes().await;
     deadlines().await;
     outage().await;
-}
-
-/// Servers, and `run` between them.
-struct Scene {
-    mails: MailStore,
-    imap: ImapServer,
-    sink: SmtpSink,
-    folder: TempDir,
-    daemon: Option<Child>,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let mails = MailStore::new();
-        let imap = ImapServer::start(ImapOptions::new(mails.clone(), USER, PASSWORD)).unwrap();
-        let sink = SmtpSink::start(SmtpOptions::default()).unwrap();
-        Self { mails, imap, sink, folder: tempfile::tempdir().unwrap(), daemon: None }
-    }
-
-    fn run(&mut self, checkers: &str) {
-        let text = config(self.imap.address(), self.sink.address(), checkers);
-        std::fs::write(self.folder.path().join("watchdog.toml"), text).unwrap();
-        let daemon = Command::new(env!("CARGO_BIN_EXE_bresse-watchdog"))
-            .arg("run")
-            .current_dir(self.folder.path())
-            .env("IMAP_PASSWORD", PASSWORD)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("start the binary");
-        self.daemon = Some(daemon);
-    }
-
-    async fn next_alarm(&self) -> AcceptedMail {
-        self.sink.next_mail(PATIENCE).await.expect("an alarm")
-    }
-
-    fn report(&self, checker: &str, result: &str, at: DateTime<Utc>) {
-        let date = at.to_rfc2822();
-        let mail = format!(
-            "From: {checker}@checker.example\r\nTo: {checker}+{USER}\r\nDate: {date}\r\n\
-             Message-ID: <{}.{checker}@checker.example>\r\n\
-             Subject: DRYRUN.OK {SERVICE}.{result}\r\n\r\nOne run.\r\n",
-            Utc::now().timestamp_micros()
-        );
-        self.mails.append("INBOX", mail, at);
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        if let Some(daemon) = &mut self.daemon {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
-    }
-}
-
-fn config(imap: SocketAddr, sink: SocketAddr, checkers: &str) -> String {
-    format!(
-        "[watchdog]\nname = \"bresse0\"\n[mailbox]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"plain\"\n\
-         user = \"{USER}\"\npassword = {{ env = \"IMAP_PASSWORD\" }}\n{checkers}\
-         [[channel]]\nname = \"mail\"\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"plain\"\n\
-         from = \"bresse0@watchdog.example\"\nto = [\"oncall@elsewhere.example\"]\n",
-        imap.port(),
-        sink.port()
-    )
-}
-
-fn checker(name: &str, cycle: &str, timeout_ms: i64) -> String {
-    format!(
-        "[[checker]]\nname = \"{name}\"\nprovider = \"provider-of-{name}\"\naddress = \"{name}+{USER}\"\n\
-         cycle = \"{cycle}\"\nmail_path_margin = \"0s\"\n\
-         tests = [ {{ service = \"{SERVICE}\", timeout = \"{timeout_ms}ms\" }} ]\n"
-    )
 }
 
 /// A report that a service is NOK, and one that it is OK again, each pushed while the watchdog is in IDLE.
@@ -110,15 +28,8 @@ async fn pushes() {
     scene.run(&checker("bresse1", "1h", 1_000));
     let (mut alarms, mut recoveries) = (Vec::new(), Vec::new());
     for round in 0..2 * PUSHES {
-        let idles = u64::try_from(round).unwrap() + 1;
-        assert!(scene.imap.wait_for("IDLE", idles, PATIENCE).await, "the watchdog waits for a push");
-        let (result, times) = if round % 2 == 0 { ("NOK", &mut alarms) } else { ("OK", &mut recoveries) };
-        let pushed = Utc::now();
-        scene.report("bresse1", result, pushed);
-        let mail = scene.next_alarm().await;
-        let subject = String::from_utf8_lossy(&mail.bytes).contains(&format!("{SERVICE}.{result}"));
-        assert!(subject, "an alarm of {result}");
-        times.push(mail.accepted_at - pushed);
+        let times = if round % 2 == 0 { &mut alarms } else { &mut recoveries };
+        times.push(push(&scene, round).await);
     }
     println!("From the push to the sink's 250:");
     show("alarm", alarms);
@@ -172,21 +83,4 @@ async fn outage() {
     assert!(String::from_utf8_lossy(&mail.bytes).contains("MONITOR_MailPath.NOK"), "everybody in one alarm");
     println!("{OUTAGE} checkers silent in the same second, from the deadline to the sink's 250:");
     show("one alarm", vec![mail.accepted_at - deadline]);
-}
-
-fn show(what: &str, mut times: Vec<TimeDelta>) {
-    times.sort();
-    let at = |percent: usize| {
-        let index = (times.len() * percent / 100).min(times.len() - 1);
-        times
-            .get(index)
-            .map_or(0.0, |time| f64::from(i32::try_from(time.num_microseconds().unwrap()).unwrap()) / 1e3)
-    };
-    let count = times.len();
-    println!(
-        "  {what:9} median {:6.1} ms, 99 % {:6.1} ms, slowest {:6.1} ms of {count}",
-        at(50),
-        at(99),
-        at(100)
-    );
 }
