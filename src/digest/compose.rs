@@ -128,8 +128,11 @@ fn checkers(digest: &Digest) -> Section {
     )
 }
 
+/// One service as all its checkers saw it, and the one that saw it work least, with its share.
+type Seen<'a> = (ServiceTime, Option<(i64, &'a str)>);
+
 fn services(digest: &Digest) -> Section {
-    let mut of: BTreeMap<&str, (ServiceTime, Option<(i64, &str)>)> = BTreeMap::new();
+    let mut of: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
     for part in &digest.checkers {
         for (name, time) in &part.availability.services {
             let (sum, worst) = of.entry(name).or_default();
@@ -142,7 +145,7 @@ fn services(digest: &Digest) -> Section {
     }
     let mut rows: Vec<_> = of.into_iter().collect();
     rows.sort_by_key(|(_, (sum, _))| sum.ok.millipercent());
-    let row = |(name, (sum, worst)): &(&str, (ServiceTime, Option<(i64, &str)>))| {
+    let row = |(name, (sum, worst)): &(&str, Seen<'_>)| {
         let worst = worst.filter(|_| !sum.ok.is_whole());
         Row::new([
             quoted(name, CELL_CHARS_MAX),
