@@ -9,7 +9,7 @@ use crate::control::Request;
 use crate::dead_files::DeadFiles;
 use crate::engine::Engine;
 use crate::time::Time;
-use crate::web::{Archive, Easel, Picture, Site, Web, Work};
+use crate::web::{Easel, Picture, Site, Web, Work};
 
 pub(super) struct Front {
     easel: Easel,
@@ -37,15 +37,13 @@ impl Front {
         self.dead_files =
             config.dead_files.clone().map(|folder| DeadFiles::keep(folder, self.easel.viewer()));
         let Some(web) = &config.web else { return };
-        let all = Arc::new(config.clone());
-        let site = Site {
-            web: web.clone(),
-            archive: Archive::new(Arc::clone(&all)),
-            config: all,
-            pictures: self.easel.viewer(),
-            orders: self.orders.clone(),
-            link_key: engine.link_key().cloned(),
-        };
+        let site = Site::new(
+            Arc::new(config.clone()),
+            web.clone(),
+            self.easel.viewer(),
+            self.orders.clone(),
+            engine.link_key().cloned(),
+        );
         self.web = Web::serve(site)
             .await
             .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "nothing is served over HTTP"))

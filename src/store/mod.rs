@@ -8,6 +8,7 @@ mod lock;
 mod prune;
 mod read;
 mod recorded;
+mod shown;
 mod write;
 
 use std::fs::OpenOptions;

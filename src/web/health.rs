@@ -24,11 +24,15 @@ pub(super) async fn healthz(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
-fn fault_of(picture: &Picture, config: &Config) -> Option<String> {
+/// A daemon whose last judgement is older is stuck.
+pub(super) fn judged_within(config: &Config) -> TimeDelta {
     let poll = config.mailboxes.iter().map(|mailbox| mailbox.poll).max().unwrap_or_default();
-    let longest = poll.max(config.blind_after()) + SLACK;
+    poll.max(config.blind_after()) + SLACK
+}
+
+fn fault_of(picture: &Picture, config: &Config) -> Option<String> {
     // A server that asks for patience may get more of it than this, and then the blindness is alarmed.
-    fault(picture.work, picture.at, longest)
+    fault(picture.work, picture.at, judged_within(config))
         .filter(|_| picture.work.store_fails || !picture.last_seen.unreadable)
 }
 

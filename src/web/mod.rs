@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod archive;
 mod badge;
+mod detail;
 mod exposition;
 mod health;
 mod lb;
@@ -17,6 +18,7 @@ mod picture;
 mod routes;
 mod secure;
 mod server;
+mod strip;
 
 use std::sync::Arc;
 
@@ -25,7 +27,7 @@ use tokio::sync::mpsc;
 use crate::config;
 use crate::control::Request;
 use crate::links;
-pub(crate) use archive::Archive;
+use archive::Archive;
 pub(crate) use picture::{Easel, Picture, Viewer, Work};
 pub(crate) use server::Web;
 
@@ -38,4 +40,29 @@ pub(crate) struct Site {
     pub orders: mpsc::Sender<Request>,
     /// None where links lead nowhere.
     pub link_key: Option<links::Key>,
+    boards: page::Boards,
+    viewers: page::Viewers,
+    strips: strip::Cache,
+}
+
+impl Site {
+    pub(crate) fn new(
+        config: Arc<config::Config>,
+        web: config::Web,
+        pictures: Viewer,
+        orders: mpsc::Sender<Request>,
+        link_key: Option<links::Key>,
+    ) -> Self {
+        Self {
+            web,
+            archive: Archive::new(Arc::clone(&config)),
+            config,
+            pictures,
+            orders,
+            link_key,
+            boards: page::Boards::default(),
+            viewers: page::Viewers::default(),
+            strips: strip::Cache::default(),
+        }
+    }
 }

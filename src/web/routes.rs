@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::timeout;
 
-use super::{Site, access, api, badge, health, lb, link, metrics};
+use super::{Site, access, api, badge, health, lb, link, metrics, page};
 use crate::config::Role;
 
 /// A form or an order is far shorter.
@@ -39,6 +39,7 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
         .merge(read)
         .merge(balancers)
         .merge(onlookers)
+        .merge(page::routes(&site))
         .route("/login", get(access::login_form).post(access::login))
         .route("/logout", post(access::logout))
         .route("/healthz", get(health::healthz))

@@ -21,12 +21,14 @@ use crate::control::Answer;
 const DOCUMENT: &str = include_str!("openapi.json");
 
 /// Every path below `/api/v1` with what it does and who may.
-fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 10] {
+fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 12] {
     [
         ("/last-seen", get(reading::last_seen), Role::Read),
         ("/matrix", get(reading::matrix), Role::Read),
         ("/checkers", get(reading::checkers), Role::Read),
         ("/checkers/{name}", get(reading::checker), Role::Read),
+        ("/checkers/{name}/detail", get(reading::detail), Role::Read),
+        ("/strips", get(reading::strips), Role::Read),
         ("/reports", get(reading::reports), Role::Read),
         ("/incidents", get(reading::incidents), Role::Read),
         ("/incidents/{id}", get(reading::incident), Role::Read),

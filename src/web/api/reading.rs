@@ -16,8 +16,9 @@ use crate::inquiry::{self, inquire};
 use crate::ledger::StoredReport;
 use crate::report::Understood;
 use crate::store::Store;
+use crate::strip::Window;
 use crate::time::{Time, as_rfc3339, seconds};
-use crate::web::{Picture, Site};
+use crate::web::{Picture, Site, strip};
 use crate::{clock, past, time};
 
 /// So many closed incidents are listed at most.
@@ -112,6 +113,40 @@ pub(super) async fn checker(
 ) -> Told {
     let as_of = moment(understood(asked)?.as_of)?;
     found(&site, move |store, config| inquire(store, config, &name, (as_of, clock::now()))).await
+}
+
+/// Its deadline sum, its mail path by hops, and its latest mails as they were understood.
+pub(super) async fn detail(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    asked: Asked<Nothing>,
+) -> Told {
+    understood(asked)?;
+    let now = clock::now();
+    let picture = site.pictures.fresh(now).await;
+    let picture = picture.map_err(|_| Refused::busy("The daemon does not answer."))?;
+    let named = picture.last_seen.checkers.iter().find(|line| line.name.eq_ignore_ascii_case(&name)).cloned();
+    found(&site, move |store, config| {
+        named.map_or(Ok(None), |line| crate::web::detail::read(store, config, line, now))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Back {
+    window: Option<String>,
+}
+
+/// A strip of the past for each checker.
+pub(super) async fn strips(State(site): State<Arc<Site>>, asked: Asked<Back>) -> Told {
+    let window = match understood(asked)?.window.as_deref() {
+        None => Window::Day,
+        Some(word) => {
+            Window::named(word).ok_or_else(|| Refused::request("The windows are 24h, 7d and 90d."))?
+        }
+    };
+    strip::of_all(&site, window).await.map(|strips| json(&*strips)).map_err(Refused::busy)
 }
 
 /// One report as it is kept.
