@@ -16,15 +16,18 @@ use crate::time::Time;
 /// Strips no older than this are new enough: their smallest bucket is a quarter of an hour.
 const FRESH: TimeDelta = TimeDelta::seconds(15);
 
-/// The latest of each window, or why there is none.
+/// The strips, or one sentence that says why they cannot be read.
+type Found = Result<Arc<Strips>, String>;
+
+/// The latest of each window, with the time of reading.
 #[derive(Default)]
-pub(super) struct Cache(Mutex<BTreeMap<Window, (Time, Result<Arc<Strips>, String>)>>);
+pub(super) struct Cache(Mutex<BTreeMap<Window, (Time, Found)>>);
 
 /// The strips of all checkers.
 ///
 /// # Errors
 /// One sentence that says why they cannot be read.
-pub(super) async fn of_all(site: &Site, window: Window) -> Result<Arc<Strips>, String> {
+pub(super) async fn of_all(site: &Site, window: Window) -> Found {
     // Whoever waits here gets what the one before has read, be it a failure.
     let mut cache = site.strips.0.lock().await;
     let now = clock::now();
