@@ -62,6 +62,9 @@ impl Site {
     fn log_in(&self, browser: &mut Browser, name: &str) {
         browser.open(&self.url);
         browser.wait_for(SHOWN, "location.pathname === '/login' && document.querySelector('#token')");
+        if name == "anne" {
+            look_at(browser, "login");
+        }
         browser.click("#token");
         browser.type_text(&format!("secret of {name}"));
         browser.press_enter();
@@ -95,6 +98,25 @@ fn look_at(browser: &mut Browser, name: &str) {
     browser.look_like(1280, "light");
 }
 
+/// Everything is there, and is made anew by the browser.
+fn without_script(site: &Site, browser: &mut Browser) {
+    browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    browser.open(&site.url);
+    for shown in [
+        "#health h1",
+        "#last-seen tbody tr",
+        "#matrix td",
+        "#strips rect",
+        "noscript > meta[http-equiv=refresh]",
+    ] {
+        browser.wait_for(SHOWN, &format!("document.querySelector('{shown}')"));
+    }
+    browser.wait_for(SHOWN, "document.querySelector('#live').innerText === 'made anew every 30 s'");
+    browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": false }));
+    browser.open(&site.url);
+    browser.wait_for(SHOWN, "document.querySelector('#live').innerText === 'live'");
+}
+
 fn state_of(checker: &str, state: &str) -> String {
     format!(
         "[...document.querySelectorAll('#last-seen tbody tr')].some(row => \
@@ -119,6 +141,7 @@ fn an_outage_is_seen_as_it_comes_and_goes_and_is_taken_on_the_page() {
         "document.title.startsWith('✔') && document.querySelector('#live').innerText === 'live'",
     );
     look_at(&mut browser, "well");
+    without_script(&site, &mut browser);
 
     // Gone if the page were loaded again.
     browser.value("window.mark = 1");

@@ -43,9 +43,10 @@ pub(super) async fn first(
     let mut content = strips::HATCH.to_owned();
     for section in board.sections(visitor.role >= Role::Acknowledge) {
         let (id, hash, html) = (section.id, &section.hash, &section.html);
-        let label = if id == "health" { "aria-label=\"The watchdog itself\"" } else { "" };
-        let titled = format!("aria-labelledby=\"{id}-title\"");
-        let label = if label.is_empty() { &titled } else { label };
+        let label = match id {
+            "health" => "aria-label=\"The watchdog itself\"".to_owned(),
+            id => format!("aria-labelledby=\"{id}-title\""),
+        };
         let _ = writeln!(
             content,
             "<section id=\"{id}\" data-live data-hash=\"{hash}\" {label}>\n{html}</section>"
