@@ -12,6 +12,7 @@ use crate::mail::RawMail;
 use crate::outbox::Sent;
 use crate::past;
 use crate::report::Roster;
+use crate::strip::{Record, Span, Window};
 use crate::view::LastSeen;
 
 const CONFIG: &str = r#"
@@ -341,6 +342,34 @@ fn spans_of_observation_grow_and_break_where_nobody_looked() {
     assert_eq!(until(90), Some(world.at(90)));
     assert_eq!(until(500), Some(world.at(120)), "nobody looked then");
     assert_eq!(until(5_000), Some(world.at(1_060)));
+}
+
+#[test]
+fn strips_are_made_from_looks_at_the_mailboxes_that_receive_a_checker_and_from_its_incidents() {
+    let mut world = World::new();
+    for second in (0..=3_600).step_by(60) {
+        if second % 300 == 0 {
+            world.report("left", "bresse1", second);
+        }
+        if second == 0 {
+            world.report("left", "bresse2", second);
+        }
+        // The right mailbox receives neither, and is read longer.
+        world.look("right", second);
+        if second <= 3_000 {
+            world.look("left", second);
+        }
+    }
+    world.commit();
+    let now = world.at(3_600);
+    let records = world.store.records(&["bresse1", "bresse2"], Window::Day.span(now), now).unwrap();
+    let span = |from, until| Span { from: world.at(from), until: world.at(until) };
+    let well = Record { observed: vec![span(0, 3_000)], first: Some(world.at(0)), ..Record::default() };
+    assert_eq!(records["bresse1"], well);
+    assert_eq!(records["bresse2"], Record { silent: vec![span(0, 3_600)], ..well });
+    let long_after = world.at(100_000);
+    let later = world.store.records(&["bresse1"], Window::Day.span(long_after), long_after).unwrap();
+    assert_eq!(later["bresse1"].observed, [], "the looks are older than the window");
 }
 
 #[test]
