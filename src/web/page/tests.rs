@@ -9,14 +9,16 @@ use super::health::{self, Limits};
 use super::moment::Moment;
 use super::{checker, incidents, matrix, strips, table};
 use crate::detail::{DeadlineSum, Detail, HeldLine, HopLine, MailLine, OtherMail, PathTable, Said, TestLine};
+use crate::down::Board;
 use crate::incidents::{IncidentLine, Standing, StepLine};
 use crate::matrix::{Cell, Matrix, Picture as Looks, ServiceRow, Vote};
 use crate::reason::{Confidence, Reason};
 use crate::strip::{Condition, Run, Strip, Strips, Window};
+use crate::tally::Tally;
 use crate::time::Time;
 use crate::verdict::State;
 use crate::view::{ChainLine, CheckerLine, FindingLine, LastSeen, MailboxLine, ServiceLine};
-use crate::web::Picture;
+use crate::web::{Picture, Work};
 
 const HOSTILE: &str = "<script>alert('1')</script>\"&";
 
@@ -50,6 +52,7 @@ fn line(name: &str, state: State, heard: Option<i64>) -> CheckerLine {
         last_sent: heard.map(ago),
         heard_at: heard.map(ago),
         age_s: heard,
+        late_s: TimeDelta::zero(),
         deadline_s: seconds(400),
         services: vec![ServiceLine {
             name: "MSSQL1_Service".into(),
@@ -88,8 +91,10 @@ fn picture(checkers: Vec<CheckerLine>) -> Picture {
         },
         matrix: Matrix { as_of: now(), heard_until: Some(ago(2)), providers: vec![], services: vec![] },
         incidents: vec![],
-        judged: Some(ago(1)),
-        store_fails: false,
+        board: Board::default(),
+        tally: Tally::from(now()),
+        waiting: BTreeMap::new(),
+        work: Work { judged: Some(ago(1)), judgements: 1, store_fails: false },
     }
 }
 
