@@ -8,7 +8,8 @@ mod rig;
 mod world;
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,11 @@ struct Served {
 
 impl Served {
     fn start(times: &str, web: &str) -> Self {
-        let (servers, port) = (Servers::start(), free_port());
+        Self::on(free_port(), times, web, &["run"])
+    }
+
+    fn on(port: u16, times: &str, web: &str, arguments: &[&str]) -> Self {
+        let servers = Servers::start();
         let web = format!(
             "[web]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n{web}\n{}{}",
             token("rita", "read"),
@@ -52,7 +57,7 @@ impl Served {
         );
         let parts = [&servers.mailbox(), &checkers(&["bresse1"], times), &servers.channel(), web.as_str()];
         let watchdog = Watchdog::new(&config(&parts));
-        let daemon = watchdog.spawn_run();
+        let daemon = watchdog.spawn_run_with(arguments, &[]);
         let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
         wait_for(SOON, listens).expect("it listens");
         Self { servers, watchdog, daemon, port }
@@ -265,5 +270,49 @@ fn the_api_tells_what_the_commands_tell_and_carries_out_orders() {
     assert_eq!(told("/silences").1["silences"], Value::Array(vec![]));
     assert_eq!(order("DELETE", "/silences/x", "adam", "").status, 400);
     assert_eq!(order("POST", "/incidents/20261120-9/resolve", "adam", "").status, 409);
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
+fn an_address_in_use_keeps_nobody_from_watching_and_each_reload_listens_again() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut served = Served::on(taken.local_addr().unwrap().port(), SHORT, "", &["-v", "run"]);
+    served.servers.expect("bresse1_Checker.NOK", SOON);
+    let log = served.daemon.log();
+    assert!(log.contains("nothing is served over HTTP") && log.contains("cannot be listened on"), "{log}");
+    drop(taken);
+    let file = served.watchdog.path("watchdog.toml");
+    for number in 0..5 {
+        let name = format!("newcomer{number}");
+        let text = fs::read_to_string(&file).unwrap() + &token(&name, "read");
+        fs::write(&file, text).unwrap();
+        served.daemon.hang_up();
+        let told = || served.daemon.log().matches("the new configuration is in force").count() > number;
+        wait_for(SOON, || told().then_some(())).unwrap_or_else(|| panic!("{}", served.daemon.log()));
+        let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).is_ok();
+        assert!(listens, "reload {number}\n{}", served.daemon.log());
+        assert_eq!(served.get("/api/v1/checkers", &[&bearer(&name)]).status, 200);
+    }
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
+fn a_stranger_who_opens_all_the_connections_he_can_keeps_nobody_else_out() {
+    let served = Served::start(USUAL, "");
+    let from = |last: u8| {
+        let connected = served.servers.wait(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0)).unwrap();
+            socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, served.port))).await
+        });
+        let stream = connected.unwrap().into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
+    };
+    let _held: Vec<TcpStream> = (0..768).map(|_| from(2)).collect();
+    let one_more = from(2).read(&mut [0]);
+    assert!(matches!(one_more, Ok(0)), "it is closed at once: {one_more:?}");
+    assert_eq!(ask_over(from(3), "GET /login", &[], "").status, 200);
     assert_eq!(served.daemon.terminate(), 0);
 }

@@ -32,7 +32,9 @@ impl Front {
     /// Serves as the configuration now says.
     pub(super) async fn reopen(&mut self, engine: &Engine) {
         // The address must be free before it is listened on again.
-        self.web = None;
+        if let Some(web) = self.web.take() {
+            web.end().await;
+        }
         let config = engine.config();
         self.dead_files =
             config.dead_files.clone().map(|folder| DeadFiles::keep(folder, self.easel.viewer()));

@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod archive;
 mod badge;
+mod crowd;
 mod detail;
 mod exposition;
 mod health;

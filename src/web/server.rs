@@ -12,6 +12,8 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -19,11 +21,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::crowd::Crowd;
 use super::secure::Secure;
 use super::{Site, routes};
 
 /// So many connections are served at once; more of them wait in the system's queue.
 const CONNECTIONS_MAX: usize = 1024;
+/// So many files are wanted: for those connections, for the state, for the mailboxes and for the alarms.
+const FILES_WANTED: u64 = 4096;
+/// A client that takes nothing of its answer for so long is gone.
+const TAKING_LIMIT: Duration = Duration::from_secs(20);
 /// A client has so long to send a request's head.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// Of a request's line and headers.
@@ -58,6 +65,12 @@ impl Web {
         tracing::info!(%listen, "serving HTTP");
         Ok(Self { task: tokio::spawn(accept(listener, secure, routes::routes(Arc::new(site)))) })
     }
+
+    /// Ends it, and waits until the address is free.
+    pub(crate) async fn end(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
 }
 
 impl Drop for Web {
@@ -67,7 +80,8 @@ impl Drop for Web {
 }
 
 async fn accept(listener: TcpListener, mut secure: Option<Secure>, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (connections_max, crowd) = (connections_max(), Crowd::default());
+    let places = Arc::new(Semaphore::new(connections_max));
     let mut renewal = tokio::time::interval(RENEWED_WITHIN);
     // They end with this task.
     let mut connections = JoinSet::new();
@@ -85,11 +99,13 @@ async fn accept(listener: TcpListener, mut secure: Option<Secure>, router: Route
         };
         match accepted {
             Ok((stream, from)) => {
+                // More from there are closed at once. A proxy in front needs most of them.
+                let Some(guest) = crowd.enter(from.ip(), connections_max / 4 * 3) else { continue };
                 let (router, acceptor) = (router.clone(), secure.as_ref().map(Secure::acceptor));
                 connections.spawn(async move {
                     // An IPv4 client of a socket that also takes IPv6 shows as ::ffff:10.0.0.1.
                     serve(stream, acceptor, router, Peer(from.ip().to_canonical())).await;
-                    drop(place);
+                    drop((place, guest));
                 });
             }
             Err(error) => {
@@ -100,9 +116,28 @@ async fn accept(listener: TcpListener, mut secure: Option<Secure>, router: Route
     }
 }
 
+/// Strangers must leave files to open for the alarms: no more than half of what this process may open are theirs.
+fn connections_max() -> usize {
+    let may = getrlimit(Resource::Nofile);
+    let most = may.maximum.unwrap_or(FILES_WANTED).min(FILES_WANTED);
+    let more = may.current.filter(|current| *current < most);
+    let raised = more.is_some() && setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..may }).is_ok();
+    let files = if raised { most } else { may.current.unwrap_or(FILES_WANTED) };
+    usize::try_from(files / 2).map_or(CONNECTIONS_MAX, |half| half.clamp(2, CONNECTIONS_MAX))
+}
+
+/// Breaks off a connection whose other side acknowledges nothing, or takes nothing more, for so long (tcp(7)).
+fn limit_taking(stream: &TcpStream, limit: Duration) {
+    let milliseconds = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = set_tcp_user_timeout(stream, milliseconds) {
+        tracing::debug!(%error, "a connection has no limit to how long its answers wait");
+    }
+}
+
 async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router, peer: Peer) {
     // Answers are small; the next request must not wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
+    limit_taking(&stream, TAKING_LIMIT);
     match acceptor {
         None => converse(stream, router, peer).await,
         Some(acceptor) => match timeout(HEAD_LIMIT, acceptor.accept(stream)).await {
@@ -127,5 +162,32 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, p
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_of_its_answer_is_left() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        limit_taking(&stream, Duration::from_secs(1));
+        let endless = async {
+            loop {
+                if let Err(error) = stream.write_all(&[0; 64 << 10]).await {
+                    return error.kind();
+                }
+            }
+        };
+        let ended = timeout(Duration::from_secs(20), endless).await;
+        assert_eq!(ended.ok(), Some(ErrorKind::TimedOut));
     }
 }
