@@ -11,6 +11,7 @@
 mod combine;
 mod pace;
 mod ready;
+mod set_back;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -206,6 +207,8 @@ pub struct Outbox {
     not_before: BTreeMap<String, Time>,
     /// So many refused messages may go together, since more of them were refused together: one of them may be the reason.
     together_max: BTreeMap<String, usize>,
+    /// When it was last asked what is due.
+    asked: Option<Time>,
 }
 
 impl Outbox {
@@ -281,6 +284,7 @@ impl Outbox {
     /// Takes what may be tried at `now`, counted as tried, each inner list by one attempt and known by its first message. The
     /// counts and the paces must be stored before the attempts are made.
     pub fn take_due(&mut self, channels: &[Channel], now: Time) -> Vec<Vec<Message>> {
+        self.follow_clock(now);
         channels.iter().flat_map(|channel| self.take_due_of(channel, now)).collect()
     }
 

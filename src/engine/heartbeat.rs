@@ -60,6 +60,8 @@ impl Engine {
 
     /// A new run to be told of, if one is due and the work is done.
     pub fn take_run(&mut self, now: Time) -> Option<Run> {
+        // A clock that was set back must not keep the watchdog silent.
+        self.heartbeat.released = self.heartbeat.released.map(|released| released.min(now));
         if self.run_due()? > now || !std::mem::take(&mut self.heartbeat.judged) {
             return None;
         }

@@ -193,3 +193,20 @@ fn under_one_token_a_new_alarm_waits_for_the_recovery_of_the_old_one() {
     outbox.accepted(2);
     assert_eq!(taken(&mut outbox, 10), [3]);
 }
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nothing_waiting_for_longer() {
+    let channels = [channel("mail", 0)];
+    let mut outbox = outbox(&[message(1, "a", "x"), message(2, "b", "y")]);
+    assert_eq!(outbox.take_due(&channels, at(7_200)).len(), 2);
+    outbox.failed(1, failure("broken"), at(7_200));
+    let patience = Failure { retry_after: Some(TimeDelta::seconds(20)), ..failure("later") };
+    outbox.failed(2, patience, at(7_200));
+    let mut when = BTreeMap::new();
+    for second in 3_600..3_700 {
+        for message in outbox.take_due(&channels, at(second)).into_iter().flatten() {
+            when.insert(message.id, second - 3_600);
+        }
+    }
+    assert_eq!(when, [(1, 20), (2, 20)].into(), "the channel asked for patience");
+}

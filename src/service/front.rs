@@ -59,7 +59,7 @@ impl Front {
 
     /// An order was carried out.
     pub(super) fn outdate(&self) {
-        self.easel.outdate(clock::now());
+        self.easel.outdate();
     }
 
     /// Done when somebody wants a new picture.
@@ -67,8 +67,11 @@ impl Front {
         self.easel.wanted().await;
     }
 
-    pub(super) fn paint(&self, engine: &Engine, store_fails: bool) {
+    pub(super) fn paint(&mut self, engine: &Engine, store_fails: bool) {
+        let now = clock::now();
+        // A clock that was set back must not make an old judgement a late one.
+        self.work.judged = self.work.judged.map(|judged| judged.min(now));
         let work = Work { store_fails, ..self.work };
-        self.easel.show(Picture::of(engine, work, clock::now()));
+        self.easel.show(Picture::of(engine, work, now));
     }
 }

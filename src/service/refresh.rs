@@ -51,7 +51,8 @@ impl Service {
     /// Once a minute: tells what stands to the channels that forget it.
     pub(super) fn refresh(&mut self, now: Time) {
         while self.refreshing.tasks.try_join_next().is_some() {}
-        if self.refreshing.next.is_some_and(|next| next > now) {
+        // It is farther off only where the clock was set back.
+        if self.refreshing.next.is_some_and(|next| next > now && next <= now + EVERY) {
             return;
         }
         let forgetful = |channel: &&Channel| channel::forgets(channel);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -21,6 +21,8 @@ use crate::view::LastSeen;
 const FRESH: TimeDelta = TimeDelta::seconds(1);
 /// The daemon is taken for stuck when it does not paint for so long.
 const PAINTING_LIMIT: Duration = Duration::from_secs(5);
+/// So long after somebody asked for one it may be painted.
+const WAITED_FOR: TimeDelta = TimeDelta::seconds(6);
 
 #[derive(Debug)]
 pub(crate) struct Picture {
@@ -83,11 +85,14 @@ fn waiting(engine: &Engine) -> BTreeMap<String, Waiting> {
     waiting
 }
 
+/// With how often pictures had been outdated when it was painted. The clock may be set back between the two.
+type Newest = Option<(u64, Arc<Picture>)>;
+
 /// The daemon's side.
 pub(crate) struct Easel {
-    newest: watch::Sender<Option<Arc<Picture>>>,
+    newest: watch::Sender<Newest>,
     wanted: Arc<Notify>,
-    outdated: Arc<AtomicI64>,
+    outdated: Arc<AtomicU64>,
 }
 
 impl Default for Easel {
@@ -105,9 +110,9 @@ impl Easel {
         }
     }
 
-    /// Whoever has given an order sees what became of it: no picture painted up to `now` is shown as fresh any more.
-    pub(crate) fn outdate(&self, now: Time) {
-        self.outdated.store(now.timestamp_micros(), Ordering::Relaxed);
+    /// Whoever has given an order sees what became of it: no picture painted before is shown as fresh any more.
+    pub(crate) fn outdate(&self) {
+        self.outdated.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Done when somebody wants a picture that is not there.
@@ -116,17 +121,18 @@ impl Easel {
     }
 
     pub(crate) fn show(&self, picture: Picture) {
-        self.newest.send_replace(Some(Arc::new(picture)));
+        let outdated = self.outdated.load(Ordering::Relaxed);
+        self.newest.send_replace(Some((outdated, Arc::new(picture))));
     }
 }
 
 /// The side of whoever asks.
 #[derive(Clone)]
 pub(crate) struct Viewer {
-    newest: watch::Receiver<Option<Arc<Picture>>>,
+    newest: watch::Receiver<Newest>,
     wanted: Arc<Notify>,
-    /// Pictures painted until then, in microseconds since 1970, are.
-    outdated: Arc<AtomicI64>,
+    /// So often, up to now.
+    outdated: Arc<AtomicU64>,
 }
 
 impl Viewer {
@@ -149,14 +155,62 @@ impl Viewer {
     ) -> Result<Arc<Picture>, Option<Arc<Picture>>> {
         let mut newest = self.newest.clone();
         let outdated = self.outdated.load(Ordering::Relaxed);
-        let fresh = |at: Time| now - at < FRESH && at.timestamp_micros() > outdated;
-        let is_fresh =
-            |picture: &Option<Arc<Picture>>| picture.as_ref().is_some_and(|picture| fresh(picture.at));
+        // One from the future was painted before the clock was set back.
+        let fresh = |at: Time| (-WAITED_FOR..FRESH).contains(&(now - at));
+        let is_fresh = |newest: &Newest| {
+            newest.as_ref().is_some_and(|(painted, picture)| *painted >= outdated && fresh(picture.at))
+        };
         if !is_fresh(&newest.borrow_and_update()) {
             self.wanted.notify_one();
         }
         let painted = timeout(patience, newest.wait_for(is_fresh)).await;
-        let found = painted.ok().and_then(|painted| painted.ok().and_then(|picture| picture.clone()));
-        found.ok_or_else(|| self.newest.borrow().clone())
+        let picture = |newest: &Newest| newest.as_ref().map(|(_, picture)| Arc::clone(picture));
+        let found = painted.ok().and_then(|painted| painted.ok().and_then(|newest| picture(&newest)));
+        found.ok_or_else(|| picture(&self.newest.borrow()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{Config, Sources};
+    use crate::engine::Snapshot;
+
+    fn engine() -> Engine {
+        let text = "[watchdog]\nname = \"bresse8\"\n[mailbox]\nhost = \"mail.example\"\nuser = \"monitor@domain.com\"\n\
+                    password = \"secret\"\n[[checker]]\nname = \"bresse1\"\nprovider = \"free\"\ncycle = \"5m\"\n\
+                    tests = [ { service = \"SQL\", timeout = \"10s\" } ]\n";
+        let environment = BTreeMap::new();
+        let sources = Sources { text, file: "watchdog.toml", environment: &environment, overrides: &[] };
+        Engine::restore(Config::load(&sources).unwrap(), Snapshot::default(), at(0))
+    }
+
+    fn at(second: i64) -> Time {
+        Time::UNIX_EPOCH + TimeDelta::seconds(second)
+    }
+
+    /// Paints at `at` when asked.
+    async fn asked(easel: &Easel, now: Time) -> Option<Time> {
+        let paint = async {
+            easel.wanted().await;
+            easel.show(Picture::of(&engine(), Work::default(), now));
+            std::future::pending().await
+        };
+        let viewer = easel.viewer();
+        tokio::select! {
+            picture = viewer.fresh(now) => picture.ok().map(|picture| picture.at),
+            () = paint => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_set_back_neither_keeps_an_old_picture_nor_refuses_a_new_one() {
+        let easel = Easel::default();
+        assert_eq!(asked(&easel, at(10_000)).await, Some(at(10_000)));
+        assert_eq!(asked(&easel, at(5_000)).await, Some(at(5_000)), "not the one of the future");
+        easel.outdate();
+        assert_eq!(asked(&easel, at(4_000)).await, Some(at(4_000)), "after an order");
     }
 }

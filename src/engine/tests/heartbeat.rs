@@ -53,6 +53,14 @@ fn a_run_is_told_once_in_a_cycle_and_only_when_the_work_is_done() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_silence_it_for_longer_than_a_cycle() {
+    let mut world = World::new(with_heartbeat(&["MONITOR"]));
+    assert!(world.work(10_000).is_some());
+    assert_eq!(world.work(6_400), None, "not yet");
+    assert!(world.work(6_700).is_some());
+}
+
+#[test]
 fn a_mail_that_is_not_taken_is_tried_again_until_the_next_run_takes_its_place() {
     let mut world = World::new(with_heartbeat(&["MONITOR"]));
     let first = world.work(0).unwrap();
