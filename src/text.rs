@@ -42,7 +42,8 @@ pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
-fn is_plain(c: char) -> bool {
+/// Whether it neither leaves the line, nor turns it around, nor tells a terminal anything.
+pub(crate) fn is_plain(c: char) -> bool {
     // Unicode's line and paragraph separators, and its explicit directional formatting (UAX #9, section 2).
     let formatting = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !c.is_control() && !formatting

@@ -316,3 +316,72 @@ fn a_stranger_who_opens_all_the_connections_he_can_keeps_nobody_else_out() {
     assert_eq!(ask_over(from(3), "GET /login", &[], "").status, 200);
     assert_eq!(served.daemon.terminate(), 0);
 }
+
+#[test]
+fn a_mail_full_of_markup_escapes_and_formulas_is_text_wherever_it_is_shown() {
+    let times = "cycle = \"5m\"\nmail_path_margin = \"60s\"\nfindings = { UNKNOWN_SERVICE = \"alarm\" }\n";
+    let served = Served::on(free_port(), times, "", &["-vv", "--log", "json", "run"]);
+    let (markup, formula, escape) = (
+        "<script>alert(1)</script>",
+        "=HYPERLINK(\"http://evil.example\")",
+        "\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}x",
+    );
+    let mail = format!(
+        "From: \"{markup}{escape}\" <bresse1@checker.example>\r\nTo: bresse1+monitor@domain.com\r\n\
+         Subject: {formula} {markup} {escape} DRYRUN.OK MSSQL1_Service.OK ESHOP_Service.OK\r\n\
+         Date: {}\r\nMessage-ID: <{markup}{escape}@checker.example>\r\nAuto-Submitted: auto-generated\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\r\n\
+         [{markup}.OK]\r\n[{formula}.OK]\r\n[{escape}.OK]\r\n[@SUM(1+1)|cmd.OK]\r\n",
+        chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S +0000"),
+    );
+    let file = served.watchdog.path("hostile.eml");
+    fs::write(&file, &mail).unwrap();
+    served.servers.mails.append("INBOX", mail, chrono::Utc::now());
+    let asked = |path: &str| {
+        let answer = served.get(&format!("/api/v1{path}"), &[&bearer("rita"), "Accept: text/html"]);
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        (serde_json::from_str::<Value>(&answer.body).unwrap(), answer.body)
+    };
+    let read = || Some(asked("/reports?checker=bresse1").1).filter(|list| list.contains("uid"));
+    let reports = wait_for(SOON, read).expect("the mail is read");
+    assert!(reports.contains("owned"), "it says that: {reports}");
+    let alarm = served.servers.expect("bresse1_Report.NOK", SOON);
+    let api = ["/last-seen", "/matrix", "/incidents?since=-1h", "/checkers/bresse1", "/silences"]
+        .map(|path| asked(path).1);
+    let printed = |arguments: &[&str]| {
+        let finished = served.watchdog.run(arguments);
+        assert_eq!(finished.status, 0, "{arguments:?} {}", finished.stderr);
+        finished.stdout
+    };
+    let explained = printed(&["explain", "--mail", &file.display().to_string()]);
+    assert!(explained.contains("alert(1)") && explained.contains("HYPERLINK"), "{explained}");
+    let tables = ["last-seen", "matrix", "incidents"].map(|command| printed(&[command]));
+    let shown =
+        [alarm.subject(), alarm.body().replace('\r', ""), explained, printed(&["explain", "bresse1"])];
+    for text in shown.iter().chain(&tables).chain(&api).chain([&reports]) {
+        let wild = text.chars().find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
+        let json = text.starts_with('{');
+        assert!(wild.is_none() || json && wild == Some('\u{202e}'), "{wild:?} in {text:?}");
+    }
+    for command in ["last-seen", "matrix", "incidents"] {
+        let text = printed(&[command, "--format", "csv"]);
+        assert_cells_are_text(&text);
+    }
+    assert_cells_are_text(&printed(&["audit", "export", "--format", "csv"]));
+    let log = served.daemon.log();
+    for line in log.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok() && !line.contains('\u{1b}'), "{line:?}");
+    }
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+/// No spreadsheet takes a cell of it for a formula, and no terminal takes a character for an order.
+fn assert_cells_are_text(text: &str) {
+    for record in csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes()).records() {
+        for cell in &record.unwrap() {
+            assert!(!cell.starts_with(['=', '+', '-', '@', '\t']), "{cell:?}");
+            assert!(!cell.contains(|c: char| c.is_control() || c == '\u{202e}'), "{cell:?}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use comfy_table::{Table, presets};
 
 use super::Format;
 use crate::reason::Reason;
+use crate::text::is_plain;
 use crate::time::{Time, rfc3339, seconds, span};
 use crate::view::{CheckerLine, LastSeen};
 use crate::words;
@@ -27,9 +28,9 @@ pub(super) fn complain(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "{}", plain(sentence));
 }
 
-/// The text without control characters other than line ends.
+/// The text without control characters other than line ends, and without the marks that turn its direction.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_plain(c) || c == '\n' { c } else { '\u{fffd}' }).collect()
 }
 
 /// The last-seen table in the asked form.
@@ -161,4 +162,15 @@ fn for_people(seen: &LastSeen) -> String {
         more => text.push_str(&format!("{more} messages are not delivered yet.\n")),
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_and_what_turns_text_around_is_not_printed() {
+        assert_eq!(plain("a\u{1b}[2J\u{9b}\u{202e}b\r\nc"), "a\u{fffd}[2J\u{fffd}\u{fffd}b\u{fffd}\nc");
+        assert_eq!(cell("=1+1\nb"), "'=1+1 b");
+    }
 }
