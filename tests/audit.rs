@@ -13,7 +13,7 @@ use bresse_watchdog::testbed::MailStore;
 use bresse_watchdog::testbed::imap::{ImapOptions, ImapServer};
 use bresse_watchdog::testbed::smtp::{SmtpOptions, SmtpSink};
 use chrono::{TimeDelta, Utc};
-use rig::{Finished, PASSWORD, Report, Watchdog, channel_at};
+use rig::{AlarmMail, Finished, PASSWORD, Report, Watchdog, channel_at};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -24,7 +24,8 @@ const CHECKERS: &str = "[defaults]\nprovider = \"free\"\ntests = [ { service = \
 /// A watchdog whose ledger has entries of many kinds.
 struct World {
     watchdog: Watchdog,
-    _servers: (ImapServer, SmtpSink),
+    _imap: ImapServer,
+    sink: SmtpSink,
 }
 
 impl World {
@@ -36,7 +37,8 @@ impl World {
         let channel = channel_at(&format!("host = \"127.0.0.1\"\nport = {smtp_port}\ntls = \"plain\""));
         let watchdog = Watchdog::new(&format!(
             "[watchdog]\nname = \"bresse8\"\n[mailbox]\nhost = \"127.0.0.1\"\nport = {imap_port}\ntls = \"plain\"\n\
-             user = \"{USER}\"\npassword = {{ env = \"IMAP_PASSWORD\" }}\n{CHECKERS}{channel}"
+             user = \"{USER}\"\npassword = {{ env = \"IMAP_PASSWORD\" }}\n{CHECKERS}{channel}\
+             [audit]\nhead_to = \"backup-mail\"\n"
         ));
         for (checker, ago) in [("bresse1", 600), ("bresse1", 300), ("bresse2", 20_000)] {
             let at = Utc::now() - TimeDelta::seconds(ago);
@@ -45,7 +47,7 @@ impl World {
             let mail = [way.into_bytes(), Report::new(checker, at).mail()].concat();
             mailbox.append("INBOX", mail, at);
         }
-        let world = Self { watchdog, _servers: (imap, smtp) };
+        let world = Self { watchdog, _imap: imap, sink: smtp };
         world.run(&["once"]);
         world.run(&["ack", "bresse2_Checker", "--by", "anne", "--note", "=HYPERLINK(1)\u{1b}[31m"]);
         world.run(&["silence", "--checker", "bresse1", "--for", "2h", "--by", "bob"]);
@@ -160,6 +162,31 @@ async fn a_ledger_that_tells_of_everything_is_whole_for_both_verifiers() {
     let last = head.split_once(':').unwrap().0;
     assert!(cut.stderr.contains(&format!("Entry {last} of the ledger was removed")), "{cut:?}");
     assert!(verify_in_python(&[&head, shorter.to_str().unwrap()])[0].is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_was_mailed_shows_that_nothing_before_it_was_cut_off() {
+    let world = World::new();
+    let is_head = |mail: &AlarmMail| mail.subject().starts_with("MONITOR_Ledger bresse8: ");
+    let mails = world.sink.mails().into_iter();
+    let heads: Vec<AlarmMail> =
+        mails.map(|mail| AlarmMail { recipients: mail.to, raw: mail.bytes }).filter(is_head).collect();
+    let [mail] = heads.as_slice() else { panic!("{} heads were mailed", heads.len()) };
+    mail.assert_nothing_says_nok();
+    let text = mail.body();
+    let (_, command) = text.split_once("bresse-watchdog ").expect("a command");
+    let command: Vec<&str> = command.lines().next().unwrap().split(' ').collect();
+    let verified = world.run(&command);
+    assert_eq!(verified.status, 0, "{command:?} {verified:?}");
+    let db = Connection::open(world.state()).unwrap();
+    let delivered = "SELECT about FROM ledger WHERE kind = 'delivery' AND about LIKE 'head-%'";
+    assert_eq!(texts(&db, delivered).len(), 1);
+
+    let (seq, _) = command.last().unwrap().split_once(':').unwrap();
+    let shorter = world.spoilt(&format!("DELETE FROM ledger WHERE seq >= {seq}"));
+    let state = format!("watchdog.state=sqlite:{}", shorter.display());
+    let cut = world.run(&[&command[..], &["--set", &state]].concat());
+    assert!(cut.stderr.contains(&format!("Entry {seq} of the ledger was removed")), "{cut:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,7 +85,7 @@ fn read(mut section: Section<'_>, names: Option<&mut Unique>, known: &Known<'_>)
     })
 }
 
-const DEFAULT_AT: NaiveTime = match NaiveTime::from_hms_opt(7, 0, 0) {
+pub(super) const DEFAULT_AT: NaiveTime = match NaiveTime::from_hms_opt(7, 0, 0) {
     Some(time) => time,
     None => NaiveTime::MIN,
 };
@@ -107,7 +107,7 @@ fn mail_channel(item: &Item<'_>, known: &Known<'_>) -> Result<(String, Vec<Strin
     }
 }
 
-fn time(item: &Item<'_>) -> Result<NaiveTime, Reported> {
+pub(super) fn time(item: &Item<'_>) -> Result<NaiveTime, Reported> {
     let text = item.text()?;
     let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
     time.ok_or_else(|| item.wrong(format!("{} is no time of day; write \"07:00\"", quoted(text))))

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, canary, channel, checker, dead_files, digest, document, drill,
+    Checkers, Config, ConfigErrors, Sources, audit, canary, channel, checker, dead_files, digest, document, drill,
     heartbeat, mailbox, matrix, overlay, policy, retention, value, web,
 };
 
@@ -50,6 +50,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
     let heartbeat = heartbeat::read(&mut root, environment, name, &mailboxes, &channels, &checkers);
     let digests = digest::read_all(&mut root, zone, checkers.as_deref().ok(), channels.as_deref().ok());
     let dead_files = dead_files::read(&mut root);
+    let head_notice = audit::read(&mut root, zone, channels.as_deref().ok());
     root.finish();
 
     let Watchdog { name, state, timezone, accept_dependence, dns } = watchdog?;
@@ -71,6 +72,7 @@ fn read(sources: &Sources<'_>, need: Checkers, report: &Report) -> Result<Config
         heartbeat: heartbeat?,
         digests: digests?,
         dead_files: dead_files?,
+        head_notice: head_notice?,
         warnings: Vec::new(),
     })
 }

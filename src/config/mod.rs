@@ -5,6 +5,7 @@
 pub mod duration;
 pub mod environment;
 
+mod audit;
 mod canary;
 mod drill;
 mod channel;
@@ -89,6 +90,8 @@ pub struct Config {
     pub digests: Vec<Digest>,
     /// Where a file is kept for each checker and service that is down. Off by default.
     pub dead_files: Option<PathBuf>,
+    /// Where the head of the audit ledger goes each day; None: nowhere, which is the default.
+    pub head_notice: Option<HeadNotice>,
     /// What is allowed but unwise, one sentence each (a plain-text password, no channel at all).
     pub warnings: Vec<String>,
 }
@@ -479,6 +482,14 @@ impl Digest {
         let all = self.checkers.is_empty() && self.providers.is_empty();
         all || self.checkers.contains(&checker.name) || self.providers.contains(&checker.provider)
     }
+}
+
+/// The head of the audit ledger, each day, to where nobody can change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadNotice {
+    /// The name of a configured channel.
+    pub channel: String,
+    pub calendar: Calendar,
 }
 
 #[cfg(test)]

@@ -161,6 +161,9 @@ fn what_the_shipped_example_leaves_out_are_the_defaults() {
     let bare = format!("{EXAMPLE}\n[digest]\nchannel = \"backup-mail\"\n");
     let bare = &load(&bare).digests[0];
     assert_eq!((digest.calendar, &bare.to), (bare.calendar, &vec!["oncall@elsewhere.example".to_owned()]));
+    let head = full.head_notice.as_ref().unwrap();
+    assert_eq!((head.channel.as_str(), head.calendar), ("backup-mail", bare.calendar));
+    assert!(short.head_notice.is_none());
     let Login::OAuth2(oauth2) = &mailbox.login else { panic!("{:?}", mailbox.login) };
     assert_eq!(oauth2.client_secret_expires.unwrap().to_rfc3339(), "2027-11-30T00:00:00+00:00");
 }

@@ -9,6 +9,7 @@ mod canary;
 mod dependence;
 mod diagnosis;
 mod digests;
+mod head;
 mod drill;
 mod follow;
 mod heartbeat;
@@ -74,6 +75,8 @@ pub struct Snapshot {
     pub link_key: Option<Key>,
     /// Up to when each digest has told.
     pub digests: BTreeMap<String, Time>,
+    /// When the head of the ledger was last queued.
+    pub head_told: Option<Time>,
 }
 
 /// A complete look, as an auditor will ask for it: nothing was missed from `from` to `until`.
@@ -136,6 +139,7 @@ pub struct Changes {
     pub drills: Option<Drills>,
     /// Up to when each digest has told; None when it is no longer configured.
     pub digests: BTreeMap<String, Option<Time>>,
+    pub head_told: Option<Time>,
 }
 
 impl Changes {
@@ -154,6 +158,7 @@ impl Changes {
         self.canary = later.canary.or(self.canary.take());
         self.drills = later.drills.or(self.drills.take());
         self.digests.extend(later.digests);
+        self.head_told = later.head_told.or(self.head_told);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -170,6 +175,7 @@ impl Changes {
             && self.canary.is_none()
             && self.drills.is_none()
             && self.digests.is_empty()
+            && self.head_told.is_none()
     }
 }
 
@@ -189,6 +195,7 @@ struct Dirty {
     canary: bool,
     drills: bool,
     digests: BTreeMap<String, Option<Time>>,
+    head_told: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -220,6 +227,8 @@ pub struct Engine {
     link_key: Option<Key>,
     /// Up to when each digest has told.
     digests: BTreeMap<String, Time>,
+    /// When the head of the ledger was last queued.
+    head_told: Option<Time>,
     /// Checkers something was read about since they were last judged.
     touched: BTreeSet<String>,
     /// Of those who are silent or delayed, as the store was told.
@@ -255,6 +264,7 @@ impl Engine {
             last_silence: snapshot.last_silence,
             link_key: snapshot.link_key,
             digests: snapshot.digests,
+            head_told: snapshot.head_told,
             touched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
@@ -410,6 +420,7 @@ impl Engine {
             canary: dirty.canary.then(|| self.canary.clone()),
             drills: dirty.drills.then(|| self.drills.clone()),
             digests: dirty.digests,
+            head_told: dirty.head_told,
         }
     }
 

@@ -26,6 +26,7 @@ mod channels;
 mod dependence;
 mod digests;
 mod down;
+mod head;
 mod orders;
 mod policies;
 mod own_time;
@@ -125,6 +126,7 @@ fn config() -> Config {
         dns: None,
         digests: vec![],
         dead_files: None,
+        head_notice: None,
         warnings: vec![],
     }
 }
@@ -264,6 +266,7 @@ impl World {
             self.disk.messages.retain(|known| known.id != message.id);
             self.disk.messages.push(message);
         }
+        self.disk.head_told = changes.head_told.or(self.disk.head_told);
         self.disk.paces.extend(changes.paces);
         for delivery in changes.deliveries {
             self.disk.messages.retain(|known| known.id != delivery.message.id);
@@ -290,6 +293,7 @@ impl World {
             silences: self.disk.silences.clone(),
             link_key: None,
             digests: self.disk.digests.clone(),
+            head_told: self.disk.head_told,
             ..self.disk
         };
         self.engine = Engine::restore(config, disk, at(second));

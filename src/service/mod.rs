@@ -162,6 +162,7 @@ impl Service {
     fn settle(&mut self) -> Result<()> {
         let now = clock::now();
         self.engine.tick(now);
+        self.tell_head(now)?;
         let due = self.engine.take_due(now);
         self.due.extend(due);
         if self.engine.wants_canary(now) {
@@ -179,6 +180,16 @@ impl Service {
             self.send_canary(release);
         }
         self.prune(now)
+    }
+
+    /// Queues the head of the ledger as it is stored by now, when it is due.
+    fn tell_head(&mut self, now: Time) -> Result<()> {
+        if self.engine.next_head().is_some_and(|due| due <= now)
+            && let Some(head) = self.store.own_head()?
+        {
+            self.engine.tell_head(head, now);
+        }
+        Ok(())
     }
 
     /// Prunes a piece of what is kept no longer.
@@ -248,7 +259,8 @@ impl Service {
 
     /// When [`Self::settle`] wants to be called next, if nothing else happens.
     fn next_wake(&self) -> Option<Time> {
-        [self.engine.next_wake(), self.refreshing.next(), self.next_digest()].into_iter().flatten().min()
+        let own = [self.refreshing.next(), self.next_digest(), self.engine.next_head()];
+        self.engine.next_wake().into_iter().chain(own.into_iter().flatten()).min()
     }
 
     /// Takes in how an attempt ended.

@@ -97,6 +97,15 @@ impl Store {
         })
     }
 
+    /// The last entry as this process wrote it; in the file it may have been cut off meanwhile.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn own_head(&self) -> Result<Option<Head>> {
+        let head = self.reading(|| self.chain_head())?;
+        Ok((head != Head::EMPTY).then_some(head))
+    }
+
     /// How many entries there are, roughly: entries are numbered without gaps.
     ///
     /// # Errors

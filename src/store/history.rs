@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -173,6 +173,12 @@ impl Store {
         let mut statement = self.db.prepare("SELECT name, until_ms FROM digests")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
         rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+    }
+
+    pub(super) fn head_told(&self) -> Result<Option<Time>> {
+        let told = "SELECT value FROM meta WHERE name = 'head_told_ms'";
+        let told: Option<String> = self.db.query_row(told, [], |row| row.get(0)).optional()?;
+        Ok(told.and_then(|told| told.parse().ok()).map(time_of))
     }
 }
 

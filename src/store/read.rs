@@ -35,6 +35,7 @@ impl Store {
                 messages: self.contents("SELECT content FROM outbox ORDER BY id")?,
                 paces: self.named("SELECT channel, state FROM paces")?,
                 digests: self.told_until()?,
+                head_told: self.head_told()?,
                 silences: self.contents("SELECT content FROM silences_by_hand")?,
                 last_silence: self.highest("SELECT MAX(id) FROM silences_by_hand")?,
                 link_key: None,

@@ -54,6 +54,7 @@ fn put_changes(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, changes: 
     changes.canary.iter().try_for_each(|canary| put_canary(transaction, canary))?;
     changes.drills.iter().try_for_each(|drills| put_drills(transaction, drills))?;
     changes.digests.iter().try_for_each(|(name, until)| put_digest(transaction, name, *until))?;
+    changes.head_told.iter().try_for_each(|told| put_head_told(transaction, *told))?;
     changes.looks.iter().try_for_each(|look| put_look(transaction, ledger, look))?;
     changes.incidents.iter().try_for_each(|incident| put_incident(transaction, ledger, incident))?;
     changes.messages.iter().try_for_each(|message| put_message(transaction, message))?;
@@ -410,6 +411,16 @@ fn put_digest(transaction: &Transaction<'_>, name: &str, until: Option<Time>) ->
             .execute(params![name, millis(until)])?,
         None => transaction.prepare_cached("DELETE FROM digests WHERE name = $1")?.execute([name])?,
     };
+    Ok(())
+}
+
+fn put_head_told(transaction: &Transaction<'_>, told: Time) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO meta (name, value) VALUES ('head_told_ms', $1)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )?
+        .execute([millis(told).to_string()])?;
     Ok(())
 }
 

@@ -113,6 +113,7 @@ pub(crate) fn config(fleet: &[Checker], blind_after: i64) -> Config {
         drill: Default::default(),
         heartbeat: None,
         digests: Vec::new(),
+        head_notice: None,
         accept_dependence: None,
         dns: None,
         dead_files: None,
