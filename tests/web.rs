@@ -252,6 +252,9 @@ fn the_api_tells_what_the_commands_tell_and_carries_out_orders() {
         ("/last-seen?as_of=-99999999999999999999d", 400),
         ("/matrix?as_off=-1h", 400),
         ("/reports", 400),
+        ("/audit?to=tomorrow", 400),
+        ("/audit?until=-1h", 400),
+        ("/drills?channel=phone", 400),
         ("/reports?checker=bresse1&limit=-1", 400),
     ] {
         assert_eq!(told(path).0, status, "{path}");
@@ -384,4 +387,49 @@ fn assert_cells_are_text(text: &str) {
             assert!(!cell.contains(|c: char| c.is_control() || c == '\u{202e}'), "{cell:?}");
         }
     }
+}
+
+#[test]
+fn the_api_tells_the_ledger_and_begins_a_drill_that_the_ledger_then_tells_of() {
+    let served = Served::start(USUAL, "");
+    let told = |path: &str| {
+        let answer = served.get(&format!("/api/v1{path}"), &[&bearer("rita")]);
+        serde_json::from_str::<Value>(&answer.body).unwrap()
+    };
+    let order =
+        |name: &str, body: &str| ask(served.port, "POST /api/v1/drills", &[&bearer(name)], body).status;
+    let head = || Some(told("/audit/head")).filter(|head| head["head"].is_string());
+    let head = wait_for(SOON, head).expect("the first entries are stored");
+    let ledger = |query: &str| told(&format!("/audit?{query}"))["entries"].as_array().unwrap().clone();
+    let entries = ledger("limit=1000000");
+    let newest = entries.iter().find(|entry| entry["seq"] == head["seq"]).expect("the head is an entry");
+    assert_eq!(head["head"], format!("{}:{}", newest["seq"], newest["hash"].as_str().unwrap()));
+    assert_eq!((&entries[0]["seq"], &entries[0]["kind"]), (&1.into(), &"start".into()));
+    let exported = served.watchdog.run(&["audit", "export", "--format", "json"]).stdout;
+    let exported: Value = serde_json::from_str(&exported).unwrap();
+    assert!(exported["entries"].as_array().unwrap().starts_with(&entries));
+    assert_eq!(ledger("limit=2").len(), 2);
+    assert_eq!(ledger("to=-1h").len(), 0);
+    assert!(ledger("from=-1h&limit=1")[0]["seq"].as_i64() >= entries.last().unwrap()["seq"].as_i64());
+
+    assert_eq!(order("anne", ""), 403);
+    assert_eq!(order("adam", "{\"chanel\":\"phone\"}"), 400);
+    assert_eq!(order("adam", "{\"channel\":\"phone\"}"), 409);
+    assert_eq!(told("/drills"), serde_json::json!({ "chains": [] }));
+    assert_eq!(order("adam", "{\"channel\":\"backup-mail\"}"), 200);
+    let link = served.servers.expect("MONITOR_Drill.NOK", SOON);
+    let link = link
+        .body()
+        .lines()
+        .find_map(|line| line.split_once(&format!(":{}/", served.port)))
+        .map(|(_, path)| format!("/{}", path.trim()))
+        .expect("a link");
+    assert_eq!(served.post(&link, &[], "by=Anna").status, 200);
+    let chain = told("/drills")["chains"][0].clone();
+    assert_eq!((&chain["channel"], chain["proved"].is_string()), (&"backup-mail".into(), true), "{chain}");
+    let proved = ledger("limit=1000").into_iter().filter(|entry| {
+        entry["kind"] == "step" && entry["content"].as_str().unwrap().contains("\"what\":\"proved\"")
+    });
+    assert_eq!(proved.count(), 1);
+    assert_eq!(served.daemon.terminate(), 0);
 }

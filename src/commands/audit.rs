@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::{Format, Global, output};
 use crate::audit::Head;
-use crate::store::{LedgerEntry, Store, Verified};
+use crate::store::{Store, Verified};
 use crate::time::{Time, rfc3339};
 
 #[derive(Debug, Args)]
@@ -78,36 +78,15 @@ fn verify(store: &Store, kept: Option<Head>, format: Format) -> Result<u8> {
     Ok(0)
 }
 
-#[derive(Serialize)]
-struct HeadLine {
-    head: String,
-    seq: i64,
-    at: String,
-}
-
 fn head(store: &Store, format: Format) -> Result<u8> {
-    let Some((head, at)) = store.head()? else {
-        bail!("The ledger has no entry yet; `run` or `once` writes it.")
-    };
-    let line = HeadLine { head: head.to_string(), seq: head.seq, at: rfc3339(at) };
+    let Some(line) = store.head()? else { bail!("The ledger has no entry yet; `run` or `once` writes it.") };
     let text = match format {
         Format::Json => serde_json::to_string_pretty(&line)? + "\n",
-        Format::Csv => format!("head,seq,at\n{},{},{}\n", line.head, line.seq, line.at),
+        Format::Csv => format!("head,seq,at\n{},{},{}\n", line.head, line.seq, rfc3339(line.at)),
         Format::Table => format!("{}\n", line.head),
     };
     output::print(&text)?;
     Ok(0)
-}
-
-#[derive(Serialize)]
-struct EntryLine<'a> {
-    seq: i64,
-    at: String,
-    at_ms: i64,
-    kind: &'a str,
-    about: &'a str,
-    content: &'a str,
-    hash: &'a str,
 }
 
 fn export(store: &Store, from: Option<Time>, to: Option<Time>, format: Format) -> Result<u8> {
@@ -143,12 +122,9 @@ fn export_json(
 ) -> Result<()> {
     let mut before = "{ \"entries\": [\n";
     store.ledger(from, to, |entry| {
-        let LedgerEntry { seq, at, kind, about, content, hash } = entry;
-        let at_ms = at.timestamp_millis();
-        let line = EntryLine { seq: *seq, at: rfc3339(*at), at_ms, kind, about, content, hash };
-        write!(out, "{before}  {}", serde_json::to_string(&line)?)?;
+        write!(out, "{before}  {}", serde_json::to_string(entry)?)?;
         before = ",\n";
-        progress.reached(u64::try_from(*seq).unwrap_or_default());
+        progress.reached(u64::try_from(entry.seq).unwrap_or_default());
         Ok(())
     })?;
     let begin = if before == ",\n" { "\n" } else { before };
@@ -169,7 +145,7 @@ fn export_csv(
         writer.write_record([
             entry.seq.to_string(),
             rfc3339(entry.at),
-            entry.at.timestamp_millis().to_string(),
+            entry.at_ms.to_string(),
             output::cell(&entry.kind),
             output::cell(&entry.about),
             output::cell(&entry.content),

@@ -4,30 +4,43 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use rusqlite::{OptionalExtension, Row, params};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::ledger::{digest_of, value};
 use super::read::from_json;
 use super::{Store, explained, millis, time_of};
 use crate::audit::{self, Chain, Fault, Head, PRUNED, Standing, Value, digest, hex, unhex};
-use crate::time::Time;
+use crate::time::{Time, as_rfc3339};
 
 /// Tables of which every row is told of, and the column that numbers them; `reports` apart, of which there are many.
 const TABLES: [(&str, &str); 4] =
     [("incident_log", "number"), ("steps", "id"), ("deliveries", "message"), ("silences_by_hand", "id")];
 
 /// An entry, for people and programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerEntry {
     pub seq: i64,
+    #[serde(serialize_with = "as_rfc3339")]
     pub at: Time,
+    /// The same as it is hashed.
+    pub at_ms: i64,
     pub kind: String,
     pub about: String,
     /// JSON.
     pub content: String,
     /// In hexadecimal.
     pub hash: String,
+}
+
+/// The last entry, for whoever keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerHead {
+    /// As `audit verify --head` takes it.
+    pub head: String,
+    pub seq: i64,
+    #[serde(serialize_with = "as_rfc3339")]
+    pub at: Time,
 }
 
 /// What a verification has found to be whole.
@@ -88,10 +101,12 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn head(&self) -> Result<Option<(Head, Time)>> {
+    pub fn head(&self) -> Result<Option<LedgerHead>> {
         self.reading(|| {
-            let head =
-                |row: &Row<'_>| Ok((Head { seq: row.get(0)?, hash: row.get(1)? }, time_of(row.get(2)?)));
+            let head = |row: &Row<'_>| {
+                let head = Head { seq: row.get(0)?, hash: row.get(1)? };
+                Ok(LedgerHead { head: head.to_string(), seq: head.seq, at: time_of(row.get(2)?) })
+            };
             let newest = "SELECT seq, hash, at_ms FROM ledger ORDER BY seq DESC LIMIT 1";
             Ok(self.db.query_row(newest, [], head).optional()?)
         })
@@ -124,16 +139,6 @@ impl Store {
         until: Option<Time>,
         mut on: impl FnMut(&LedgerEntry) -> Result<()>,
     ) -> Result<()> {
-        let entry = |row: &Row<'_>| {
-            Ok(LedgerEntry {
-                seq: row.get(0)?,
-                at: time_of(row.get(1)?),
-                kind: row.get(2)?,
-                about: row.get(3)?,
-                content: row.get(4)?,
-                hash: hex(&row.get(5)?),
-            })
-        };
         let mut ended = Ok(());
         self.reading(|| {
             let mut statement = self.db.prepare(
@@ -150,6 +155,38 @@ impl Store {
             Ok(())
         })?;
         ended
+    }
+
+    /// The newest entries written from `from` up to `until`, in order: no more than `count`, and no more than hold together
+    /// `bytes` of content, but one at least.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn newest_entries(
+        &self,
+        (from, until): (Option<Time>, Option<Time>),
+        count: u32,
+        bytes: usize,
+    ) -> Result<Vec<LedgerEntry>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare(
+                "SELECT seq, at_ms, kind, about, content, hash FROM ledger
+                 WHERE at_ms BETWEEN $1 AND $2 ORDER BY seq DESC LIMIT $3",
+            )?;
+            let asked = params![from.map_or(i64::MIN, millis), until.map_or(i64::MAX, millis), count];
+            let (mut entries, mut room) = (Vec::new(), bytes);
+            for entry in statement.query_map(asked, entry)? {
+                let entry: LedgerEntry = entry?;
+                match room.checked_sub(entry.content.len()) {
+                    Some(left) => room = left,
+                    None if entries.is_empty() => room = 0,
+                    None => break,
+                }
+                entries.push(entry);
+            }
+            entries.reverse();
+            Ok(entries)
+        })
     }
 
     /// Follows the chain from its beginning to its end, and holds every row it tells of against it. `progress` is told how
@@ -341,6 +378,20 @@ impl Told {
             None => Ok(()),
         }
     }
+}
+
+/// Columns: seq, at_ms, kind, about, content, hash.
+fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
+    let at_ms = row.get(1)?;
+    Ok(LedgerEntry {
+        seq: row.get(0)?,
+        at: time_of(at_ms),
+        at_ms,
+        kind: row.get(2)?,
+        about: row.get(3)?,
+        content: row.get(4)?,
+        hash: hex(&row.get(5)?),
+    })
 }
 
 /// Between two reports that are told of there is no other.

@@ -23,7 +23,7 @@ use crate::engine::Changes;
 use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
-pub use chain::{LedgerEntry, Verified};
+pub use chain::{LedgerEntry, LedgerHead, Verified};
 pub use examine::Examined;
 pub use history::{Attempted, TakenBy};
 pub use lock::InUse;

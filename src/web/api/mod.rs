@@ -1,5 +1,6 @@
 //! `/api/v1/`: what the commands print with `--format json`, and their orders. The page uses nothing else.
 
+mod audit;
 mod orders;
 mod reading;
 
@@ -34,6 +35,8 @@ fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 12] {
         ("/incidents/{id}", get(reading::incident), Role::Read),
         ("/incidents/{id}/ack", post(orders::acknowledge), Role::Acknowledge),
         ("/incidents/{id}/resolve", post(orders::resolve), Role::Admin),
+        ("/audit", get(audit::entries), Role::Read),
+        ("/audit/head", get(audit::head), Role::Read),
         ("/silences/{id}", delete(orders::end_silence), Role::Admin),
     ]
 }
@@ -42,10 +45,14 @@ pub(super) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
     let guarded = table().into_iter().fold(Router::new(), |router, (path, does, role)| {
         router.route(path, does.layer(from_fn(guard(site, role))))
     });
-    let silences = get(reading::silences)
-        .layer(from_fn(guard(site, Role::Read)))
-        .merge(post(orders::silence).layer(from_fn(guard(site, Role::Admin))));
-    let api = guarded.route("/silences", silences).route("/openapi.json", get(document));
+    let read_and_order = |read: MethodRouter<Arc<Site>>, order: MethodRouter<Arc<Site>>| {
+        let order = order.layer(from_fn(guard(site, Role::Admin)));
+        read.layer(from_fn(guard(site, Role::Read))).merge(order)
+    };
+    let api = guarded
+        .route("/silences", read_and_order(get(reading::silences), post(orders::silence)))
+        .route("/drills", read_and_order(get(reading::drills), post(orders::drill)))
+        .route("/openapi.json", get(document));
     Router::new().nest("/api/v1", api.fallback(nothing_here))
 }
 
@@ -108,7 +115,7 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         let documented: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
         let table = table();
-        let served = table.iter().map(|(path, ..)| *path).chain(["/silences", "/openapi.json"]);
+        let served = table.iter().map(|(path, ..)| *path).chain(["/silences", "/drills", "/openapi.json"]);
         assert_eq!(documented, served.collect());
     }
 }

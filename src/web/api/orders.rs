@@ -37,6 +37,13 @@ struct Resolution {
     note: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Drill {
+    /// None: all that drills go through.
+    channel: Option<String>,
+}
+
 /// What is silenced, and until when: `for` or `until`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +93,15 @@ pub(super) async fn silence(
     body: Bytes,
 ) -> Result<Response, Refused> {
     give(&site, read(&body).and_then(|silence: Silence| silence.order(visitor.name))).await
+}
+
+pub(super) async fn drill(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let order = read(&body).map(|Drill { channel }| Order::Drill { channel, by: visitor.name });
+    give(&site, order).await
 }
 
 pub(super) async fn end_silence(

@@ -27,8 +27,8 @@ const CLOSED_MAX: u32 = 1_000;
 const REPORTS_USUAL: u32 = 20;
 const REPORTS_MAX: u32 = 1_000;
 
-type Asked<T> = Result<Query<T>, QueryRejection>;
-type Told = Result<Response, Refused>;
+pub(super) type Asked<T> = Result<Query<T>, QueryRejection>;
+pub(super) type Told = Result<Response, Refused>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,6 +225,12 @@ pub(super) async fn silences(State(site): State<Arc<Site>>, asked: Asked<Nothing
         .await
 }
 
+/// What the drills have proved, as the last-seen table has it.
+pub(super) async fn drills(State(site): State<Arc<Site>>, asked: Asked<Nothing>) -> Told {
+    understood(asked)?;
+    shown(&site, |picture| json(&serde_json::json!({ "chains": picture.last_seen.chains }))).await
+}
+
 async fn shown(site: &Site, show: impl FnOnce(&Picture) -> Response) -> Told {
     match site.pictures.fresh(clock::now()).await {
         Ok(picture) => Ok(show(&picture)),
@@ -232,7 +238,7 @@ async fn shown(site: &Site, show: impl FnOnce(&Picture) -> Response) -> Told {
     }
 }
 
-async fn found<T: Serialize + Send + 'static>(
+pub(super) async fn found<T: Serialize + Send + 'static>(
     site: &Site,
     question: impl FnOnce(&Store, &Config) -> Result<Option<T>> + Send + 'static,
 ) -> Told {
@@ -246,10 +252,10 @@ async fn found<T: Serialize + Send + 'static>(
     }
 }
 
-fn understood<T>(asked: Asked<T>) -> Result<T, Refused> {
+pub(super) fn understood<T>(asked: Asked<T>) -> Result<T, Refused> {
     asked.map(|Query(asked)| asked).map_err(|rejection| Refused::request(rejection.body_text()))
 }
 
-fn moment(text: Option<String>) -> Result<Option<Time>, Refused> {
+pub(super) fn moment(text: Option<String>) -> Result<Option<Time>, Refused> {
     text.map(|text| time::moment(&text, clock::now())).transpose().map_err(Refused::request)
 }
