@@ -8,8 +8,8 @@ use chrono_tz::Tz;
 use super::report::{Report, Reported, quoted};
 use super::section::{Item, Section};
 use super::{
-    Checkers, Config, ConfigErrors, Sources, audit, canary, channel, checker, dead_files, digest, document, drill,
-    heartbeat, mailbox, matrix, overlay, policy, retention, value, web,
+    Checkers, Config, ConfigErrors, Sources, audit, canary, channel, checker, dead_files, digest, document,
+    drill, heartbeat, mailbox, matrix, overlay, policy, retention, value, web,
 };
 
 const DEFAULT_STATE: &str = "watchdog.db";

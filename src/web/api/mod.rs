@@ -22,7 +22,7 @@ use crate::control::Answer;
 const DOCUMENT: &str = include_str!("openapi.json");
 
 /// Every path below `/api/v1` with what it does and who may.
-fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 12] {
+fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 14] {
     [
         ("/last-seen", get(reading::last_seen), Role::Read),
         ("/matrix", get(reading::matrix), Role::Read),
