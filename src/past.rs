@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use chrono::TimeDelta;
 
 use crate::audit::{Judged, Standing};
 use crate::config::{Checker, Config};
-use crate::engine::{Engine, Mailbox, Snapshot, watch_of};
+use crate::engine::{Engine, Looked, Mailbox, Snapshot, watch_of};
 use crate::incident::{End, Incident};
 use crate::ledger::Facts;
 use crate::matrix::Matrix;
@@ -156,8 +157,8 @@ fn mailboxes_as_of(store: &Store, config: &Config, time: Time) -> Result<BTreeMa
     let (observed, looked) = (store.observed_until(time)?, store.looked_until(time)?);
     // Looks are kept for a while; before that it is known only that somebody looked often enough.
     let read = |name: &String| {
-        let until = looked.get(name).or(observed.get(name)).copied();
-        (name.clone(), Mailbox::read_until(until))
+        let somebody = || observed.get(name).map(|at| Looked { at: *at, ahead: TimeDelta::zero() });
+        (name.clone(), Mailbox::read_until(looked.get(name).copied().or_else(somebody)))
     };
     Ok(config.mailboxes.iter().map(|mailbox| read(&mailbox.name)).collect())
 }

@@ -1,7 +1,7 @@
 //! Facts → verdict: what a checker's silence means at a given moment. Pure; computed, never stored.
 //!
 //! Silence counts only up to `heard_until`, the beginning of the last complete look at the mailbox. Blind is not
-//! silent; what was silent stays silent while blind.
+//! silent; what was silent stays silent while blind. Ages count by the server's clock, blindness by the watchdog's.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -37,8 +37,10 @@ impl State {
 /// What is known of the mailboxes that receive a checker's mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watch {
-    /// The beginning of the last complete look; None before the first one.
+    /// The beginning of the last complete look, by the server's clock as receipts are; None before the first one.
     pub heard_until: Option<Time>,
+    /// The watchdog's clock is certainly so much ahead of the server's; never negative.
+    pub ahead: TimeDelta,
     pub blind_after: TimeDelta,
     /// Whether all mails were read, down to the oldest.
     pub history_known: bool,
@@ -108,7 +110,7 @@ fn state(counted: Basis, watch: Watch, now: Time) -> State {
     if counted.heard_at.is_none() {
         return State::Waiting;
     }
-    if watch.heard_until.is_none_or(|until| now - until > watch.blind_after) {
+    if watch.heard_until.is_none_or(|until| now - watch.ahead - until > watch.blind_after) {
         return State::Blind;
     }
     if silence.is_some_and(|silence| silence > counted.deadline.late_after()) {

@@ -11,7 +11,7 @@ use crate::report::tokens::Said;
 use crate::report::{NotHeard, Roster};
 use crate::time::Time;
 use crate::trust::Why;
-use chrono::{TimeZone, Utc};
+use chrono::{TimeDelta, TimeZone, Utc};
 
 /// Silent after 300 + 10 + 30 + 60 = 400 s.
 const CONFIG: &str = r#"
@@ -204,7 +204,7 @@ fn another_configuration_alarms_otherwise() {
 }
 
 fn look(from: i64, until: i64) -> Look {
-    Look { mailbox: "MONITOR".into(), from: at(from), until: at(until) }
+    Look { mailbox: "MONITOR".into(), from: at(from), until: at(until), ahead: TimeDelta::zero() }
 }
 
 fn blind_at(second: i64) -> Incident {

@@ -21,12 +21,12 @@ pub(super) fn listed(channels: &BTreeSet<String>) -> String {
 
 impl Engine {
     /// Says what there is to say about every open incident, and closes what is over.
-    pub(super) fn settle(&mut self, heard_until: Time, now: Time) {
+    pub(super) fn settle(&mut self, looked: Time, now: Time) {
         let open: Vec<u64> = self.open_incidents().map(|incident| incident.number).collect();
         for number in open {
             let Some(incident) = self.incidents.get(&number) else { continue };
             match incident.subject {
-                Subject::Silence => self.settle_silence(number, heard_until, now),
+                Subject::Silence => self.settle_silence(number, looked, now),
                 Subject::Service(_) | Subject::Report(_) => self.settle_one(number, now),
                 Subject::Mailbox(_)
                 | Subject::Channel(_)
@@ -192,14 +192,14 @@ impl Engine {
         Some(since + longest)
     }
 
-    fn settle_silence(&mut self, number: u64, heard_until: Time, now: Time) {
+    fn settle_silence(&mut self, number: u64, looked: Time, now: Time) {
         let Some(incident) = self.incidents.get(&number) else { return };
         if incident.present().next().is_none() {
             self.close(number, now);
-        } else if self.split_time(incident).is_some_and(|split| split < heard_until) {
+        } else if self.split_time(incident).is_some_and(|split| split < looked) {
             self.split(number, now);
         } else if incident.has_unnamed()
-            && (incident.owed().next().is_none() || !self.waits(incident, heard_until))
+            && (incident.owed().next().is_none() || !self.waits(incident, looked))
         {
             // When no alarm stands any more, those who joined are named at once.
             let token = self.fitting_token(incident);
@@ -247,12 +247,10 @@ impl Engine {
 
     /// Whether those who joined are not named yet, for one cycle and margin of theirs at most: during a common recovery, and
     /// while a checker that is not silent yet could still belong to this incident when its deadline passes.
-    fn waits(&self, incident: &Incident, heard_until: Time) -> bool {
+    fn waits(&self, incident: &Incident, looked: Time) -> bool {
         let waited = |name: &str| {
             self.facts.get(name).is_some_and(|facts| {
-                facts
-                    .silent
-                    .is_some_and(|silent| heard_until - silent.judged > facts.deadline.together_within())
+                facts.silent.is_some_and(|silent| looked - silent.judged > facts.deadline.together_within())
             })
         };
         let patient = !incident.present().any(|(name, member)| !member.named && waited(name));

@@ -9,15 +9,17 @@ use crate::time::Time;
 use crate::verdict::{State, judge, silence_is_over};
 
 impl Engine {
-    /// Judges every checker something was read about, and every one whose deadline has passed.
-    pub(super) fn judge(&mut self, heard_until: Time, now: Time) {
+    /// Judges every checker something was read about, and every one whose deadline has passed. The look began at `looked`,
+    /// by a clock that is certainly `ahead` of the server's.
+    pub(super) fn judge(&mut self, looked: Time, ahead: TimeDelta, now: Time) {
+        let heard_until = looked - ahead;
         for (name, facts) in self.facts.iter_mut().filter(|(_, facts)| facts.watched_since.is_none()) {
             facts.watched_since = Some(heard_until);
             self.touched.insert(name.clone());
             self.dirty.facts.insert(name.clone());
         }
         let mut names = std::mem::take(&mut self.touched);
-        names.extend(self.timers.passed(now));
+        names.extend(self.timers.passed(self.by_servers(now)));
         names.iter().for_each(|name| self.settle_facts(name));
         // Who is heard again leaves before others join: nobody joins a silence that is over.
         names.iter().for_each(|name| self.judge_return(name, now));
@@ -28,7 +30,7 @@ impl Engine {
             self.judge_spoof(name, heard_until, now);
             self.set_timer(name, now);
         }
-        self.settle(heard_until, now);
+        self.settle(looked, now);
         names.extend(self.late.passed(heard_until));
         self.revise_causes(names, now);
         // Who is told may depend on what the incident turned out to be.

@@ -28,8 +28,10 @@ pub const BETWEEN_TRIES: TimeDelta = TimeDelta::seconds(120);
 /// What is known about the reading of one mailbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
-    /// The beginning of the last complete look.
+    /// The beginning of the last complete look, by the watchdog's clock.
     pub heard_until: Option<Time>,
+    /// Its clock was certainly so much ahead of the server's then, in milliseconds; never negative.
+    ahead_ms: i64,
     /// Blindness counts from here at the earliest: a watchdog that was off has not been trying.
     pub trying_since: Option<Time>,
     /// When a process last tried, or began to.
@@ -57,6 +59,15 @@ pub struct Mailbox {
     pub login_refused: bool,
 }
 
+/// A complete look, as ages are counted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// Its beginning, by the watchdog's clock.
+    pub at: Time,
+    /// That clock was certainly so much ahead of the server's; never negative.
+    pub ahead: TimeDelta,
+}
+
 /// What a complete look found out about the time before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
@@ -73,9 +84,23 @@ impl Mailbox {
         Self { trying_since: Some(now), ..Self::default() }
     }
 
-    /// A mailbox as it was known to be at a moment of the past: read up to `heard_until`, all of its history included.
-    pub fn read_until(heard_until: Option<Time>) -> Self {
-        Self { heard_until, history_known: true, ..Self::default() }
+    /// A mailbox as it was known to be at a moment of the past: last looked at so, all of its history included.
+    pub fn read_until(looked: Option<Looked>) -> Self {
+        let ahead_ms = looked.map_or(0, |looked| looked.ahead.num_milliseconds());
+        Self { heard_until: looked.map(|looked| looked.at), ahead_ms, history_known: true, ..Self::default() }
+    }
+
+    /// By how much the watchdog's clock was certainly ahead of the server's at the last complete look; never negative.
+    ///
+    /// Of a clock that is behind nothing is made: receipts that it sees in its future count as received when they were
+    /// seen, so that ages are its own from end to end.
+    pub fn ahead(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.ahead_ms)
+    }
+
+    /// The beginning of the last complete look, by the server's clock.
+    fn heard_until_there(&self) -> Option<Time> {
+        self.heard_until.map(|until| until - self.ahead())
     }
 
     /// A new process begins to try. It only goes on when the one before it was trying until a moment ago: a process that
@@ -119,6 +144,7 @@ impl Mailbox {
 
     fn looked(&mut self, started: Time, history: History, blind_after: TimeDelta) -> (Before, Option<Time>) {
         self.tried = Some(started);
+        self.ahead_ms = self.clock.ahead(started).num_milliseconds();
         let until_now = self.heard_until.replace(started);
         let first_receipt = self.first_receipt_since.take();
         self.last_failure = None;
@@ -154,6 +180,7 @@ impl Engine {
         let Some(state) = self.mailboxes.get_mut(mailbox) else { return };
         let history_was_known = state.history_known;
         let (before, from) = state.looked(started, history, blind_after);
+        let ahead = state.ahead();
         if !history_was_known && state.history_known {
             // Who was not found in all of the history was never heard: each of them is judged now.
             self.touched.extend(self.facts.keys().cloned());
@@ -164,13 +191,14 @@ impl Engine {
             mailbox: mailbox.to_owned(),
             from: observed_from.min(started),
             until: started,
+            ahead,
         });
         if let Some(down_since) = from.filter(|_| before == Before::Down) {
-            self.grant_grace(mailbox, down_since, started);
+            self.grant_grace(mailbox, down_since - ahead, started - ahead);
         }
         self.close_mailbox_incident(mailbox, now);
         self.judge_own_clock(mailbox, now);
-        self.judge(started, now);
+        self.judge(started, ahead, now);
     }
 
     /// How full `mailbox` is; None when nobody says how much it may hold.
@@ -316,7 +344,8 @@ pub fn watch_of(
     let all_known = mailboxes.values().all(|mailbox| mailbox.history_known);
     let best = receiving.iter().max_by_key(|(_, mailbox)| mailbox.heard_until);
     Watch {
-        heard_until: best.and_then(|(_, mailbox)| mailbox.heard_until),
+        heard_until: best.and_then(|(_, mailbox)| mailbox.heard_until_there()),
+        ahead: best.map_or(TimeDelta::zero(), |(_, mailbox)| mailbox.ahead()),
         blind_after: best.and_then(|(name, _)| blind_after(config, name)).unwrap_or_default(),
         history_known: all_known,
         newest_known: all_known || !several_sources,

@@ -49,7 +49,7 @@ pub use digests::DueDigest;
 pub use drill::{Chain, Drills, Proof};
 use heartbeat::Heartbeat;
 pub use heartbeat::Run;
-pub use mailbox::{BETWEEN_TRIES, History, Mailbox, watch_of};
+pub use mailbox::{BETWEEN_TRIES, History, Looked, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
 use timers::Timers;
 
@@ -86,6 +86,8 @@ pub struct Look {
     /// The look before, or `until` when the time between was not observed.
     pub from: Time,
     pub until: Time,
+    /// The watchdog's clock, whose times these are, was certainly so much ahead of the server's; never negative.
+    pub ahead: TimeDelta,
 }
 
 /// A message that left the outbox.
@@ -337,13 +339,14 @@ impl Engine {
     /// Whether a deadline passed that no look has been asked for yet.
     pub fn wants_look(&mut self, now: Time) -> bool {
         let split = self.split_times().into_iter().filter(|time| *time < now).max();
-        self.timers.ask(now, split)
+        self.timers.ask(self.by_servers(now), split.map(|time| self.by_servers(time)))
     }
 
     /// When the engine wants to be called next, if nothing else happens.
     pub fn next_wake(&self) -> Option<Time> {
         let blind = self.blind_times().map(|(_, time)| time);
-        let deadlines = self.timers.next(self.split_times());
+        let splits = self.split_times().into_iter().map(|time| self.by_servers(time)).collect();
+        let deadlines = self.timers.next(splits).map(|time| time + self.ahead());
         deadlines
             .into_iter()
             .chain(blind)
@@ -458,6 +461,16 @@ impl Engine {
     /// What is known of the mailboxes that receive this checker: of those that did lately, the one read last.
     pub fn watch_of(&self, facts: &Facts) -> Watch {
         watch_of(&facts.heard_through, facts.deadline, &self.mailboxes, &self.config)
+    }
+
+    /// The watchdog's clock is certainly so much ahead of every mail server's.
+    fn ahead(&self) -> TimeDelta {
+        self.mailboxes.values().map(Mailbox::ahead).min().unwrap_or_default()
+    }
+
+    /// A moment of the watchdog's clock as the servers show it at the latest: deadlines count from receipts.
+    fn by_servers(&self, time: Time) -> Time {
+        time - self.ahead()
     }
 
     /// What lies in Junk may have been put there by hand: it does not prove that the mailbox received anything. Nor does a

@@ -126,6 +126,17 @@ impl Comparison {
         (LOOKS_MIN..=newest_first.len()).rev().find_map(|count| agreed(newest_first.get(..count)?))
     }
 
+    /// By how much the watchdog's clock is ahead of the server's at `now`, as far as that is certain; never negative.
+    ///
+    /// No mail is seen before it is stamped. So the latest look that found one is believed at once when it says that the
+    /// clock is not so far ahead: one that was put right must not put off an alarm. Until the next mail it only goes down,
+    /// so that the look at a deadline finds it passed.
+    pub fn ahead(&self, now: Time) -> TimeDelta {
+        let at_most = self.looks.iter().rev().find_map(|look| look.offset).map(Offset::most);
+        let certain = self.offset(now).zip(at_most).map(|(offset, at_most)| offset.least().min(at_most));
+        certain.unwrap_or_default().max(TimeDelta::zero())
+    }
+
     fn take_in(&mut self, arrival: Arrival) {
         let Some(offset) = Offset::of(arrival) else { return };
         let (after, at) = (arrival.after, arrival.seen);

@@ -54,8 +54,13 @@ fn a_state_is_told_with_the_sum_and_the_mails_it_rests_on() {
     let report = StoredReport { message_id: None, folder: "INBOX".to_owned(), uid: 7, observation };
     let told = |heard_until: Time, now: Time| {
         let blind_after = TimeDelta::minutes(3);
-        let watch =
-            Watch { heard_until: Some(heard_until), blind_after, history_known: true, newest_known: true };
+        let watch = Watch {
+            heard_until: Some(heard_until),
+            blind_after,
+            history_known: true,
+            newest_known: true,
+            ahead: TimeDelta::zero(),
+        };
         let (verdict, reports) = (judge(&facts, watch, now), std::slice::from_ref(&report));
         let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now };
         Known { checker, facts: &facts, watch, verdict, cause: None, by, canary: None, reports, offsets: &[] }
@@ -115,6 +120,7 @@ fn the_path_the_clock_and_a_held_mail_are_told() {
         blind_after: TimeDelta::minutes(3),
         history_known: true,
         newest_known: true,
+        ahead: TimeDelta::zero(),
     };
     let verdict = judge(&facts, watch, at(46, 0));
     let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(46, 0) };
@@ -175,6 +181,7 @@ fn mails_that_were_not_heard_are_told_with_what_became_of_them() {
         blind_after: TimeDelta::minutes(3),
         history_known: true,
         newest_known: true,
+        ahead: TimeDelta::zero(),
     };
     let verdict = judge(&facts, watch, at(4, 0));
     let by = Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(4, 0) };
@@ -241,7 +248,8 @@ fn what_a_checker_is_asked_for_is_told_with_what_failed() {
     facts.observe(&observation);
     facts.settle(Some(at(1, 0)));
     let (heard_until, blind_after) = (Some(at(1, 0)), TimeDelta::minutes(3));
-    let watch = Watch { heard_until, blind_after, history_known: true, newest_known: true };
+    let watch =
+        Watch { heard_until, blind_after, history_known: true, newest_known: true, ahead: TimeDelta::zero() };
     let (verdict, by) =
         (judge(&facts, watch, at(1, 1)), Signature { watchdog: "bresse8", zone: Tz::UTC, now: at(1, 1) });
     let text = Known {

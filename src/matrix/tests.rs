@@ -70,6 +70,7 @@ impl Checkers {
             blind_after: TimeDelta::minutes(3),
             history_known: true,
             newest_known: true,
+            ahead: TimeDelta::zero(),
         };
         let heard: Vec<Heard<'_>> = self
             .config

@@ -49,6 +49,8 @@ struct World {
     engine: Engine,
     batch: Batch,
     now: Time,
+    /// The clocks of the servers and the checkers are so much behind the watchdog's.
+    behind: TimeDelta,
     uid: u32,
     /// Mails on their way: when they arrive, where, and what they are.
     under_way: Vec<(Time, &'static str, Vec<u8>)>,
@@ -66,7 +68,19 @@ impl World {
         let note = Note::configuration(&Judged::of(&config));
         let engine = Engine::restore(config, Snapshot::default(), now);
         let batch = Batch { notes: vec![note], ..Batch::default() };
-        Self { rng, dir, store: Some(store), engine, batch, now, uid: 0, under_way: vec![], tables: vec![] }
+        let behind = TimeDelta::minutes(if seed % 3 == 0 { 20 } else { 0 });
+        Self {
+            rng,
+            dir,
+            store: Some(store),
+            engine,
+            batch,
+            now,
+            behind,
+            uid: 0,
+            under_way: vec![],
+            tables: vec![],
+        }
     }
 
     fn store(&mut self) -> &mut Store {
@@ -108,7 +122,7 @@ impl World {
         let delay = if self.rng.usize(..6) == 0 { self.rng.i64(60..1_200) } else { self.rng.i64(1..8) };
         for subject in subjects {
             self.uid += 1;
-            let sent = self.now + TimeDelta::seconds(clock_off);
+            let sent = self.now - self.behind + TimeDelta::seconds(clock_off);
             let mail = format!(
                 "From: {name}@checker.example\r\nTo: {name}+monitor@domain.com\r\nSubject: {subject}\r\nDate: {}\r\n\
                  Message-ID: <{}@checker.example>\r\n\r\n\r\n",
@@ -130,8 +144,11 @@ impl World {
         let roster = Roster::new(&self.engine.config().checkers, &Default::default());
         for (at, _, bytes) in here {
             self.uid += 1;
-            let raw = RawMail { uid: self.uid, internal_date: Some(at), seen: now, bytes, truncated: false };
+            let stamped = at - self.behind;
+            let raw =
+                RawMail { uid: self.uid, internal_date: Some(stamped), seen: now, bytes, truncated: false };
             let taken = take_in(&raw, mailbox, &roster);
+            self.engine.arrived(&taken.observation, stamped);
             self.engine.observe(&taken.observation);
             let place = Place { mailbox: mailbox.to_owned(), folder: "INBOX".to_owned(), junk: false };
             self.batch.cursors.push((place.clone(), Cursor { uidvalidity: 1, high: self.uid, low: 1 }));
@@ -197,8 +214,11 @@ fn kept(mut table: LastSeen) -> Value {
 #[test]
 fn the_table_as_of_any_moment_is_the_one_that_was_shown_then() {
     let mut states = BTreeMap::new();
+    let mut corrected = 0;
     for seed in 0..12 {
         let mut world = World::new(seed).live();
+        corrected +=
+            world.engine.mailboxes().values().filter(|mailbox| mailbox.ahead() > TimeDelta::zero()).count();
         let today = configuration(seed as usize);
         let tables = std::mem::take(&mut world.tables);
         let mut wrong = vec![];
@@ -219,6 +239,7 @@ fn the_table_as_of_any_moment_is_the_one_that_was_shown_then() {
         let verified = world.store().verify(None, |_| {});
         assert!(verified.is_ok(), "{verified:?}");
     }
+    assert!(corrected > 3, "ages that were corrected by the clocks: {corrected}");
     for state in ["waiting", "ok", "late", "silent", "blind"] {
         assert!(states.get(state).is_some_and(|count| *count > 20), "{state}: {states:?}");
     }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use chrono::TimeDelta;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{MOVE_AWAY, Place, Store, millis, time_of};
-use crate::engine::Snapshot;
+use crate::engine::{Looked, Snapshot};
 use crate::imap::Cursor;
 use crate::incident::Incident;
 use crate::incidents::StepLine;
@@ -323,16 +324,21 @@ impl Store {
         })
     }
 
-    /// When the last complete look at each mailbox began, as of `time`; looks are kept for a while only.
+    /// The last complete look at each mailbox, as of `time`; looks are kept for a while only.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn looked_until(&self, time: Time) -> Result<BTreeMap<String, Time>> {
+    pub fn looked_until(&self, time: Time) -> Result<BTreeMap<String, Looked>> {
         self.reading(|| {
-            let mut statement = self
-                .db
-                .prepare("SELECT mailbox, MAX(until_ms) FROM looks WHERE until_ms <= $1 GROUP BY mailbox")?;
-            let rows = statement.query_map([millis(time)], |row| Ok((row.get(0)?, time_of(row.get(1)?))))?;
+            let mut statement = self.db.prepare(
+                // ahead_ms is that of the row with the maximum, as in the view last_seen.
+                "SELECT mailbox, MAX(until_ms), ahead_ms FROM looks WHERE until_ms <= $1 GROUP BY mailbox",
+            )?;
+            let looked = |row: &Row<'_>| {
+                let ahead = TimeDelta::milliseconds(row.get(2)?);
+                Ok((row.get(0)?, Looked { at: time_of(row.get(1)?), ahead }))
+            };
+            let rows = statement.query_map([millis(time)], looked)?;
             rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
         })
     }

@@ -29,7 +29,7 @@ pub enum EntryId {
 }
 
 impl Store {
-    /// The spans in which every mail was seen, by mailbox and time.
+    /// The spans in which every mail was seen, by mailbox and time; of the clocks they tell nothing.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -39,7 +39,12 @@ impl Store {
                 .db
                 .prepare("SELECT mailbox, from_ms, until_ms FROM observed ORDER BY mailbox, from_ms")?;
             let look = |row: &Row<'_>| {
-                Ok(Look { mailbox: row.get(0)?, from: time_of(row.get(1)?), until: time_of(row.get(2)?) })
+                Ok(Look {
+                    mailbox: row.get(0)?,
+                    from: time_of(row.get(1)?),
+                    until: time_of(row.get(2)?),
+                    ahead: TimeDelta::zero(),
+                })
             };
             let looks = statement.query_map([], look)?;
             looks.collect::<rusqlite::Result<_>>().map_err(Into::into)

@@ -92,6 +92,8 @@ CREATE TABLE heard_through (
 CREATE TABLE mailboxes (
     name           TEXT PRIMARY KEY,
     heard_until_ms INTEGER,
+    -- The watchdog's clock was then certainly so much ahead of the server's, by which ages count.
+    ahead_ms       INTEGER NOT NULL,
     blind_after_ms INTEGER NOT NULL,
     error          TEXT,
     state          TEXT NOT NULL
@@ -123,10 +125,12 @@ CREATE TABLE observed (
     PRIMARY KEY (mailbox, from_ms)
 ) STRICT;
 
--- When each complete look began, for the table as it stood; only since the beginning of `retention`.
+-- When each complete look began, for the table as it stood, by a clock that was certainly so much ahead of the server's;
+-- only since the beginning of `retention`.
 CREATE TABLE looks (
     mailbox  TEXT NOT NULL,
     until_ms INTEGER NOT NULL,
+    ahead_ms INTEGER NOT NULL,
     PRIMARY KEY (mailbox, until_ms)
 ) STRICT, WITHOUT ROWID;
 
@@ -217,8 +221,9 @@ CREATE VIEW last_seen AS
 WITH newest AS (
     SELECT checker, MAX(heard_ms) AS heard_ms FROM heard_through GROUP BY checker
 ), read AS (
-    -- blind_after_ms is that of the row with the maximum (SQLite, "bare columns in an aggregate query").
-    SELECT checkers.name AS name, MAX(mailboxes.heard_until_ms) AS heard_until_ms, mailboxes.blind_after_ms
+    -- The other two are those of the row with the maximum (SQLite, "bare columns in an aggregate query").
+    SELECT checkers.name AS name, MAX(mailboxes.heard_until_ms) AS heard_until_ms, mailboxes.ahead_ms,
+           mailboxes.blind_after_ms
       FROM checkers
       JOIN mailboxes
       LEFT JOIN newest ON newest.checker = checkers.name
@@ -232,7 +237,7 @@ WITH newest AS (
                WHEN heard_at_ms IS NULL THEN 'waiting'
                WHEN heard_until_ms IS NULL THEN 'blind'
                WHEN (julianday('now') - 2440587.5) * 86400000 - heard_until_ms > blind_after_ms THEN 'blind'
-               WHEN heard_until_ms - base_ms > late_after_ms THEN 'late'
+               WHEN heard_until_ms - ahead_ms - base_ms > late_after_ms THEN 'late'
                ELSE 'ok'
            END AS state
       FROM checkers

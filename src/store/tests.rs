@@ -320,7 +320,12 @@ fn what_was_delivered_leaves_the_outbox_with_the_answer_and_its_number_is_not_us
 fn spans_of_observation_grow_and_break_where_nobody_looked() {
     let mut world = World::new();
     let look = |world: &mut World, from, until| {
-        let look = Look { mailbox: "left".to_owned(), from: world.at(from), until: world.at(until) };
+        let look = Look {
+            mailbox: "left".to_owned(),
+            from: world.at(from),
+            until: world.at(until),
+            ahead: TimeDelta::zero(),
+        };
         world.batch.changes.looks.push(look);
         world.commit();
     };

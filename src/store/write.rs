@@ -227,14 +227,16 @@ fn forget_heard_through(transaction: &Transaction<'_>, checker: &str) -> Result<
 fn put_mailbox(transaction: &Transaction<'_>, row: &MailboxRow) -> Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO mailboxes (name, heard_until_ms, blind_after_ms, error, state) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO mailboxes (name, heard_until_ms, ahead_ms, blind_after_ms, error, state)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (name) DO UPDATE
-             SET heard_until_ms = excluded.heard_until_ms, blind_after_ms = excluded.blind_after_ms,
-                 error = excluded.error, state = excluded.state",
+             SET heard_until_ms = excluded.heard_until_ms, ahead_ms = excluded.ahead_ms,
+                 blind_after_ms = excluded.blind_after_ms, error = excluded.error, state = excluded.state",
         )?
         .execute(params![
             row.name,
             row.state.heard_until.map(millis),
+            row.state.ahead().num_milliseconds(),
             row.blind_after.num_milliseconds(),
             row.state.last_failure.as_ref().map(|(_, error)| error),
             json(&row.state)?,
@@ -245,8 +247,11 @@ fn put_mailbox(transaction: &Transaction<'_>, row: &MailboxRow) -> Result<()> {
 /// Looks that follow each other without a gap are one span. (SQLite numbers `$n` by its first appearance, whatever n is.)
 fn put_look(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, look: &Look) -> Result<()> {
     transaction
-        .prepare_cached("INSERT INTO looks (mailbox, until_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")?
-        .execute(params![look.mailbox, millis(look.until)])?;
+        .prepare_cached(
+            "INSERT INTO looks (mailbox, until_ms, ahead_ms) VALUES ($1, $2, $3)
+             ON CONFLICT (mailbox, until_ms) DO UPDATE SET ahead_ms = excluded.ahead_ms",
+        )?
+        .execute(params![look.mailbox, millis(look.until), look.ahead.num_milliseconds()])?;
     let extended = transaction
         .prepare_cached(
             "UPDATE observed SET until_ms = $1

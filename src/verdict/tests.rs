@@ -60,6 +60,7 @@ fn watch(heard_until: i64) -> Watch {
         blind_after: TimeDelta::minutes(3),
         history_known: true,
         newest_known: true,
+        ahead: TimeDelta::zero(),
     }
 }
 

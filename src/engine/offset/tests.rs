@@ -50,6 +50,10 @@ impl Watch {
         self.clock.offset(self.here(self.now_ms))
     }
 
+    fn ahead_ms(&self) -> i64 {
+        self.clock.ahead(self.here(self.now_ms)).num_milliseconds()
+    }
+
     #[track_caller]
     fn assert_known(&self) {
         let offset = self.offset().expect("an offset");
@@ -259,4 +263,33 @@ proptest! {
         let offset = watch.offset();
         prop_assert!(offset.is_some_and(|offset| holds(offset, watch.off_ms)), "{offset:?} {}", watch.off_ms);
     }
+}
+
+#[test]
+fn ages_are_corrected_by_what_is_certain_only() {
+    for off_ms in [90_000, 3 * HOUR] {
+        let mut watch = Watch::new(off_ms);
+        watch.looks(3);
+        assert_eq!(watch.ahead_ms(), 0, "nothing is known yet");
+        watch.looks(1);
+        assert!((off_ms - 30_000..=off_ms).contains(&watch.ahead_ms()), "{} of {off_ms}", watch.ahead_ms());
+        let known = watch.ahead_ms();
+        watch.now_ms += HOUR;
+        assert!((1..=known).contains(&watch.ahead_ms()), "without mails it only goes down");
+    }
+    for off_ms in [0, -90_000] {
+        let mut watch = Watch::new(off_ms);
+        watch.looks(16);
+        assert_eq!(watch.ahead_ms(), 0, "a clock that is {off_ms} ms ahead");
+    }
+}
+
+#[test]
+fn a_clock_that_was_put_right_corrects_nothing_from_the_next_mail_on() {
+    let mut watch = Watch::new(3 * HOUR);
+    watch.looks(16);
+    assert!(watch.ahead_ms() > 2 * HOUR);
+    watch.off_ms = 0;
+    watch.looks(1);
+    assert!(watch.ahead_ms() < 20_000, "{}", watch.ahead_ms());
 }
