@@ -340,7 +340,8 @@ impl Incident {
     /// The time for which a checker was not heard, from its last mail to its next, when others fell silent with it and it was
     /// heard again by `now`.
     pub fn silence_with_others(&self, checker: &str, now: Time) -> Option<(Time, Time)> {
-        let member = self.members.get(checker).filter(|_| !self.apart && self.fell_silent().count() > 1)?;
+        let together = !self.apart && self.fell_silent().nth(1).is_some();
+        let member = self.members.get(checker).filter(|_| together)?;
         match member.end {
             Some(End::Recovered(at)) if at <= now => Some((member.since, at)),
             _ => None,
@@ -353,9 +354,9 @@ impl Incident {
         self.members.iter().filter(move |(_, member)| !removed(member)).map(|(name, _)| name.as_str())
     }
 
-    /// Whether somebody last heard at `heard_at` was heard after all of its members fell silent.
-    pub fn is_outlived(&self, heard_at: Time, window: TimeDelta) -> bool {
-        self.members.values().all(|member| heard_at > member.since + window)
+    /// When the last of its members fell silent.
+    pub fn last_beginning(&self) -> Option<Time> {
+        self.members.values().map(|member| member.since).max()
     }
 
     /// Tokens that were announced and not recovered yet.
@@ -372,11 +373,26 @@ impl Incident {
         self.recovering_since.is_none() && self.alarms < ANNOUNCEMENTS_MAX
     }
 
-    /// Whether a silence that began at `since` belongs to this one.
-    pub fn admits(&self, since: Time, window: TimeDelta) -> bool {
-        self.subject == Subject::Silence
-            && self.takes_more()
-            && self.present().any(|(_, member)| (member.since - since).abs() <= window)
+    /// What decides whether one more silence belongs to this one.
+    pub fn beginnings(&self) -> Beginnings {
+        let members = self.present().filter(|_| self.subject == Subject::Silence && self.takes_more());
+        Beginnings(members.map(|(_, member)| member.since).collect())
+    }
+}
+
+/// When those fell silent whom others may join; empty when nobody may.
+#[derive(Debug, Clone, Default)]
+pub struct Beginnings(BTreeSet<Time>);
+
+impl Beginnings {
+    pub fn insert(&mut self, since: Time) {
+        self.0.insert(since);
+    }
+
+    /// Whether a silence that began at `since` belongs to them.
+    pub fn admit(&self, since: Time, window: TimeDelta) -> bool {
+        let window = window.max(TimeDelta::zero());
+        self.0.range(since - window..=since + window).next().is_some()
     }
 }
 
@@ -461,11 +477,12 @@ mod tests {
         let mut incident = Incident::new(1, Subject::Silence, at(400));
         incident.join("b1", at(0), None);
         let window = TimeDelta::seconds(360);
-        assert!(incident.admits(at(360), window));
-        assert!(incident.admits(at(-360), window));
-        assert!(!incident.admits(at(361), window));
+        assert!(incident.beginnings().admit(at(360), window));
+        assert!(incident.beginnings().admit(at(-360), window));
+        assert!(!incident.beginnings().admit(at(361), window));
         incident.recovering_since = Some(at(500));
-        assert!(!incident.admits(at(10), window), "who falls silent during the recovery is on its own");
+        let during = incident.beginnings();
+        assert!(!during.admit(at(10), window), "who falls silent during the recovery is on its own");
     }
 
     #[test]

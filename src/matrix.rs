@@ -140,13 +140,15 @@ impl<'a> Heard<'a> {
         Self { checker, facts, state: judge(facts, watch, now).state }
     }
 
+    /// A checker as the engine knows it; None when it does not.
+    pub fn of(engine: &'a Engine, checker: &'a Checker, now: Time) -> Option<Self> {
+        let facts = engine.facts().get(&checker.name)?;
+        Some(Self::new(checker, facts, engine.watch_of(facts), now))
+    }
+
     /// Every configured checker as the engine knows it.
     pub fn all(engine: &'a Engine, now: Time) -> Vec<Self> {
-        let heard = |checker: &'a Checker| {
-            let facts = engine.facts().get(&checker.name)?;
-            Some(Self::new(checker, facts, engine.watch_of(facts), now))
-        };
-        engine.config().checkers.iter().filter_map(heard).collect()
+        engine.config().checkers.iter().filter_map(|checker| Self::of(engine, checker, now)).collect()
     }
 }
 
@@ -177,13 +179,20 @@ impl Matrix {
 }
 
 impl ServiceRow {
-    /// The row of one service, without the price of the others.
-    pub fn of(service: &str, quorum: usize, heard: &[Heard<'_>], as_of: Time) -> Self {
-        let ballot = ballots(heard, |name| name == service).remove(service).unwrap_or_default();
+    /// The row of one service, without the price of the others: `testing` gives the checkers that test any of some.
+    pub fn of<'a>(
+        service: &str,
+        quorum: usize,
+        testing: impl Fn(&BTreeSet<&str>) -> Vec<Heard<'a>>,
+        as_of: Time,
+    ) -> Self {
+        let heard = testing(&BTreeSet::from([service]));
+        let ballot = ballots(&heard, |name| name == service).remove(service).unwrap_or_default();
         let faulty = ballot.lone_complainer().filter(|alone| {
             let tested: BTreeSet<&str> = alone.services().collect();
             // The others need not be asked when it sees anything work.
-            alone.all_bad() && alone.sees_nothing_work(&ballots(heard, |name| tested.contains(name)))
+            alone.all_bad()
+                && alone.sees_nothing_work(&ballots(&testing(&tested), |name| tested.contains(name)))
         });
         ballot.row(service, quorum, faulty, as_of)
     }

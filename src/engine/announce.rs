@@ -49,16 +49,25 @@ impl Engine {
     pub(super) fn open_by(&mut self, incident: Incident, by: Option<String>, now: Time) -> u64 {
         let number = incident.number;
         self.last_incident = number;
-        self.incidents.insert(number, incident);
+        self.take_up(incident);
         self.dirty.incidents.insert(number);
         self.note_step(number, What::Opened, by, None, now);
         number
+    }
+
+    pub(super) fn take_up(&mut self, incident: Incident) {
+        self.by_subject.insert(&incident);
+        let until = incident.acknowledged.as_ref().and_then(|by| by.until);
+        self.acknowledgement_ends.set(incident.number, until);
+        self.incidents.insert(incident.number, incident);
     }
 
     /// Ends an incident: every token that was announced and not recovered yet is recovered.
     pub(super) fn close(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.closed = Some(now);
+        self.by_subject.remove(incident);
+        self.acknowledgement_ends.set(number, None);
         self.note_step(number, What::Closed, None, None, now);
         let Some(incident) = self.incidents.get(&number) else { return };
         let tokens: Vec<String> = incident.owed().map(|announced| announced.token.clone()).collect();
@@ -182,7 +191,7 @@ impl Engine {
 
     /// When the common recovery of each silence is over for those who are still silent.
     pub(super) fn split_times(&self) -> Vec<Time> {
-        self.open_incidents().filter_map(|incident| self.split_time(incident)).collect()
+        self.open_about(&Subject::Silence).filter_map(|incident| self.split_time(incident)).collect()
     }
 
     fn split_time(&self, incident: &Incident) -> Option<Time> {
@@ -254,21 +263,22 @@ impl Engine {
             })
         };
         let patient = !incident.present().any(|(name, member)| !member.named && waited(name));
+        let beginnings = incident.beginnings();
         let may_join = |facts: &Facts| {
             let since = facts.heard_at().or(facts.watched_since).filter(|_| facts.silent.is_none());
-            since.is_some_and(|since| incident.admits(since, facts.deadline.together_within()))
+            since.is_some_and(|since| beginnings.admit(since, facts.deadline.together_within()))
         };
         patient && (incident.recovering_since.is_some() || self.facts.values().any(may_join))
     }
 
     fn fitting_token(&self, incident: &Incident) -> String {
         let silent: BTreeSet<&str> = incident.present().map(|(name, _)| name).collect();
-        let all: Vec<Standing<'_>> = self
-            .config
-            .checkers
-            .iter()
+        let last = incident.last_beginning();
+        // Of one alone nobody else need be asked.
+        let asked = self.config.checkers.iter().filter(|_| silent.len() > 1);
+        let all: Vec<Standing<'_>> = asked
             .map(|Checker { name, provider, .. }| {
-                let (witness, spoke) = (self.is_witness(name, incident), self.spoke(name));
+                let (witness, spoke) = (self.is_witness(name, last), self.spoke(name));
                 Standing { name, provider, witness, spoke }
             })
             .collect();
@@ -348,11 +358,25 @@ impl Engine {
         Signature { watchdog: &self.config.name, zone: self.config.timezone, now }
     }
 
+    /// The checkers that test any of these services.
+    fn testing(&self, services: &BTreeSet<&str>, now: Time) -> Vec<Heard<'_>> {
+        let places: BTreeSet<usize> =
+            services.iter().filter_map(|service| self.testers.get(*service)).flatten().copied().collect();
+        let checkers = places.into_iter().filter_map(|place| self.config.checkers.get(place));
+        checkers.filter_map(|checker| Heard::of(self, checker, now)).collect()
+    }
+
+    /// How many checkers are heard, of how many.
+    fn heard(&self) -> (usize, usize) {
+        let heard = |facts: &&Facts| facts.silent.is_none() && facts.heard_at().is_some();
+        (self.facts.values().filter(heard).count(), self.facts.len())
+    }
+
     pub(super) fn scene<'a>(&'a self, incident: &Incident, now: Time) -> Scene<'a> {
         let service = match &incident.subject {
             Subject::Service(service) => {
                 let quorum = self.config.quorum.of(service);
-                Some(ServiceRow::of(service, quorum, &Heard::all(self, now), now))
+                Some(ServiceRow::of(service, quorum, |services| self.testing(services, now), now))
             }
             Subject::Silence
             | Subject::Mailbox(_)
@@ -380,7 +404,8 @@ impl Engine {
             | Subject::ChannelExpiry(_)
             | Subject::Dependence(_) => Vec::new(),
         };
-        let card = |checker: &'a Checker| {
+        let card = |position: usize| {
+            let checker = self.config.checkers.get(position)?;
             let facts = self.facts.get(&checker.name)?;
             Some(CheckerCard {
                 name: &checker.name,
@@ -394,6 +419,8 @@ impl Engine {
                 spoofs: Some(&facts.spoofs),
             })
         };
+        let members: BTreeSet<usize> =
+            incident.members.keys().filter_map(|name| self.index.get(name)).copied().collect();
         let mailbox = |config: &'a Mailbox| {
             let state = self.mailboxes.get(&config.name)?;
             Some(MailboxCard {
@@ -408,7 +435,8 @@ impl Engine {
         Scene {
             by: self.signature(now),
             mailboxes: self.config.mailboxes.iter().filter_map(mailbox).collect(),
-            checkers: self.config.checkers.iter().filter_map(card).collect(),
+            checkers: members.into_iter().filter_map(card).collect(),
+            heard: matches!(incident.subject, Subject::Silence).then(|| self.heard()),
             findings,
             service,
             channel: self.channel_card(&incident.subject),

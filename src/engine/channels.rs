@@ -105,7 +105,6 @@ impl Engine {
     }
 
     fn channel_incident(&self, channel: &str) -> Option<u64> {
-        let about = |incident: &&Incident| matches!(&incident.subject, Subject::Channel(of) if of == channel);
-        self.open_incidents().find(about).map(|incident| incident.number)
+        self.number_about(&Subject::Channel(channel.to_owned()))
     }
 }

@@ -33,22 +33,29 @@ impl Company {
 
 /// With whom each silent checker fell silent, worked out once for many questions.
 #[derive(Debug, Default)]
-pub struct Companies(BTreeMap<String, Company>);
+pub struct Companies {
+    /// By the number of the incident.
+    companies: BTreeMap<u64, Company>,
+    /// In which incident each of them is.
+    incidents: BTreeMap<String, u64>,
+}
 
 impl Engine {
     /// With whom everybody who is silent fell silent.
     pub fn companies(&self) -> Companies {
-        let mut companies = BTreeMap::new();
-        for incident in self.open_incidents().filter(|incident| incident.subject == Subject::Silence) {
-            let company = self.company(incident);
-            companies.extend(incident.present().map(|(name, _)| (name.to_owned(), company.clone())));
+        let mut companies = Companies::default();
+        for incident in self.open_about(&Subject::Silence) {
+            companies.companies.insert(incident.number, self.company(incident));
+            let present = incident.present().map(|(name, _)| (name.to_owned(), incident.number));
+            companies.incidents.extend(present);
         }
-        Companies(companies)
+        companies
     }
 
     /// Why a checker is silent or delayed; None when there is nothing to explain.
     pub fn cause(&self, name: &str, companies: &Companies, now: Time) -> Option<Cause> {
-        let company = companies.0.get(name).unwrap_or(&Company::Alone);
+        let number = companies.incidents.get(name);
+        let company = number.and_then(|number| companies.companies.get(number)).unwrap_or(&Company::Alone);
         self.cause_in(name, company, now)
     }
 
@@ -101,7 +108,8 @@ impl Engine {
             return Company::Alone;
         }
         let others = self.config.checkers.iter().filter(|one| !members.contains(one.name.as_str()));
-        let others: Vec<_> = others.filter(|one| self.is_witness(&one.name, incident)).collect();
+        let last = incident.last_beginning();
+        let others: Vec<_> = others.filter(|one| self.is_witness(&one.name, last)).collect();
         if others.is_empty() {
             return Company::All { count: members.len() };
         }
@@ -132,11 +140,12 @@ impl Engine {
         matches!(reason, Some(Reason::Junked | Reason::Rejected | Reason::MailboxFull))
     }
 
-    /// Whether a checker was heard after the members of `incident` fell silent, or still is.
-    pub(super) fn is_witness(&self, name: &str, incident: &Incident) -> bool {
+    /// Whether a checker was heard after the `last` of others fell silent, or still is.
+    pub(super) fn is_witness(&self, name: &str, last: Option<Time>) -> bool {
         let Some(facts) = self.facts.get(name) else { return false };
         facts.heard_at().is_some_and(|heard_at| {
-            facts.silent.is_none() || incident.is_outlived(heard_at, facts.deadline.together_within())
+            let window = facts.deadline.together_within();
+            facts.silent.is_none() || last.is_none_or(|last| heard_at > last + window)
         })
     }
 
@@ -156,24 +165,22 @@ impl Engine {
 
     /// After a judgement: what the silences are put down to now, and which checkers' rows in the store that changes.
     pub(super) fn revise_causes(&mut self, judged: BTreeSet<String>, now: Time) {
-        let silences: Vec<u64> = self
-            .open_incidents()
-            .filter(|incident| incident.subject == Subject::Silence)
-            .map(|incident| incident.number)
-            .collect();
-        silences.iter().for_each(|number| self.revise_cause(*number, now));
-        self.revise_reasons(judged, now);
+        let companies = self.companies();
+        for (number, company) in &companies.companies {
+            let cause = self.incidents.get(number).and_then(|incident| self.cause_of(incident, company, now));
+            self.put_down(*number, cause);
+        }
+        self.revise_reasons(judged, &companies, now);
     }
 
     /// What these, and everybody who is silent, are put down to now: the store is told of what changed.
-    pub(super) fn revise_reasons(&mut self, judged: BTreeSet<String>, now: Time) {
-        let companies = self.companies();
+    pub(super) fn revise_reasons(&mut self, judged: BTreeSet<String>, companies: &Companies, now: Time) {
         let mut names = judged;
-        names.extend(companies.0.keys().cloned());
+        names.extend(companies.incidents.keys().cloned());
         for name in names {
             // Blindness comes and goes with time alone, and whoever shows the table sees it.
             let heard_until = self.facts.get(&name).and_then(|facts| self.watch_of(facts).heard_until);
-            let cause = self.cause(&name, &companies, heard_until.unwrap_or(now));
+            let cause = self.cause(&name, companies, heard_until.unwrap_or(now));
             let reason = cause.map(|cause| cause.reason);
             if self.reasons.get(&name).copied() == reason {
                 continue;
@@ -189,7 +196,12 @@ impl Engine {
     /// Puts the incident down to what is known now.
     pub(super) fn revise_cause(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get(&number) else { return };
-        let cause = self.cause_of_mailbox(incident).or_else(|| self.cause_of(incident, now));
+        let cause = self.cause_of_mailbox(incident);
+        let cause = cause.or_else(|| self.cause_of(incident, &self.company(incident), now));
+        self.put_down(number, cause);
+    }
+
+    fn put_down(&mut self, number: u64, cause: Option<Cause>) {
         let Some(cause) = cause else { return };
         if let Some(incident) = self.incidents.get_mut(&number)
             && incident.cause.as_ref().is_none_or(|before| before.reason != cause.reason)
@@ -220,11 +232,10 @@ impl Engine {
 
     /// What most of those who are still silent are put down to, with the clues of the first of them; when all are heard
     /// again, what their mails tell of it afterwards.
-    fn cause_of(&self, incident: &Incident, now: Time) -> Option<Cause> {
-        let company = self.company(incident);
+    fn cause_of(&self, incident: &Incident, company: &Company, now: Time) -> Option<Cause> {
         let mut votes: BTreeMap<Reason, (usize, Cause)> = BTreeMap::new();
         for (name, _) in incident.present() {
-            if let Some(cause) = self.cause_in(name, &company, now) {
+            if let Some(cause) = self.cause_in(name, company, now) {
                 votes.entry(cause.reason).or_insert((0, cause)).0 += 1;
             }
         }

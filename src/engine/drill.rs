@@ -205,7 +205,7 @@ impl Engine {
     }
 
     fn drill_under_way(&self) -> Option<(&Incident, Time)> {
-        let incident = self.open_incidents().find(|incident| incident.subject == Subject::Drill)?;
+        let incident = self.open_about(&Subject::Drill).next()?;
         Some((incident, incident.opened + self.config.drill.prove_within))
     }
 
@@ -316,6 +316,6 @@ impl Engine {
     }
 
     fn proof_incident(&self) -> Option<&Incident> {
-        self.open_incidents().find(|incident| incident.subject == Subject::Proof)
+        self.open_about(&Subject::Proof).next()
     }
 }

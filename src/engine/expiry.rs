@@ -17,8 +17,10 @@ impl Engine {
     }
 
     pub(super) fn notice_expiry(&mut self, now: Time) {
-        let gone = self.open_incidents().map(|incident| incident.subject.clone());
-        let gone: Vec<Subject> = gone.filter(|subject| self.is_of_a_removed_channel(subject)).collect();
+        let about = self.subjects_from(Subject::ChannelExpiry(String::new()));
+        let about = about.take_while(|subject| matches!(subject, Subject::ChannelExpiry(_)));
+        let gone: Vec<Subject> =
+            about.filter(|subject| self.is_of_a_removed_channel(subject)).cloned().collect();
         gone.iter().for_each(|subject| self.forget_expiry(subject, now));
         let all: Vec<Subject> = self.what_may_expire().collect();
         all.into_iter().for_each(|subject| self.notice_expiry_of(subject, now));
@@ -120,6 +122,6 @@ impl Engine {
     }
 
     fn expiry_incident(&self, subject: &Subject) -> Option<&Incident> {
-        self.open_incidents().find(|incident| incident.subject == *subject)
+        self.open_about(subject).next()
     }
 }

@@ -50,8 +50,7 @@ impl Engine {
 
     /// Follows up on every incident whose time has come.
     pub(super) fn follow_up(&mut self, now: Time) {
-        let due = self.follow_ups.iter().filter(|(_, time)| **time <= now);
-        let due: Vec<u64> = due.map(|(number, _)| *number).collect();
+        let due = self.follow_ups.due(now);
         due.into_iter().for_each(|number| self.follow(number, now));
     }
 
@@ -63,7 +62,7 @@ impl Engine {
 
     /// Tells those who should have been told by now and were not, reminds those who are due, and notes when to come back.
     pub(super) fn follow(&mut self, number: u64, now: Time) {
-        self.follow_ups.remove(&number);
+        self.follow_ups.set(number, None);
         let Some(incident) = self.incidents.get(&number).filter(|incident| incident.closed.is_none()) else {
             return;
         };
@@ -85,7 +84,7 @@ impl Engine {
         let next =
             later.into_iter().map(|(_, time)| time).chain(plan.next).chain(soonest.map(|span| now + span));
         if let Some(next) = next.min() {
-            self.follow_ups.insert(number, next);
+            self.follow_ups.set(number, Some(next));
         }
         self.tell(number, &token, &new, What::Escalated, now);
         self.tell(number, &token, &due, What::Repeated, now);

@@ -1,30 +1,38 @@
 //! After a complete look: which checkers fell silent or are heard again.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::TimeDelta;
 
 use super::Engine;
-use crate::incident::{End, Incident, Subject};
+use crate::incident::{Beginnings, End, Incident, Subject};
 use crate::ledger::Silence;
 use crate::time::Time;
 use crate::verdict::{State, judge, silence_is_over};
+
+/// The open silences by number, with when those began who are in them.
+type Joinable = BTreeMap<u64, Beginnings>;
 
 impl Engine {
     /// Judges every checker something was read about, and every one whose deadline has passed. The look began at `looked`,
     /// by a clock that is certainly `ahead` of the server's.
     pub(super) fn judge(&mut self, looked: Time, ahead: TimeDelta, now: Time) {
         let heard_until = looked - ahead;
-        for (name, facts) in self.facts.iter_mut().filter(|(_, facts)| facts.watched_since.is_none()) {
+        for name in std::mem::take(&mut self.unwatched) {
+            let Some(facts) = self.facts.get_mut(&name) else { continue };
             facts.watched_since = Some(heard_until);
-            self.touched.insert(name.clone());
             self.dirty.facts.insert(name.clone());
+            self.touched.insert(name);
         }
         let mut names = std::mem::take(&mut self.touched);
         names.extend(self.timers.passed(self.by_servers(now)));
         names.iter().for_each(|name| self.settle_facts(name));
         // Who is heard again leaves before others join: nobody joins a silence that is over.
-        names.iter().for_each(|name| self.judge_return(name, now));
+        let left: BTreeSet<u64> = names.iter().filter_map(|name| self.judge_return(name, now)).collect();
+        left.into_iter().for_each(|number| self.revise_cause(number, now));
+        let mut joinable = None;
         for name in &names {
-            self.judge_silence(name, now);
+            self.judge_silence(name, &mut joinable, now);
             self.judge_services(name, now);
             self.judge_reports(name, now);
             self.judge_spoof(name, heard_until, now);
@@ -68,11 +76,10 @@ impl Engine {
         }
     }
 
-    fn judge_return(&mut self, name: &str, now: Time) {
-        let Some(facts) = self.facts.get(name) else { return };
-        let Some(heard_at) = facts.heard_at().filter(|_| silence_is_over(facts, self.watch_of(facts))) else {
-            return;
-        };
+    /// The incident that the checker leaves is returned.
+    fn judge_return(&mut self, name: &str, now: Time) -> Option<u64> {
+        let facts = self.facts.get(name)?;
+        let heard_at = facts.heard_at().filter(|_| silence_is_over(facts, self.watch_of(facts)))?;
         let last_heard = facts.silent.and_then(|silence| silence.heard_at);
         self.set_silent(name, None);
         if let Some(from) = last_heard.filter(|_| self.fell_silent_with_others(name)) {
@@ -81,27 +88,26 @@ impl Engine {
             }
             self.settle_facts(name);
         }
-        self.end_silence(name, End::Recovered(heard_at), now);
+        self.end_silence(name, End::Recovered(heard_at), now)
     }
 
     fn fell_silent_with_others(&self, name: &str) -> bool {
-        self.open_incidents()
-            .filter(|incident| incident.subject == Subject::Silence && incident.has(name))
-            .any(|incident| !incident.apart && incident.fell_silent().count() > 1)
+        self.silence_of(name)
+            .is_some_and(|incident| !incident.apart && incident.fell_silent().nth(1).is_some())
     }
 
-    fn judge_silence(&mut self, name: &str, now: Time) {
+    fn judge_silence(&mut self, name: &str, joinable: &mut Option<Joinable>, now: Time) {
         let Some(facts) = self.facts.get(name) else { return };
         if facts.silent.is_some_and(|silence| silence.resolved) {
             return;
         }
         if facts.silent.is_some() {
-            self.rejoin(name, facts.silent, now);
+            self.rejoin(name, facts.silent, joinable, now);
         } else if judge(facts, self.watch_of(facts), now).state == State::Silent {
             let heard_at = facts.heard_at();
             let since = heard_at.or(facts.watched_since).unwrap_or(now);
             self.set_silent(name, Some(Silence { judged: now, heard_at, resolved: false }));
-            self.join_silence(name, since, now);
+            self.join_silence(name, since, joinable, now);
         }
     }
 
@@ -113,43 +119,49 @@ impl Engine {
     }
 
     /// A silent checker without an incident: its configuration was taken away and given back.
-    fn rejoin(&mut self, name: &str, silent: Option<Silence>, now: Time) {
-        let in_incident =
-            || self.open_incidents().any(|one| one.subject == Subject::Silence && one.has(name));
+    fn rejoin(&mut self, name: &str, silent: Option<Silence>, joinable: &mut Option<Joinable>, now: Time) {
         if let Some(silence) = silent
-            && !in_incident()
+            && self.silence_of(name).is_none()
         {
-            self.join_silence(name, silence.heard_at.unwrap_or(silence.judged), now);
+            self.join_silence(name, silence.heard_at.unwrap_or(silence.judged), joinable, now);
         }
     }
 
-    fn join_silence(&mut self, name: &str, since: Time, now: Time) {
+    fn joinable(&self) -> Joinable {
+        self.open_about(&Subject::Silence).map(|incident| (incident.number, incident.beginnings())).collect()
+    }
+
+    fn join_silence(&mut self, name: &str, since: Time, joinable: &mut Option<Joinable>, now: Time) {
         let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| facts.deadline.together_within());
-        let found =
-            self.open_incidents().find(|incident| incident.admits(since, window)).map(|one| one.number);
+        let joinable = joinable.get_or_insert_with(|| self.joinable());
+        let found = joinable.iter().find(|(_, beginnings)| beginnings.admit(since, window));
         let number = match found {
-            Some(number) => number,
+            Some((number, _)) => *number,
             None => self.open(Incident::new(self.last_incident + 1, Subject::Silence, now), now),
         };
+        joinable.entry(number).or_default().insert(since);
         if let Some(incident) = self.incidents.get_mut(&number) {
             incident.join(name, since, None);
             self.dirty.incidents.insert(number);
         }
     }
 
-    /// Ends a checker's silence, and recovers the alarm that was about it alone.
-    pub(super) fn end_silence(&mut self, name: &str, end: End, now: Time) {
-        let open =
-            self.open_incidents().find(|incident| incident.subject == Subject::Silence && incident.has(name));
-        let Some(number) = open.map(|incident| incident.number) else { return };
-        if let Some(incident) = self.incidents.get_mut(&number) {
-            incident.leave(name, end);
-            if incident.present().next().is_some() && matches!(end, End::Recovered(_)) {
-                incident.recovering_since.get_or_insert(now);
-            }
-            self.dirty.incidents.insert(number);
+    /// Ends a checker's silence, and recovers the alarm that was about it alone. Returns the incident: what that is put down
+    /// to has to be revised when everybody has left who leaves now.
+    pub(super) fn end_silence(&mut self, name: &str, end: End, now: Time) -> Option<u64> {
+        let number = self.silence_of(name)?.number;
+        let incident = self.incidents.get_mut(&number)?;
+        incident.leave(name, end);
+        let first = incident.recovering_since.is_none() && matches!(end, End::Recovered(_));
+        if first && incident.present().next().is_some() {
+            incident.recovering_since = Some(now);
         }
-        self.revise_cause(number, now);
-        self.recover_token(number, &format!("{name}_Checker"), now);
+        self.dirty.incidents.insert(number);
+        let token = format!("{name}_Checker");
+        if incident.owed().any(|announced| announced.token == token) {
+            self.revise_cause(number, now);
+            self.recover_token(number, &token, now);
+        }
+        Some(number)
     }
 }

@@ -269,8 +269,7 @@ impl Engine {
 
     /// The number of the open incident about this mailbox.
     fn mailbox_incident(&self, mailbox: &str) -> Option<u64> {
-        let about = |incident: &&Incident| matches!(&incident.subject, Subject::Mailbox(of) if of == mailbox);
-        self.open_incidents().find(about).map(|incident| incident.number)
+        self.number_about(&Subject::Mailbox(mailbox.to_owned()))
     }
 
     fn open_mailbox_incident(&mut self, mailbox: &str, now: Time) {

@@ -18,6 +18,7 @@ mod judge;
 mod links;
 mod mailbox;
 mod offset;
+mod open;
 mod orders;
 mod reconfigure;
 mod reports;
@@ -51,7 +52,8 @@ use heartbeat::Heartbeat;
 pub use heartbeat::Run;
 pub use mailbox::{BETWEEN_TRIES, History, Looked, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
-use timers::Timers;
+use open::BySubject;
+use timers::{Schedule, Timers};
 
 /// What the store remembers of the core.
 #[derive(Debug, Default)]
@@ -205,6 +207,8 @@ pub struct Engine {
     config: Config,
     /// Where each checker stands in the configuration.
     index: BTreeMap<String, usize>,
+    /// The places of the checkers that test each service.
+    testers: BTreeMap<String, Vec<usize>>,
     facts: BTreeMap<String, Facts>,
     mailboxes: BTreeMap<String, Mailbox>,
     canary: Canary,
@@ -215,6 +219,8 @@ pub struct Engine {
     dependence: Dependence,
     /// Open ones, and closed ones until the store was told.
     incidents: BTreeMap<u64, Incident>,
+    /// The open ones.
+    by_subject: BySubject,
     outbox: Outbox,
     last_incident: u64,
     last_message: u64,
@@ -222,7 +228,9 @@ pub struct Engine {
     /// When each checker becomes late: no look is asked for then.
     late: Timers,
     /// When the policies have to be asked again about an incident.
-    follow_ups: BTreeMap<u64, Time>,
+    follow_ups: Schedule<u64>,
+    /// When the acknowledgements of open incidents end that have an end.
+    acknowledgement_ends: Schedule<u64>,
     /// What people silenced.
     silences: BTreeMap<u64, Silencing>,
     last_silence: u64,
@@ -233,6 +241,8 @@ pub struct Engine {
     head_told: Option<Time>,
     /// Checkers something was read about since they were last judged.
     touched: BTreeSet<String>,
+    /// Checkers that no look has been complete for yet.
+    unwatched: BTreeSet<String>,
     /// Of those who are silent or delayed, as the store was told.
     reasons: BTreeMap<String, Reason>,
     /// When anybody was heard last.
@@ -244,10 +254,10 @@ pub struct Engine {
 impl Engine {
     /// Takes up what a store held, under a configuration that may have changed meanwhile.
     pub fn restore(config: Config, snapshot: Snapshot, now: Time) -> Self {
-        let open = snapshot.incidents.into_iter().map(|incident| (incident.number, incident)).collect();
         let mut engine = Self {
             config: config.clone(),
             index: BTreeMap::new(),
+            testers: BTreeMap::new(),
             facts: snapshot.facts,
             mailboxes: snapshot.mailboxes,
             canary: snapshot.canary,
@@ -255,31 +265,35 @@ impl Engine {
             drill_due: None,
             heartbeat: Heartbeat::default(),
             dependence: Dependence::default(),
-            incidents: open,
+            incidents: BTreeMap::new(),
+            by_subject: BySubject::default(),
             outbox: Outbox::restore(snapshot.messages, snapshot.paces, now),
             last_incident: snapshot.last_incident,
             last_message: snapshot.last_message,
             timers: Timers::default(),
             late: Timers::default(),
-            follow_ups: BTreeMap::new(),
+            follow_ups: Schedule::default(),
+            acknowledgement_ends: Schedule::default(),
             silences: snapshot.silences.into_iter().map(|silence| (silence.id, silence)).collect(),
             last_silence: snapshot.last_silence,
             link_key: snapshot.link_key,
             digests: snapshot.digests,
             head_told: snapshot.head_told,
             touched: BTreeSet::new(),
+            unwatched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
             tally: Tally::from(now),
             dirty: Dirty::default(),
         };
+        snapshot.incidents.into_iter().for_each(|incident| engine.take_up(incident));
         engine.take_over(config, now);
         engine.newest_heard = engine.facts.values().filter_map(Facts::heard_at).max();
         for (name, state) in &mut engine.mailboxes {
             state.restart(now, mailbox::blind_after(&engine.config, name).unwrap_or_default());
             engine.dirty.mailboxes.insert(name.clone());
         }
-        engine.revise_reasons(engine.index.keys().cloned().collect(), now);
+        engine.revise_reasons(engine.index.keys().cloned().collect(), &engine.companies(), now);
         engine
     }
 
@@ -350,8 +364,8 @@ impl Engine {
         deadlines
             .into_iter()
             .chain(blind)
-            .chain(self.acknowledgement_ends())
-            .chain(self.follow_ups.values().copied())
+            .chain(self.acknowledgement_ends.first())
+            .chain(self.follow_ups.first())
             .chain(self.expiry_times())
             .chain(self.canary_due())
             .chain(self.drill_times())
@@ -404,7 +418,9 @@ impl Engine {
         let dirty = std::mem::take(&mut self.dirty);
         let incidents: Vec<Incident> =
             dirty.incidents.iter().filter_map(|number| self.incidents.get(number)).cloned().collect();
-        self.incidents.retain(|_, incident| incident.closed.is_none());
+        for incident in incidents.iter().filter(|incident| incident.closed.is_some()) {
+            self.incidents.remove(&incident.number);
+        }
         Changes {
             checkers: dirty.facts.iter().filter_map(|name| self.row(name)).collect(),
             removed: dirty.removed.into_iter().collect(),

@@ -183,7 +183,7 @@ impl Engine {
     pub(super) fn judge_own_clock(&mut self, mailbox: &str, now: Time) {
         let state = self.mailboxes.get(mailbox);
         let Some(offset) = state.and_then(|state| state.clock.offset(now)) else { return };
-        let open = self.open_incidents().find(|incident| incident.subject == Subject::Clock);
+        let open = self.open_about(&Subject::Clock).next();
         let open = open.map(|incident| (incident.number, incident.has(mailbox)));
         match open {
             Some((number, true)) if offset.is_right() => {

@@ -96,6 +96,7 @@ impl Engine {
             done.push_str(" It is a drill: only the link in the message of a channel proves that channel.");
         }
         incident.acknowledged = Some(by.clone());
+        self.acknowledgement_ends.set(number, by.until);
         self.dirty.incidents.insert(number);
         let told = [link.map(|channel| format!("by the link in the message of {channel}")), by.note];
         let told: Vec<String> = told.into_iter().flatten().collect();
@@ -147,18 +148,10 @@ impl Engine {
         Ok(done)
     }
 
-    /// When the acknowledgements end that have an end.
-    pub(super) fn acknowledgement_ends(&self) -> impl Iterator<Item = Time> {
-        self.open_incidents().filter_map(|incident| incident.acknowledged.as_ref()?.until)
-    }
-
     /// Whoever took it did not end it in time: everybody who had the alarm is reminded.
     pub(super) fn end_acknowledgements(&mut self, now: Time) {
-        let ended = |incident: &&Incident| {
-            incident.acknowledged.as_ref().and_then(|by| by.until).is_some_and(|until| until <= now)
-        };
-        let numbers: Vec<u64> = self.open_incidents().filter(ended).map(|incident| incident.number).collect();
-        for number in numbers {
+        for number in self.acknowledgement_ends.due(now) {
+            self.acknowledgement_ends.set(number, None);
             let Some(incident) = self.incidents.get_mut(&number) else { continue };
             let by = incident.acknowledged.take().map(|by| by.by);
             self.dirty.incidents.insert(number);

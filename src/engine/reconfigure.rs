@@ -14,7 +14,7 @@ impl Engine {
     /// that says so.
     pub fn reconfigure(&mut self, config: Config, now: Time) {
         self.take_over(config, now);
-        self.revise_reasons(self.index.keys().cloned().collect(), now);
+        self.revise_reasons(self.index.keys().cloned().collect(), &self.companies(), now);
     }
 
     pub(super) fn take_over(&mut self, config: Config, now: Time) {
@@ -26,6 +26,12 @@ impl Engine {
             .enumerate()
             .map(|(index, checker)| (checker.name.clone(), index))
             .collect();
+        self.testers.clear();
+        for (place, checker) in self.config.checkers.iter().enumerate() {
+            for test in &checker.tests {
+                self.testers.entry(test.service.clone()).or_default().push(place);
+            }
+        }
         self.take_over_checkers(now);
         self.take_over_mailboxes(now);
         self.take_over_digests(now);
@@ -34,6 +40,8 @@ impl Engine {
         self.take_over_drill(now);
         self.end_removed_losses(now);
         self.move_orphaned_messages(now);
+        let unwatched = self.facts.iter().filter(|(_, facts)| facts.watched_since.is_none());
+        self.unwatched = unwatched.map(|(name, _)| name.clone()).collect();
         let names: Vec<String> = self.facts.keys().cloned().collect();
         names.iter().for_each(|name| self.set_timer(name, now));
         self.touched.extend(names);
@@ -44,15 +52,17 @@ impl Engine {
     fn take_over_checkers(&mut self, now: Time) {
         let gone: Vec<String> =
             self.facts.keys().filter(|name| !self.index.contains_key(*name)).cloned().collect();
+        let mut left = BTreeSet::new();
         for name in gone {
             self.facts.remove(&name);
             self.timers.set(&name, None);
             self.late.set(&name, None);
-            self.end_silence(&name, End::Removed(now), now);
+            left.extend(self.end_silence(&name, End::Removed(now), now));
             self.end_report(&name, End::Removed(now));
             self.end_spoof(&name, End::Removed(now));
             self.dirty.removed.insert(name);
         }
+        left.into_iter().for_each(|number| self.revise_cause(number, now));
         for checker in &self.config.checkers {
             match self.facts.get_mut(&checker.name) {
                 Some(facts) => {

@@ -41,8 +41,7 @@ impl Engine {
     }
 
     fn report_incident(&self, name: &str) -> Option<u64> {
-        let about = |incident: &&Incident| matches!(&incident.subject, Subject::Report(of) if of == name);
-        self.open_incidents().find(about).map(|incident| incident.number)
+        self.number_about(&Subject::Report(name.to_owned()))
     }
 }
 

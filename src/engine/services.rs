@@ -51,9 +51,7 @@ impl Engine {
         if self.is_resolved(name, seen) {
             return;
         }
-        let open = self
-            .open_incidents()
-            .find(|incident| matches!(&incident.subject, Subject::Service(of) if *of == seen.service));
+        let open = self.open_about(&Subject::Service(seen.service.clone())).next();
         let member = open.and_then(|incident| incident.members.get(name)).filter(|one| one.end.is_none());
         let (number, joined) = (open.map(|incident| incident.number), member.is_some());
         let flapped = member.and_then(|member| member.flapping);

@@ -20,8 +20,7 @@ impl Engine {
 
     /// The number of the open incident about mails in this checker's name.
     pub(super) fn spoof_incident(&self, name: &str) -> Option<u64> {
-        let about = |incident: &&Incident| matches!(&incident.subject, Subject::Spoof(of) if of == name);
-        self.open_incidents().find(about).map(|incident| incident.number)
+        self.number_about(&Subject::Spoof(name.to_owned()))
     }
 
     pub(super) fn end_spoof(&mut self, name: &str, end: End) {

@@ -35,6 +35,7 @@ mod restarts;
 mod services;
 mod silences;
 mod spoofs;
+mod sweeps;
 mod trail;
 
 /// cycle 300 s + timeouts 10 s + 30 s + margin 60 s.

@@ -9,10 +9,44 @@ use crate::time::Time;
 /// A deadline has passed *after* its moment; the look that confirms it starts this much later.
 const PASSED: TimeDelta = TimeDelta::milliseconds(1);
 
+/// One moment per key at most.
+#[derive(Debug)]
+pub(super) struct Schedule<K> {
+    by_time: BTreeSet<(Time, K)>,
+    by_key: BTreeMap<K, Time>,
+}
+
+impl<K> Default for Schedule<K> {
+    fn default() -> Self {
+        Self { by_time: BTreeSet::new(), by_key: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone> Schedule<K> {
+    /// Sets, moves or (with None) removes the moment of `key`.
+    pub(super) fn set(&mut self, key: K, time: Option<Time>) {
+        if let Some(before) = self.by_key.remove(&key) {
+            self.by_time.remove(&(before, key.clone()));
+        }
+        if let Some(time) = time {
+            self.by_key.insert(key.clone(), time);
+            self.by_time.insert((time, key));
+        }
+    }
+
+    pub(super) fn first(&self) -> Option<Time> {
+        self.by_time.first().map(|(time, _)| *time)
+    }
+
+    /// The keys whose moment has come, in their order.
+    pub(super) fn due(&self, now: Time) -> BTreeSet<K> {
+        self.by_time.iter().take_while(|(time, _)| *time <= now).map(|(_, key)| key.clone()).collect()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    by_time: BTreeSet<(Time, String)>,
-    by_name: BTreeMap<String, Time>,
+    schedule: Schedule<String>,
     /// For deadlines before this a look was asked for.
     asked: Option<Time>,
 }
@@ -20,23 +54,19 @@ pub(super) struct Timers {
 impl Timers {
     /// Sets, moves or (with None) removes the timer of a checker.
     pub(super) fn set(&mut self, name: &str, time: Option<Time>) {
-        if let Some(before) = self.by_name.remove(name) {
-            self.by_time.remove(&(before, name.to_owned()));
-        }
-        if let Some(time) = time {
-            self.by_name.insert(name.to_owned(), time);
-            self.by_time.insert((time, name.to_owned()));
-        }
+        self.schedule.set(name.to_owned(), time);
     }
 
     /// The checkers whose timer lies before `now`.
     pub(super) fn passed(&self, now: Time) -> Vec<String> {
-        self.by_time.iter().take_while(|(time, _)| *time < now).map(|(_, name)| name.clone()).collect()
+        let passed = self.schedule.by_time.iter().take_while(|(time, _)| *time < now);
+        passed.map(|(_, name)| name.clone()).collect()
     }
 
     /// Whether a timer, or `other`, has passed for which no look was asked for yet; from now on it was.
     pub(super) fn ask(&mut self, now: Time, other: Option<Time>) -> bool {
-        let latest = self.by_time.range(..(now, String::new())).next_back().map(|(time, _)| *time).max(other);
+        let passed = self.schedule.by_time.range(..(now, String::new())).next_back();
+        let latest = passed.map(|(time, _)| *time).max(other);
         let wanted = latest.is_some_and(|time| self.asked.is_none_or(|asked| time >= asked));
         if wanted {
             self.asked = Some(now);
@@ -48,8 +78,10 @@ impl Timers {
     pub(super) fn next(&self, others: Vec<Time>) -> Option<Time> {
         let open = |time: &Time| self.asked.is_none_or(|asked| *time >= asked);
         let own = match self.asked {
-            Some(asked) => self.by_time.range((asked, String::new())..).next().map(|(time, _)| *time),
-            None => self.by_time.first().map(|(time, _)| *time),
+            Some(asked) => {
+                self.schedule.by_time.range((asked, String::new())..).next().map(|(time, _)| *time)
+            }
+            None => self.schedule.first(),
         };
         own.into_iter().chain(others.into_iter().filter(open)).min().map(|time| time + PASSED)
     }

@@ -74,8 +74,10 @@ pub struct Signature<'a> {
 pub struct Scene<'a> {
     pub by: Signature<'a>,
     pub mailboxes: Vec<MailboxCard<'a>>,
-    /// All configured checkers.
+    /// Of the checkers that are or were members of the incident, those that are configured, in that order.
     pub checkers: Vec<CheckerCard<'a>>,
+    /// How many checkers are heard, of how many, when the incident is about silence.
+    pub heard: Option<(usize, usize)>,
     /// The rules that the runs of the checker break, or broke lately, that the incident is about.
     pub findings: Vec<(Breach, &'a Finding)>,
     /// The service the incident is about, from all providers.

@@ -80,9 +80,9 @@ pub(super) fn alarm(incident: &Incident, scene: &Scene<'_>) -> (String, String) 
     if let Some(more @ 1..) = cards.len().checked_sub(shown) {
         let _ = writeln!(body, "\n… and {more} more.");
     }
-    let heard = scene.checkers.iter().filter(|card| !card.silent && card.heard_at.is_some()).count();
-    let all = scene.checkers.len();
-    let _ = writeln!(body, "\n{} hears {heard} of {all} checkers.", scene.by.watchdog);
+    if let Some((heard, all)) = scene.heard {
+        let _ = writeln!(body, "\n{} hears {heard} of {all} checkers.", scene.by.watchdog);
+    }
     for mailbox in &scene.mailboxes {
         if let Some(until) = mailbox.heard_until {
             let (name, host, until) = (mailbox.name, mailbox.host, scene.by.shown(until));

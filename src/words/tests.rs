@@ -55,6 +55,10 @@ fn scene(checkers: Vec<CheckerCard<'_>>) -> Scene<'_> {
     Scene {
         by: Signature { watchdog: "bresse8", zone: Tz::Europe__Paris, now: at(2, 56, 53) },
         mailboxes: vec![mailbox],
+        heard: Some((
+            checkers.iter().filter(|card| !card.silent && card.heard_at.is_some()).count(),
+            checkers.len(),
+        )),
         checkers,
         findings: vec![],
         service: None,
