@@ -68,7 +68,7 @@ impl World {
         let note = Note::configuration(&Judged::of(&config));
         let engine = Engine::restore(config, Snapshot::default(), now);
         let batch = Batch { notes: vec![note], ..Batch::default() };
-        let behind = TimeDelta::minutes(if seed % 3 == 0 { 20 } else { 0 });
+        let behind = TimeDelta::minutes(if seed.is_multiple_of(3) { 20 } else { 0 });
         Self {
             rng,
             dir,
