@@ -6,6 +6,7 @@
 mod announce;
 mod channels;
 mod canary;
+mod changes;
 mod dependence;
 mod diagnosis;
 mod digests;
@@ -33,10 +34,10 @@ use chrono::TimeDelta;
 
 use crate::audit::Standing;
 use crate::config::{Checker, Config};
-use crate::incident::{Incident, Step};
+use crate::incident::Incident;
 use crate::ledger::{Facts, Observation};
 use crate::links::Key;
-use crate::outbox::{Failure, Message, Outbox, Pace, Sent, combined};
+use crate::outbox::{Failure, Message, Outbox, Sent, combined};
 use crate::policy::Silencing;
 use crate::reason::Reason;
 use crate::report::NotHeard;
@@ -44,6 +45,8 @@ use crate::tally::Tally;
 use crate::time::Time;
 use crate::verdict::{Verdict, Watch, judge};
 pub use canary::{Canary, Release};
+use changes::Dirty;
+pub use changes::{Changes, Delivery, Look, MailboxRow, Row, Snapshot};
 use dependence::Dependence;
 pub use diagnosis::Companies;
 pub use digests::DueDigest;
@@ -54,153 +57,6 @@ pub use mailbox::{BETWEEN_TRIES, History, Looked, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
 use open::BySubject;
 use timers::{Schedule, Timers};
-
-/// What the store remembers of the core.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    pub facts: BTreeMap<String, Facts>,
-    pub mailboxes: BTreeMap<String, Mailbox>,
-    pub canary: Canary,
-    pub drills: Drills,
-    /// Open ones.
-    pub incidents: Vec<Incident>,
-    pub messages: Vec<Message>,
-    /// Of the channels.
-    pub paces: BTreeMap<String, Pace>,
-    /// The highest numbers ever used.
-    pub last_incident: u64,
-    pub last_message: u64,
-    /// Those that are not over.
-    pub silences: Vec<Silencing>,
-    pub last_silence: u64,
-    /// Of the links in alarms; without it they have none.
-    pub link_key: Option<Key>,
-    /// Up to when each digest has told.
-    pub digests: BTreeMap<String, Time>,
-    /// When the head of the ledger was last queued.
-    pub head_told: Option<Time>,
-}
-
-/// A complete look, as an auditor will ask for it: nothing was missed from `from` to `until`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    pub mailbox: String,
-    /// The look before, or `until` when the time between was not observed.
-    pub from: Time,
-    pub until: Time,
-    /// The watchdog's clock, whose times these are, was certainly so much ahead of the server's; never negative.
-    pub ahead: TimeDelta,
-}
-
-/// A message that left the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    pub message: Message,
-    pub at: Time,
-    /// What the far side answered; None when the message was dropped because its incident ended before it was taken.
-    pub answer: Option<String>,
-}
-
-/// A configured checker with what is known of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    pub name: String,
-    pub provider: String,
-    /// Its place in the configuration.
-    pub position: usize,
-    pub facts: Facts,
-    /// Why it is silent or delayed.
-    pub reason: Option<Reason>,
-    /// What the table says of it from now on.
-    pub standing: Standing,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailboxRow {
-    pub name: String,
-    pub blind_after: TimeDelta,
-    pub state: Mailbox,
-}
-
-/// What has to be written in one transaction.
-#[derive(Debug, Default)]
-pub struct Changes {
-    pub checkers: Vec<Row>,
-    /// Checkers that are no longer configured.
-    pub removed: Vec<String>,
-    pub mailboxes: Vec<MailboxRow>,
-    pub incidents: Vec<Incident>,
-    /// New or changed.
-    pub messages: Vec<Message>,
-    /// Of the channels that were tried.
-    pub paces: Vec<(String, Pace)>,
-    pub deliveries: Vec<Delivery>,
-    pub looks: Vec<Look>,
-    pub steps: Vec<Step>,
-    /// New or ended.
-    pub silences: Vec<Silencing>,
-    pub canary: Option<Canary>,
-    pub drills: Option<Drills>,
-    /// Up to when each digest has told; None when it is no longer configured.
-    pub digests: BTreeMap<String, Option<Time>>,
-    pub head_told: Option<Time>,
-}
-
-impl Changes {
-    /// Adds what came later; of two values for the same thing the later one is written last.
-    pub fn merge(&mut self, later: Self) {
-        self.checkers.extend(later.checkers);
-        self.removed.extend(later.removed);
-        self.mailboxes.extend(later.mailboxes);
-        self.incidents.extend(later.incidents);
-        self.messages.extend(later.messages);
-        self.paces.extend(later.paces);
-        self.deliveries.extend(later.deliveries);
-        self.looks.extend(later.looks);
-        self.steps.extend(later.steps);
-        self.silences.extend(later.silences);
-        self.canary = later.canary.or(self.canary.take());
-        self.drills = later.drills.or(self.drills.take());
-        self.digests.extend(later.digests);
-        self.head_told = later.head_told.or(self.head_told);
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.checkers.is_empty()
-            && self.removed.is_empty()
-            && self.mailboxes.is_empty()
-            && self.incidents.is_empty()
-            && self.messages.is_empty()
-            && self.paces.is_empty()
-            && self.deliveries.is_empty()
-            && self.looks.is_empty()
-            && self.steps.is_empty()
-            && self.silences.is_empty()
-            && self.canary.is_none()
-            && self.drills.is_none()
-            && self.digests.is_empty()
-            && self.head_told.is_none()
-    }
-}
-
-/// What changed since the store was last told.
-#[derive(Debug, Default)]
-struct Dirty {
-    facts: BTreeSet<String>,
-    removed: BTreeSet<String>,
-    mailboxes: BTreeSet<String>,
-    incidents: BTreeSet<u64>,
-    messages: BTreeMap<u64, Message>,
-    paces: BTreeSet<String>,
-    deliveries: Vec<Delivery>,
-    looks: Vec<Look>,
-    steps: Vec<Step>,
-    silences: BTreeMap<u64, Silencing>,
-    canary: bool,
-    drills: bool,
-    digests: BTreeMap<String, Option<Time>>,
-    head_told: Option<Time>,
-}
 
 #[derive(Debug)]
 pub struct Engine {

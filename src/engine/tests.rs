@@ -4,6 +4,7 @@ use crate::config::{
     Smtp, Test, Tls,
 };
 use crate::engine::History;
+use crate::incident::Step;
 use crate::outbox::Kind;
 use crate::reason::Reason;
 use crate::report::{Said, Understood};

@@ -1,0 +1,162 @@
+//! What passes between the core and its store: what is remembered, and what has to be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+
+use super::{Canary, Drills, Mailbox};
+use crate::audit::Standing;
+use crate::incident::{Incident, Step};
+use crate::ledger::Facts;
+use crate::links::Key;
+use crate::outbox::{Message, Pace};
+use crate::policy::Silencing;
+use crate::reason::Reason;
+use crate::time::Time;
+
+/// What the store remembers of the core.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    pub facts: BTreeMap<String, Facts>,
+    pub mailboxes: BTreeMap<String, Mailbox>,
+    pub canary: Canary,
+    pub drills: Drills,
+    /// Open ones.
+    pub incidents: Vec<Incident>,
+    pub messages: Vec<Message>,
+    /// Of the channels.
+    pub paces: BTreeMap<String, Pace>,
+    /// The highest numbers ever used.
+    pub last_incident: u64,
+    pub last_message: u64,
+    /// Those that are not over.
+    pub silences: Vec<Silencing>,
+    pub last_silence: u64,
+    /// Of the links in alarms; without it they have none.
+    pub link_key: Option<Key>,
+    /// Up to when each digest has told.
+    pub digests: BTreeMap<String, Time>,
+    /// When the head of the ledger was last queued.
+    pub head_told: Option<Time>,
+}
+
+/// A complete look, as an auditor will ask for it: nothing was missed from `from` to `until`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    pub mailbox: String,
+    /// The look before, or `until` when the time between was not observed.
+    pub from: Time,
+    pub until: Time,
+    /// The watchdog's clock, whose times these are, was certainly so much ahead of the server's; never negative.
+    pub ahead: TimeDelta,
+}
+
+/// A message that left the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub message: Message,
+    pub at: Time,
+    /// What the far side answered; None when the message was dropped because its incident ended before it was taken.
+    pub answer: Option<String>,
+}
+
+/// A configured checker with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub name: String,
+    pub provider: String,
+    /// Its place in the configuration.
+    pub position: usize,
+    pub facts: Facts,
+    /// Why it is silent or delayed.
+    pub reason: Option<Reason>,
+    /// What the table says of it from now on.
+    pub standing: Standing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxRow {
+    pub name: String,
+    pub blind_after: TimeDelta,
+    pub state: Mailbox,
+}
+
+/// What has to be written in one transaction.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub checkers: Vec<Row>,
+    /// Checkers that are no longer configured.
+    pub removed: Vec<String>,
+    pub mailboxes: Vec<MailboxRow>,
+    pub incidents: Vec<Incident>,
+    /// New or changed.
+    pub messages: Vec<Message>,
+    /// Of the channels that were tried.
+    pub paces: Vec<(String, Pace)>,
+    pub deliveries: Vec<Delivery>,
+    pub looks: Vec<Look>,
+    pub steps: Vec<Step>,
+    /// New or ended.
+    pub silences: Vec<Silencing>,
+    pub canary: Option<Canary>,
+    pub drills: Option<Drills>,
+    /// Up to when each digest has told; None when it is no longer configured.
+    pub digests: BTreeMap<String, Option<Time>>,
+    pub head_told: Option<Time>,
+}
+
+impl Changes {
+    /// Adds what came later; of two values for the same thing the later one is written last.
+    pub fn merge(&mut self, later: Self) {
+        self.checkers.extend(later.checkers);
+        self.removed.extend(later.removed);
+        self.mailboxes.extend(later.mailboxes);
+        self.incidents.extend(later.incidents);
+        self.messages.extend(later.messages);
+        self.paces.extend(later.paces);
+        self.deliveries.extend(later.deliveries);
+        self.looks.extend(later.looks);
+        self.steps.extend(later.steps);
+        self.silences.extend(later.silences);
+        self.canary = later.canary.or(self.canary.take());
+        self.drills = later.drills.or(self.drills.take());
+        self.digests.extend(later.digests);
+        self.head_told = later.head_told.or(self.head_told);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.checkers.is_empty()
+            && self.removed.is_empty()
+            && self.mailboxes.is_empty()
+            && self.incidents.is_empty()
+            && self.messages.is_empty()
+            && self.paces.is_empty()
+            && self.deliveries.is_empty()
+            && self.looks.is_empty()
+            && self.steps.is_empty()
+            && self.silences.is_empty()
+            && self.canary.is_none()
+            && self.drills.is_none()
+            && self.digests.is_empty()
+            && self.head_told.is_none()
+    }
+}
+
+/// What changed since the store was last told.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    pub(super) facts: BTreeSet<String>,
+    pub(super) removed: BTreeSet<String>,
+    pub(super) mailboxes: BTreeSet<String>,
+    pub(super) incidents: BTreeSet<u64>,
+    pub(super) messages: BTreeMap<u64, Message>,
+    pub(super) paces: BTreeSet<String>,
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) looks: Vec<Look>,
+    pub(super) steps: Vec<Step>,
+    pub(super) silences: BTreeMap<u64, Silencing>,
+    pub(super) canary: bool,
+    pub(super) drills: bool,
+    pub(super) digests: BTreeMap<String, Option<Time>>,
+    pub(super) head_told: Option<Time>,
+}
