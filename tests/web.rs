@@ -367,6 +367,19 @@ fn a_mail_full_of_markup_escapes_and_formulas_is_text_wherever_it_is_shown() {
         let json = text.starts_with('{');
         assert!(wild.is_none() || json && wild == Some('\u{202e}'), "{wild:?} in {text:?}");
     }
+    let incident = format!("/incident/{}", served.incident()["id"].as_str().unwrap());
+    for path in ["/", "/checker/bresse1", &incident] {
+        let page = served.get(path, &[&bearer("rita"), "Accept: text/html"]);
+        assert!(page.header("content-type").unwrap().starts_with("text/html"), "{path} {page:?}");
+        assert!(
+            !page.body.contains("<script>alert") && !page.body.contains("\"http://evil"),
+            "{}",
+            page.body
+        );
+        let wild = page.body.chars().find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
+        assert_eq!(wild, None, "{path}");
+        assert!(page.body.contains("owned") || path != "/checker/bresse1", "it says that: {}", page.body);
+    }
     for command in ["last-seen", "matrix", "incidents"] {
         let text = printed(&[command, "--format", "csv"]);
         assert_cells_are_text(&text);
