@@ -42,6 +42,22 @@ pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
+/// Text as it may stand in an element of HTML or in an attribute in double quotes.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
 /// Whether it neither leaves the line, nor turns it around, nor tells a terminal anything.
 pub(crate) fn is_plain(c: char) -> bool {
     // Unicode's line and paragraph separators, and its explicit directional formatting (UAX #9, section 2).

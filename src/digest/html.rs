@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::page::{Figure, Mood, Page, Row, Section};
+use crate::text::escaped;
 
 /// What mail programs leave of it may be nothing: the page must be readable without.
 const STYLE: &str = include_str!("digest.css");
@@ -83,19 +84,4 @@ fn class(mood: Mood) -> &'static str {
         Mood::Good => " good",
         Mood::Bad => " bad",
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }

@@ -7,9 +7,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::metrics::result_word;
-use super::page::escaped;
 use super::{Picture, Site};
 use crate::clock;
+use crate::text::escaped;
 use crate::text::quoted;
 use crate::verdict;
 use crate::view::CheckerLine;

@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::Site;
-use super::page::{escaped, page};
+use super::page::page;
 use crate::links::{Link, Refusal};
 use crate::orders::{Order, TEXT_CHARS_MAX};
+use crate::text::escaped;
 use crate::{clock, control};
 
 /// Who pressed the button without saying so.

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 
-use super::frame::escaped;
 use super::moment::Moment;
 use super::{cards, table};
 use crate::config::duration;
 use crate::detail::{Detail, HopLine, MailLine, OtherMail, PathTable};
 use crate::report::DRYRUN;
+use crate::text::escaped;
 use crate::time::{seconds, span};
 
 /// The width of the plot's bars, in its own units.

@@ -4,25 +4,10 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::config::Role;
+use crate::text::escaped;
 
 /// Without the script a page is asked for again so often, in seconds.
 const REFRESH_S: u32 = 30;
-
-/// Text as it may stand in an element or in an attribute in double quotes.
-pub(in crate::web) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
 
 /// A name as one segment of a path, in an attribute.
 pub(super) fn segment(name: &str) -> String {

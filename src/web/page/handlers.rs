@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use serde::Deserialize;
 
-use super::frame::{Frame, escaped, framed, page, segment};
+use super::frame::{Frame, framed, page, segment};
 use super::moment::Moment;
 use super::{checker as one_checker, incidents, strips};
 use crate::config::{Config, Role, duration};
@@ -18,6 +18,7 @@ use crate::incidents::IncidentLine;
 use crate::orders::Order;
 use crate::store::Store;
 use crate::strip::Window;
+use crate::text::escaped;
 use crate::web::access::Visitor;
 use crate::web::{Site, detail, strip};
 use crate::{clock, control};

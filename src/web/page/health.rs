@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 
-use super::frame::escaped;
 use super::moment::Moment;
 use crate::incidents::Standing;
+use crate::text::escaped;
 use crate::time::Time;
 use crate::verdict::State;
 use crate::view::{CanaryLine, Health, MailboxLine};

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{escaped, segment};
+use super::frame::segment;
 use super::handlers::SLOW_S;
 use super::moment::Moment;
 use crate::incidents::{IncidentLine, Standing, StepLine};
 use crate::orders::TEXT_CHARS_MAX;
 use crate::reason::Reason;
+use crate::text::escaped;
 
 /// `take`: whoever looks may take them.
 pub(super) fn list(incidents: &[IncidentLine], take: bool, moment: Moment) -> String {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::cards;
-use super::frame::escaped;
 use super::moment::Moment;
 use super::table::result;
 use crate::matrix::{Cell, Matrix, Picture, ServiceRow, Vote};
+use crate::text::escaped;
 
 pub(super) fn render(matrix: &Matrix, moment: Moment) -> String {
     let providers = matrix.providers.iter().map(|provider| escaped(provider));

@@ -27,7 +27,7 @@ use super::Site;
 use super::access::guard;
 use crate::config::Role;
 pub(super) use board::Boards;
-pub(super) use frame::{escaped, page};
+pub(super) use frame::page;
 pub(super) use live::Viewers;
 
 pub(super) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {

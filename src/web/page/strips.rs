@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{escaped, segment};
+use super::frame::segment;
 use super::moment::Moment;
 use crate::strip::{Condition, Run, Strip, Strips, Window};
+use crate::text::escaped;
 use crate::time::{span, utc_and_local};
 
 /// Hatched where nobody looked: colour alone tells nothing. One for the whole page.

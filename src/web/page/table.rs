@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::cards;
-use super::frame::{escaped, segment};
+use super::frame::segment;
 use super::moment::Moment;
+use crate::text::escaped;
 use crate::time::span;
 use crate::verdict::State;
 use crate::view::{CheckerLine, LastSeen, ServiceLine};
