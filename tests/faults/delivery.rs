@@ -148,9 +148,9 @@ fn a_refused_alarm_goes_through_the_fallback_with_the_reason_and_only_there_it_i
     let both = [servers.channel(), channel("spare", &spare, "fallback = true")].concat();
     let (watchdog, daemon) = installed(&servers, &both);
     service_fails(&servers);
-    let arrived = wait_for(SOON, || alarms(&spare).pop()).expect("the alarm by the fallback");
-    assert_eq!(arrived.token(), ALARM);
-    let body = arrived.body();
+    // The channel that refuses is alarmed there as well, in whatever order the two arrive.
+    let arrived = || alarms(&spare).into_iter().find(|mail| mail.token() == ALARM);
+    let body = wait_for(SOON, arrived).expect("the alarm by the fallback").body();
     assert!(body.contains("backup-mail") && body.contains("5.7.1 You are on a list"), "{body}");
     servers.sink.clear_faults();
     service_works(&servers);
