@@ -2,15 +2,15 @@
 //! as they were understood. Pure.
 
 use chrono::TimeDelta;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::config::Checker;
 use crate::ledger::arrivals::Arrival;
 use crate::ledger::path::{self, Journey, Latencies};
 use crate::ledger::{Facts, MarginBy, Outcome, StoredReport};
 use crate::text::quoted;
-use crate::time::{Time, as_optional_rfc3339, as_rfc3339, seconds};
-use crate::view::CheckerLine;
+use crate::time::{Time, as_optional_rfc3339, as_rfc3339, as_seconds};
+use crate::view::{CheckerLine, PathLine};
 use crate::words;
 
 /// So many of the latest mails are shown.
@@ -112,15 +112,8 @@ pub struct HopLine {
     pub from: Option<String>,
     /// Null: the mailbox.
     pub by: Option<String>,
-    pub mails: usize,
-    #[serde(serialize_with = "as_seconds")]
-    pub now_s: TimeDelta,
-    #[serde(serialize_with = "as_seconds")]
-    pub median_s: TimeDelta,
-    #[serde(serialize_with = "as_seconds")]
-    pub p99_s: TimeDelta,
-    #[serde(serialize_with = "as_seconds")]
-    pub max_s: TimeDelta,
+    #[serde(flatten)]
+    pub took: PathLine,
 }
 
 /// A report as it was understood.
@@ -220,11 +213,7 @@ fn path_table(reports: &[StoredReport], cycle: TimeDelta) -> Option<PathTable> {
     let hop = |from: Option<&str>, by: Option<&str>, took: Latencies| HopLine {
         from: from.map(|host| quoted(host, NAME_CHARS_MAX)),
         by: by.map(|host| quoted(host, NAME_CHARS_MAX)),
-        mails: took.mails,
-        now_s: took.now,
-        median_s: took.median,
-        p99_s: took.p99,
-        max_s: took.max,
+        took: took.into(),
     };
     let (from, until) = table.span;
     let hops = table.parts.iter().map(|part| hop(part.from.as_deref(), part.by.as_deref(), part.latencies));
@@ -250,8 +239,4 @@ fn mail_line(report: &StoredReport) -> MailLine {
         unknown: unknown.map(|name| quoted(name, NAME_CHARS_MAX)).collect(),
         problems: seen.mail.problems.clone(),
     }
-}
-
-fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(seconds(*length))
 }

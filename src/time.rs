@@ -58,6 +58,10 @@ pub fn seconds(length: TimeDelta) -> f64 {
     length.num_milliseconds() as f64 / 1000.0
 }
 
+pub(crate) fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(seconds(*length))
+}
+
 /// For people: `2026-11-20 02:58:11 UTC (03:58:11 Europe/Paris)`; the local date is added when it is another day.
 pub fn utc_and_local(time: Time, zone: Tz) -> String {
     let utc = time.format("%Y-%m-%d %H:%M:%S UTC");

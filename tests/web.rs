@@ -10,16 +10,12 @@ mod world;
 use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use rig::{Answer, Authority, Daemon, Watchdog, ask, ask_over, free_port, wait_for};
+use rig::{Answer, Authority, Daemon, Watchdog, ask, ask_over, free_port, tls_over, wait_for};
 use world::{SHORT, SOON, Servers, USUAL, alarms, checkers, config};
 
 fn token(name: &str, role: &str) -> String {
@@ -198,19 +194,9 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_is_none_changes
     let trusts = |authority: &[u8]| {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").unwrap();
-        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut stream = stream;
-        session.complete_io(&mut stream).ok()?;
-        Some(ask_over(StreamOwned::new(session, stream), "GET /login", &[], "").status)
+        let mut stream = tls_over(stream, authority);
+        stream.conn.complete_io(&mut stream.sock).ok()?;
+        Some(ask_over(stream, "GET /login", &[], "").status)
     };
     assert_eq!(trusts(&trusted_first), Some(200));
     let (second, trusted_second) = authority();

@@ -1,11 +1,11 @@
 //! The line about the canary below the table.
 
 use chrono::TimeDelta;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::ledger::path::Latencies;
-use crate::time::{Time, as_optional_rfc3339, rfc3339, seconds, span};
+use crate::time::{Time, as_optional_rfc3339, as_seconds, rfc3339, seconds, span};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CanaryLine {
@@ -24,6 +24,7 @@ pub struct CanaryLine {
     pub path: Option<PathLine>,
 }
 
+/// How long mails took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PathLine {
     pub mails: usize,
@@ -37,23 +38,22 @@ pub struct PathLine {
     pub max_s: TimeDelta,
 }
 
+impl From<Latencies> for PathLine {
+    fn from(took: Latencies) -> Self {
+        Self { mails: took.mails, now_s: took.now, median_s: took.median, p99_s: took.p99, max_s: took.max }
+    }
+}
+
 impl CanaryLine {
     /// None when there is none in the configuration.
     pub fn of(engine: &Engine) -> Option<Self> {
         let canary = engine.canary()?;
-        let path = |times: Latencies| PathLine {
-            mails: times.mails,
-            now_s: times.now,
-            median_s: times.median,
-            p99_s: times.p99,
-            max_s: times.max,
-        };
         Some(Self {
             sent: canary.released,
             received: canary.returned.map(|returned| returned.received),
             overdue: engine.canary_overdue(),
             error: canary.unsent.clone(),
-            path: canary.latencies().map(path),
+            path: canary.latencies().map(PathLine::from),
         })
     }
 
@@ -89,8 +89,4 @@ impl CanaryLine {
         };
         format!("The canary {through}{}{missing}.", took.unwrap_or_default())
     }
-}
-
-fn as_seconds<S: Serializer>(length: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(seconds(*length))
 }

@@ -3,14 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+use super::tls::{TlsStream, tls_over};
 
 /// A connection over TLS that trusts one authority only.
 pub(crate) struct ImapClient {
@@ -90,16 +85,7 @@ fn tcp(port: u16) -> TcpStream {
 }
 
 fn tls(stream: TcpStream, ca_file: &Path) -> TlsStream {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+    tls_over(stream, &std::fs::read(ca_file).unwrap())
 }
 
 /// A line with its line break; a closed connection is an error. Bytes that are not UTF-8 are replaced.

@@ -28,6 +28,7 @@ mod postfix;
 mod reports;
 mod sink;
 mod smtp;
+mod tls;
 mod watchdog;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -51,6 +52,7 @@ pub(crate) use rustix::process::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 pub(crate) use sink::{Sink, Step};
 pub(crate) use smtp::{Protocol, submit};
+pub(crate) use tls::tls_over;
 pub(crate) use watchdog::{Daemon, Finished, Watchdog};
 
 /// How long a server may take to start or to stop.

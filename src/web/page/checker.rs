@@ -7,10 +7,11 @@ use chrono::TimeDelta;
 use super::moment::Moment;
 use super::{cards, table};
 use crate::config::duration;
-use crate::detail::{Detail, HopLine, MailLine, OtherMail, PathTable};
+use crate::detail::{Detail, MailLine, OtherMail, PathTable};
 use crate::report::DRYRUN;
 use crate::text::escaped;
 use crate::time::{seconds, span};
+use crate::view::PathLine;
 
 /// The width of the plot's bars, in its own units.
 const PLOT_WIDTH: f64 = 200.0;
@@ -78,7 +79,7 @@ pub(super) fn path(path: Option<&PathTable>, moment: Moment) -> String {
         "<p class=\"facts\">By its latest {} mails, received from {} to {}. A bar shows the median and 99 of 100; the \
          mark is the latest mail.</p>\n\
          {}",
-        path.whole.mails,
+        path.whole.took.mails,
         moment.absolute(path.from),
         moment.absolute(path.until),
         cards::head(
@@ -88,34 +89,37 @@ pub(super) fn path(path: Option<&PathTable>, moment: Moment) -> String {
         )
     );
     let lines = || path.hops.iter().chain([&path.whole]);
-    let scale = lines().map(|hop| seconds(hop.p99_s).max(seconds(hop.now_s))).fold(1.0, f64::max);
+    let scale = lines().map(|hop| seconds(hop.took.p99_s).max(seconds(hop.took.now_s))).fold(1.0, f64::max);
     for hop in &path.hops {
         let end = |host: &Option<String>, unnamed: &str| escaped(host.as_deref().unwrap_or(unnamed));
         let name = format!("{} → {}", end(&hop.from, "the checker"), end(&hop.by, "the mailbox"));
-        html.push_str(&hop_row(&name, hop, scale));
+        html.push_str(&hop_row(&name, &hop.took, scale));
     }
-    html.push_str(&hop_row("<b>all together</b>", &path.whole, scale));
+    html.push_str(&hop_row("<b>all together</b>", &path.whole.took, scale));
     html.push_str("</tbody>\n</table>\n");
     html
 }
 
 /// `name` is HTML; `scale` are the seconds of the whole width.
-fn hop_row(name: &str, hop: &HopLine, scale: f64) -> String {
+fn hop_row(name: &str, took: &PathLine, scale: f64) -> String {
     let x = |length: TimeDelta| seconds(length).max(0.0) / scale * PLOT_WIDTH;
     let plot = format!(
         "<svg class=\"plot\" viewBox=\"0 0 {PLOT_WIDTH} 12\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
          <rect class=\"track\" width=\"{PLOT_WIDTH}\" height=\"12\"/>\
          <rect class=\"p99\" width=\"{:.1}\" height=\"12\"/><rect class=\"median\" width=\"{:.1}\" height=\"12\"/>\
          <rect class=\"latest\" x=\"{:.1}\" width=\"2\" height=\"12\"/></svg>",
-        x(hop.p99_s),
-        x(hop.median_s),
-        x(hop.now_s).min(PLOT_WIDTH - 2.0)
+        x(took.p99_s),
+        x(took.median_s),
+        x(took.now_s).min(PLOT_WIDTH - 2.0)
     );
     let mut html = format!("<tr role=\"row\">{}{}", cards::name(name), cards::cell("", "", &plot));
-    for (label, took) in
-        [("Latest", hop.now_s), ("Median", hop.median_s), ("99 of 100", hop.p99_s), ("Longest", hop.max_s)]
-    {
-        html.push_str(&cards::cell("", label, &span(took)));
+    for (label, length) in [
+        ("Latest", took.now_s),
+        ("Median", took.median_s),
+        ("99 of 100", took.p99_s),
+        ("Longest", took.max_s),
+    ] {
+        html.push_str(&cards::cell("", label, &span(length)));
     }
     html.push_str("</tr>\n");
     html

@@ -17,7 +17,7 @@ use crate::strip::{Condition, Run, Strip, Strips, Window};
 use crate::tally::Tally;
 use crate::time::Time;
 use crate::verdict::State;
-use crate::view::{ChainLine, CheckerLine, FindingLine, LastSeen, MailboxLine, ServiceLine};
+use crate::view::{self, ChainLine, CheckerLine, FindingLine, LastSeen, MailboxLine, PathLine, ServiceLine};
 use crate::web::{Picture, Work};
 
 const HOSTILE: &str = "<script>alert('1')</script>\"&";
@@ -44,24 +44,19 @@ fn limits() -> Limits {
 
 fn line(name: &str, state: State, heard: Option<i64>) -> CheckerLine {
     CheckerLine {
-        name: name.into(),
-        provider: "free".into(),
         state,
-        reason: None,
         last_received: heard.map(ago),
         last_sent: heard.map(ago),
         heard_at: heard.map(ago),
         age_s: heard,
         late_s: TimeDelta::zero(),
-        deadline_s: seconds(400),
         services: vec![ServiceLine {
             name: "MSSQL1_Service".into(),
             result: if state == State::Ok { "OK" } else { "UNKNOWN" },
             since: None,
             critical: false,
         }],
-        findings: vec![],
-        complaint: None,
+        ..view::tests::line(name)
     }
 }
 
@@ -74,22 +69,11 @@ fn picture(checkers: Vec<CheckerLine>) -> Picture {
         fullness: None,
         endings: vec![],
     };
+    let heard_until = Some(ago(2));
     Picture {
         at: now(),
-        last_seen: LastSeen {
-            as_of: now(),
-            heard_until: Some(ago(2)),
-            checkers,
-            mailboxes: vec![mailbox],
-            canary: None,
-            chains: vec![],
-            undelivered: 0,
-            provisional: false,
-            other_mails: BTreeMap::new(),
-            junk_unread: BTreeMap::new(),
-            unreadable: false,
-        },
-        matrix: Matrix { as_of: now(), heard_until: Some(ago(2)), providers: vec![], services: vec![] },
+        last_seen: LastSeen { heard_until, checkers, mailboxes: vec![mailbox], ..view::tests::well() },
+        matrix: Matrix { as_of: now(), heard_until, providers: vec![], services: vec![] },
         incidents: vec![],
         board: Board::default(),
         tally: Tally::from(now()),
@@ -309,11 +293,13 @@ fn hop(from: Option<&str>, by: Option<&str>, [now_s, median_s, p99_s, max_s]: [i
     HopLine {
         from: from.map(str::to_owned),
         by: by.map(str::to_owned),
-        mails: 50,
-        now_s: seconds(now_s),
-        median_s: seconds(median_s),
-        p99_s: seconds(p99_s),
-        max_s: seconds(max_s),
+        took: PathLine {
+            mails: 50,
+            now_s: seconds(now_s),
+            median_s: seconds(median_s),
+            p99_s: seconds(p99_s),
+            max_s: seconds(max_s),
+        },
     }
 }
 
