@@ -7,8 +7,9 @@ mod rig;
 #[path = "faults/world.rs"]
 mod world;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -66,6 +67,34 @@ impl Served {
     fn post(&self, path: &str, headers: &[&str], body: &str) -> Answer {
         let form = "Content-Type: application/x-www-form-urlencoded";
         ask(self.port, &format!("POST {path}"), &[&[form], headers].concat(), body)
+    }
+
+    /// The cookie of somebody who logs in, as a header.
+    fn log_in(&self, name: &str) -> String {
+        let form = format!("token={}", secret(name).replace(' ', "+"));
+        let inside = self.post("/login", &["Sec-Fetch-Site: same-origin"], &form);
+        assert_eq!(inside.status, 303, "{inside:?}");
+        let cookie = inside.header("set-cookie").unwrap();
+        assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+        format!("Cookie: {}", cookie.split(';').next().unwrap())
+    }
+
+    /// A connection on which this was sent, and nothing read yet.
+    fn said(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    }
+
+    /// Puts another configuration in force.
+    fn reload(&mut self, change: impl FnOnce(String) -> String) {
+        let (file, said) = (self.watchdog.path("watchdog.toml"), "the new configuration is in force");
+        let before = self.daemon.log().matches(said).count();
+        fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
+        self.daemon.hang_up();
+        let told = || self.daemon.log().matches(said).count() > before;
+        wait_for(SOON, || told().then_some(())).unwrap_or_else(|| panic!("{}", self.daemon.log()));
     }
 
     fn incident(&self) -> Value {
@@ -152,11 +181,7 @@ fn nobody_gets_in_without_a_token_nor_farther_than_its_role() {
     assert_eq!(served.post("/login", &[], "token=wrong").status, 401);
     let form = format!("token={}", secret("anne").replace(' ', "+"));
     assert_eq!(served.post("/login", &["Sec-Fetch-Site: cross-site"], &form).status, 403);
-    let inside = served.post("/login", &["Sec-Fetch-Site: same-origin"], &form);
-    assert_eq!(inside.status, 303, "{inside:?}");
-    let cookie = inside.header("set-cookie").unwrap();
-    assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
-    let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
+    let cookie = served.log_in("anne");
     assert_eq!(get(&[&cookie]), 200);
     assert_eq!(served.post(&path, &[&cookie, "Sec-Fetch-Site: same-origin"], "").status, 200);
     assert_eq!(served.post(&path, &[&cookie, "Sec-Fetch-Site: cross-site"], "").status, 403);
@@ -270,18 +295,147 @@ fn an_address_in_use_keeps_nobody_from_watching_and_each_reload_listens_again() 
     let log = served.daemon.log();
     assert!(log.contains("nothing is served over HTTP") && log.contains("cannot be listened on"), "{log}");
     drop(taken);
-    let file = served.watchdog.path("watchdog.toml");
     for number in 0..5 {
         let name = format!("newcomer{number}");
-        let text = fs::read_to_string(&file).unwrap() + &token(&name, "read");
-        fs::write(&file, text).unwrap();
-        served.daemon.hang_up();
-        let told = || served.daemon.log().matches("the new configuration is in force").count() > number;
-        wait_for(SOON, || told().then_some(())).unwrap_or_else(|| panic!("{}", served.daemon.log()));
+        served.reload(|text| text + &token(&name, "read"));
         let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).is_ok();
         assert!(listens, "reload {number}\n{}", served.daemon.log());
         assert_eq!(served.get("/api/v1/checkers", &[&bearer(&name)]).status, 200);
     }
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+/// Reads until this was said.
+fn hear(stream: &mut TcpStream, wanted: &str) {
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains(wanted) {
+        let mut byte = [0];
+        let read = stream.read(&mut byte).unwrap_or_else(|error| panic!("{error}: {heard:?}"));
+        assert!(read > 0, "it ends without {wanted}: {}", String::from_utf8_lossy(&heard));
+        heard.push(byte[0]);
+    }
+}
+
+fn rest(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_reload_breaks_nothing_off_sends_viewers_on_and_shuts_out_whose_token_is_gone() {
+    let mut served = Served::on(free_port(), USUAL, "", &["-v", "run"]);
+    let order = |served: &Served, name: &str| {
+        let mut stream = served.said(&format!(
+            "POST /api/v1/incidents/20261120-9/ack HTTP/1.1\r\nHost: watch.example\r\n{}\r\nContent-Length: 2\r\n\
+             Connection: close\r\nExpect: 100-continue\r\n\r\n",
+            bearer(name)
+        ));
+        hear(&mut stream, "100 Continue\r\n\r\n");
+        stream.write_all(b"{").unwrap();
+        stream
+    };
+    let finished = |mut stream: TcpStream| {
+        stream.write_all(b"}").unwrap();
+        rest(stream)
+    };
+    let cookie = served.log_in("rita");
+    let mut live = served.said(&format!("GET /live HTTP/1.1\r\nHost: watch.example\r\n{cookie}\r\n\r\n"));
+    hear(&mut live, "event: beat");
+    let asked = format!("GET /api/v1/checkers HTTP/1.1\r\nHost: watch.example\r\n{}\r\n\r\n", bearer("rita"));
+    let mut kept = served.said(&asked);
+    hear(&mut kept, "\"checkers\"");
+    let in_flight = order(&served, "anne");
+
+    served.reload(|text| text.replace(&token("rita", "read"), ""));
+    let answer = finished(in_flight);
+    assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+    hear(&mut live, "event: again");
+    kept.write_all(asked.as_bytes()).unwrap();
+    hear(&mut kept, "401 Unauthorized");
+    assert_eq!(served.get("/api/v1/checkers", &[&cookie]).status, 401);
+    assert_eq!(served.get("/api/v1/checkers", &[&bearer("anne")]).status, 200);
+
+    // To another address.
+    let (in_flight, left) = (order(&served, "anne"), served.port);
+    served.port = free_port();
+    let port = served.port;
+    served.reload(|text| {
+        text.replace(&format!("listen = \"127.0.0.1:{left}\""), &format!("listen = \"127.0.0.1:{port}\""))
+    });
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, left)).is_err(), "nobody listens there any more");
+    let answer = finished(in_flight);
+    assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+    assert_eq!(served.get("/api/v1/checkers", &[&bearer("anne")]).status, 200);
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
+fn whoever_logs_out_is_out_with_every_copy_of_the_cookie_also_after_a_restart() {
+    let served = Served::start(USUAL, "");
+    let port = served.port;
+    let status = |cookie: &str| ask(port, "GET /api/v1/checkers", &[cookie], "").status;
+    let (cookie, other) = (served.log_in("anne"), served.log_in("anne"));
+    assert_ne!(cookie, other);
+    let mut live = served.said(&format!("GET /live HTTP/1.1\r\nHost: watch.example\r\n{cookie}\r\n\r\n"));
+    hear(&mut live, "event: beat");
+    assert_eq!(served.post("/logout", &[&cookie, "Sec-Fetch-Site: cross-site"], "").status, 403);
+    assert_eq!((status(&cookie), status(&other)), (200, 200));
+    let out = served.post("/logout", &[&cookie, "Sec-Fetch-Site: same-origin"], "");
+    assert_eq!((out.status, out.header("location")), (303, Some("/")));
+    assert_eq!((status(&cookie), status(&other)), (401, 200));
+    rest(live);
+    let Served { watchdog, daemon, servers: _servers, .. } = served;
+    assert_eq!(daemon.terminate(), 0);
+    let daemon = watchdog.spawn_run();
+    wait_for(SOON, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()).expect("it listens");
+    assert_eq!((status(&cookie), status(&other)), (401, 200));
+    assert_eq!(daemon.terminate(), 0);
+}
+
+/// How often each status was answered to so many requests, one after the other without waiting.
+fn flood(port: u16, path: &str, requests: usize) -> BTreeMap<u16, usize> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: watch.example\r\n");
+    let last = format!("{request}Connection: close\r\n\r\n");
+    let text = format!("{request}\r\n").repeat(requests - 1) + &last;
+    let writing = std::thread::spawn(move || writer.write_all(text.as_bytes()).unwrap());
+    let mut answered = BTreeMap::new();
+    for line in rest(stream).lines().filter_map(|line| line.split_once("HTTP/1.1 ")) {
+        *answered.entry(line.1.split(' ').next().unwrap().parse().unwrap()).or_default() += 1;
+    }
+    writing.join().unwrap();
+    answered
+}
+
+#[test]
+fn whoever_asks_without_end_is_told_to_wait_and_neither_load_balancers_nor_others_are() {
+    let served = Served::start(USUAL, "lb_from = \"127.0.0.1\"");
+    let balancer = || flood(served.port, "/lb/all", 2_500);
+    assert_eq!(balancer(), BTreeMap::from([(200, 2_500)]));
+    let answered = flood(served.port, "/api/v1/openapi.json", 2_001);
+    assert_eq!(answered.values().sum::<usize>(), 2_001);
+    let refused = || Some(served.get("/login", &[])).filter(|answer| answer.status == 429);
+    let refused = wait_for(SOON, || {
+        flood(served.port, "/nothing", 2_000);
+        refused()
+    });
+    let refused = refused.expect("2,000 at once and 200 a second are let through, and no more");
+    assert_eq!(refused.header("retry-after"), Some("1"), "{refused:?}");
+    assert!(refused.header("content-security-policy").is_some() && refused.body.contains("200 a second"));
+    assert_eq!(balancer(), BTreeMap::from([(200, 2_500)]));
+    let other = served.servers.wait(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 3], 0))).unwrap();
+        socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, served.port))).await
+    });
+    let other = other.unwrap().into_std().unwrap();
+    other.set_nonblocking(false).unwrap();
+    assert_eq!(ask_over(other, "GET /login", &[], "").status, 200);
+    let again = || Some(served.get("/login", &[])).filter(|answer| answer.status == 200);
+    wait_for(SOON, again).expect("after a while it is answered again");
     assert_eq!(served.daemon.terminate(), 0);
 }
 

@@ -9,11 +9,12 @@ use crate::control::Request;
 use crate::dead_files::DeadFiles;
 use crate::engine::Engine;
 use crate::time::Time;
-use crate::web::{Easel, Picture, Site, Web, Work};
+use crate::web::{Easel, Picture, Sessions, Site, Web, Work};
 
 pub(super) struct Front {
     easel: Easel,
     orders: mpsc::Sender<Request>,
+    sessions: Sessions,
     /// None while it is not configured, or cannot listen.
     web: Option<Web>,
     dead_files: Option<DeadFiles>,
@@ -23,33 +24,37 @@ pub(super) struct Front {
 impl Front {
     /// A page that cannot be served is no reason not to watch: it is said in the log.
     pub(super) async fn open(engine: &Engine, orders: mpsc::Sender<Request>) -> Self {
-        let mut front =
-            Self { easel: Easel::default(), orders, web: None, dead_files: None, work: Work::default() };
+        let mut front = Self {
+            easel: Easel::default(),
+            orders,
+            sessions: Sessions::of(engine.config().state.clone()),
+            web: None,
+            dead_files: None,
+            work: Work::default(),
+        };
         front.reopen(engine).await;
         front
     }
 
     /// Serves as the configuration now says.
     pub(super) async fn reopen(&mut self, engine: &Engine) {
-        // The address must be free before it is listened on again.
-        if let Some(web) = self.web.take() {
-            web.end().await;
-        }
         let config = engine.config();
         self.dead_files =
             config.dead_files.clone().map(|folder| DeadFiles::keep(folder, self.easel.viewer()));
-        let Some(web) = &config.web else { return };
-        let site = Site::new(
-            Arc::new(config.clone()),
-            web.clone(),
-            self.easel.viewer(),
-            self.orders.clone(),
-            engine.link_key().cloned(),
-        );
-        self.web = Web::serve(site)
+        let site = config.web.clone().map(|web| {
+            Site::new(
+                Arc::new(config.clone()),
+                web,
+                self.easel.viewer(),
+                self.orders.clone(),
+                engine.link_key().cloned(),
+                self.sessions.clone(),
+            )
+        });
+        self.web = Web::follow(self.web.take(), site)
             .await
             .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "nothing is served over HTTP"))
-            .ok();
+            .unwrap_or_default();
     }
 
     pub(super) fn judged(&mut self, at: Time) {

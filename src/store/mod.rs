@@ -8,6 +8,7 @@ mod lock;
 mod prune;
 mod read;
 mod recorded;
+mod sessions;
 mod shown;
 mod write;
 
@@ -29,6 +30,7 @@ pub use history::{Attempted, TakenBy};
 pub use lock::InUse;
 use lock::Lock;
 pub use recorded::{Entry, EntryId};
+pub use sessions::EndedSessions;
 
 /// Marks a file as ours (SQLite's `application_id`): "BRWD".
 const APPLICATION_ID: i64 = 0x4252_5744;

@@ -1,7 +1,8 @@
 //! Who gets in, and how far: machines by `Authorization: Bearer TOKEN`, people by a cookie that they get for a token.
 //!
-//! The cookie is `NAME-IN-HEX.UNTIL.TAG`, signed together with the token's hash: whoever's token is taken out of the
-//! configuration, or changed, is out. Nothing is kept on this side.
+//! The cookie is `NAME-IN-HEX.UNTIL.NUMBER.TAG`, signed together with the token's hash: whoever's token is taken out of the
+//! configuration, or changed, is out. Only of sessions that were ended early is anything kept on this side, until the end
+//! they would have had.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,11 +21,11 @@ use tokio::sync::Semaphore;
 use super::Site;
 use super::page::page;
 use super::server::Peer;
-use crate::clock;
 use crate::config::{Role, Token, Web};
 use crate::links::Key;
 use crate::text::{from_hex, hex};
 use crate::time::Time;
+use crate::{clock, nonce};
 
 /// A person logs in again after a shift.
 const SESSION_LIFE: TimeDelta = TimeDelta::hours(12);
@@ -41,6 +42,25 @@ pub(super) struct Visitor {
     /// Of the token.
     pub name: String,
     pub role: Role,
+    /// None for whoever brings the token itself.
+    pub session: Option<Session>,
+}
+
+/// What a cookie says besides whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Session {
+    /// Nobody can guess it, and no two sessions have the same.
+    number: String,
+    until: Time,
+}
+
+impl Visitor {
+    /// Whether it may still stay: a stream goes on for longer than a request.
+    pub(super) fn may_stay(&self, site: &Site, now: Time) -> bool {
+        let holds =
+            |session: &Session| now < session.until && !site.sessions.has_ended(&self.name, &session.number);
+        self.session.as_ref().is_none_or(holds)
+    }
 }
 
 /// Lets through whoever has this role or a higher one, and tells the handler who it is.
@@ -99,16 +119,21 @@ enum Outside {
 }
 
 fn visitor(site: &Site, headers: &HeaderMap) -> Result<Visitor, Outside> {
-    let token = match bearer(headers) {
-        Some(given) => holder(&site.web, given).ok_or(Outside::WrongToken)?,
-        None => {
-            let key = site.link_key.as_ref().ok_or(Outside::NoToken)?;
-            cookie(headers)
-                .and_then(|cookie| session(&site.web, key, cookie, clock::now()))
-                .ok_or(Outside::NoToken)?
+    match bearer(headers) {
+        Some(given) => {
+            let token = holder(&site.web, given).ok_or(Outside::WrongToken)?;
+            Ok(Visitor { name: token.name.clone(), role: token.role, session: None })
         }
-    };
-    Ok(Visitor { name: token.name.clone(), role: token.role })
+        None => person(site, headers).ok_or(Outside::NoToken),
+    }
+}
+
+/// Who has logged in, and not out again.
+fn person(site: &Site, headers: &HeaderMap) -> Option<Visitor> {
+    let (key, now) = (site.link_key.as_ref()?, clock::now());
+    let (token, session) = session(&site.web, key, cookie(headers)?, now)?;
+    let visitor = Visitor { name: token.name.clone(), role: token.role, session: Some(session) };
+    visitor.may_stay(site, now).then_some(visitor)
 }
 
 /// A person is sent to where a token is asked for, a machine is told.
@@ -160,24 +185,26 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-fn sealed(token: &Token, until: i64) -> String {
-    format!("session\n{}\n{}\n{until}\n", token.name, hex(&token.sha256))
+fn sealed(token: &Token, until: i64, number: &str) -> String {
+    format!("session\n{}\n{}\n{until}\n{number}\n", token.name, hex(&token.sha256))
 }
 
 /// The value of the cookie.
-fn session_of(token: &Token, key: &Key, until: Time) -> String {
-    let until = until.timestamp();
-    format!("{}.{until}.{}", hex(token.name.as_bytes()), key.tag(&sealed(token, until)))
+fn session_of(token: &Token, key: &Key, session: &Session) -> String {
+    let (until, number) = (session.until.timestamp(), &session.number);
+    let tag = key.tag(&sealed(token, until, number));
+    format!("{}.{until}.{number}.{tag}", hex(token.name.as_bytes()))
 }
 
 /// Whose the cookie is, if it is ours and still holds.
-fn session<'a>(web: &'a Web, key: &Key, cookie: &str, now: Time) -> Option<&'a Token> {
+fn session<'a>(web: &'a Web, key: &Key, cookie: &str, now: Time) -> Option<(&'a Token, Session)> {
     let mut parts = cookie.split('.');
-    let (name, until, tag) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, until, number, tag) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let name = String::from_utf8(from_hex(name)?).ok()?;
     let until: i64 = until.parse().ok()?;
     let token = web.tokens.iter().find(|token| token.name == name)?;
-    (now.timestamp() < until && key.proves(&sealed(token, until), tag)).then_some(token)
+    let session = Session { number: number.to_owned(), until: Time::from_timestamp(until, 0)? };
+    (now < session.until && key.proves(&sealed(token, until, number), tag)).then_some((token, session))
 }
 
 const LOGIN: &str = "<form method=\"post\" action=\"/login\">\n\
@@ -207,15 +234,22 @@ pub(super) async fn login(
         let content = format!("<p role=\"alert\">This token is not known.</p>\n{LOGIN}");
         return page(StatusCode::UNAUTHORIZED, "Log in", &content);
     };
-    let Some(key) = &site.link_key else {
+    let (Some(key), Some(number)) = (&site.link_key, nonce::unguessable()) else {
         let sentence = "<p role=\"alert\">The system has no randomness to give; see the log.</p>\n";
         return page(StatusCode::SERVICE_UNAVAILABLE, "Log in", sentence);
     };
-    let value = session_of(token, key, clock::now() + SESSION_LIFE);
-    with_cookie(&site, &value, SESSION_LIFE)
+    let session = Session { number, until: clock::now() + SESSION_LIFE };
+    with_cookie(&site, &session_of(token, key, &session), SESSION_LIFE)
 }
 
-pub(super) async fn logout(State(site): State<Arc<Site>>) -> Response {
+/// Ends the session for whoever may have a copy of its cookie too.
+pub(super) async fn logout(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    if !is_own(&headers) {
+        return (StatusCode::FORBIDDEN, "This request was made by another site.\n").into_response();
+    }
+    if let Some(Visitor { name, session: Some(session), .. }) = person(&site, &headers) {
+        site.sessions.end(&name, session.number, session.until, clock::now()).await;
+    }
     with_cookie(&site, "", TimeDelta::zero())
 }
 
@@ -267,10 +301,14 @@ mod tests {
     fn a_cookie_holds_until_its_end_and_as_long_as_the_token_does() {
         let key = Key::new(&[3; 32]);
         let (anne, until) = (token("anne é", "secret"), DateTime::from_timestamp(1_000, 0).unwrap());
-        let cookie = session_of(&anne, &key, until);
+        let mine = Session { number: "5e55".into(), until };
+        let cookie = session_of(&anne, &key, &mine);
         let whose = |web: &Web, key: &Key, cookie: &str, second| {
             let now = DateTime::from_timestamp(second, 0).unwrap();
-            session(web, key, cookie, now).map(|token| token.name.clone())
+            session(web, key, cookie, now).map(|(token, session)| {
+                assert_eq!(session, mine);
+                token.name.clone()
+            })
         };
         let with_anne = web(vec![anne.clone()]);
         assert_eq!(whose(&with_anne, &key, &cookie, 999), Some("anne é".into()));
@@ -278,8 +316,8 @@ mod tests {
         assert_eq!(whose(&with_anne, &Key::new(&[4; 32]), &cookie, 999), None);
         assert_eq!(whose(&web(vec![token("anne é", "changed")]), &key, &cookie, 999), None);
         assert_eq!(whose(&web(vec![]), &key, &cookie, 999), None);
-        for wrong in [cookie.replace("1000", "9999"), cookie.replace('.', ""), String::new(), "é.1.2".into()]
-        {
+        let others = ["1000", "5e55"].map(|part| cookie.replace(part, "9999"));
+        for wrong in others.into_iter().chain([cookie.replace('.', ""), String::new(), "é.1.2.3".into()]) {
             assert_eq!(whose(&with_anne, &key, &wrong, 999), None, "{wrong}");
         }
     }

@@ -39,7 +39,7 @@ impl Drop for Guest {
 }
 
 /// Whoever has one IPv6 address has all of its network of 64 bits (RFC 6177).
-fn subscriber(address: IpAddr) -> IpAddr {
+pub(super) fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address @ IpAddr::V4(_) => address,

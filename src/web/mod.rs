@@ -16,9 +16,11 @@ mod link;
 mod metrics;
 mod page;
 mod picture;
+mod rate;
 mod routes;
 mod secure;
 mod server;
+mod sessions;
 mod strip;
 
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::links;
 use archive::Archive;
 pub(crate) use picture::{Easel, Picture, Viewer, Work};
 pub(crate) use server::Web;
+pub(crate) use sessions::Sessions;
 
 /// What every handler may use.
 pub(crate) struct Site {
@@ -41,6 +44,8 @@ pub(crate) struct Site {
     pub orders: mpsc::Sender<Request>,
     /// None where links lead nowhere.
     pub link_key: Option<links::Key>,
+    pub sessions: Sessions,
+    rates: rate::Rates,
     boards: page::Boards,
     viewers: page::Viewers,
     strips: strip::Cache,
@@ -53,6 +58,7 @@ impl Site {
         pictures: Viewer,
         orders: mpsc::Sender<Request>,
         link_key: Option<links::Key>,
+        sessions: Sessions,
     ) -> Self {
         Self {
             web,
@@ -61,6 +67,8 @@ impl Site {
             pictures,
             orders,
             link_key,
+            sessions,
+            rates: rate::Rates::default(),
             boards: page::Boards::default(),
             viewers: page::Viewers::default(),
             strips: strip::Cache::default(),

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::timeout;
 
-use super::{Site, access, api, badge, health, lb, link, metrics, page};
+use super::{Site, access, api, badge, health, lb, link, metrics, page, rate};
 use crate::config::Role;
 
 /// A form or an order is far shorter.
@@ -34,16 +34,19 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
     let onlookers = Router::new()
         .route("/badge/{file}", get(badge::badge))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::onlookers));
-    Router::new()
+    let paced = Router::new()
         .merge(api::routes(&site))
         .merge(read)
-        .merge(balancers)
         .merge(onlookers)
         .merge(page::routes(&site))
         .route("/login", get(access::login_form).post(access::login))
         .route("/logout", post(access::logout))
         .route("/healthz", get(health::healthz))
         .route("/a/{incident}", get(link::show).post(link::press))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), rate::paced));
+    balancers
+        // What leads nowhere is answered by the one that is merged in, and paced as well.
+        .merge(paced)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(guarded))
         .with_state(site)

@@ -144,6 +144,7 @@
     source = new EventSource("/live");
     source.addEventListener("beat", (event) => speak(Number(event.data)));
     source.addEventListener("section", (event) => { speak(); change(JSON.parse(event.data)); });
+    source.addEventListener("again", () => { slowWanted = true; connect(); });
     source.addEventListener("error", lose);
   };
 

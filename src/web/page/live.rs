@@ -1,7 +1,8 @@
 //! `/live`: what changes on the first page, as server-sent events (HTML Living Standard, section 9.2).
 //!
 //! An event is `section`, with JSON that says which one and how it looks now, or `beat`, with the server's time in seconds
-//! since 1970. A viewer who gets none for long knows that what he sees is old.
+//! since 1970. A viewer who gets none for long knows that what he sees is old. `again` asks to connect again: another
+//! configuration is in force.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -38,6 +39,13 @@ const WAITING_MAX: usize = 8;
 /// Places for viewers.
 pub(in crate::web) struct Viewers(Arc<Semaphore>);
 
+impl Viewers {
+    /// They connect again, to what is served by then.
+    pub(in crate::web) fn send_away(&self) {
+        self.0.close();
+    }
+}
+
 impl Default for Viewers {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(VIEWERS_MAX)))
@@ -46,19 +54,21 @@ impl Default for Viewers {
 
 pub(super) async fn live(State(site): State<Arc<Site>>, Extension(visitor): Extension<Visitor>) -> Response {
     let Ok(place) = Arc::clone(&site.viewers.0).try_acquire_owned() else {
+        // Or they are sent away, and whoever comes again is shown in.
         let sentence = "Too many look at once; open the page again to see it as it is.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response();
     };
     let (events, body) = Channel::<Bytes, Infallible>::new(WAITING_MAX);
     tokio::spawn(async move {
-        feed(&site, events, visitor.role >= Role::Acknowledge).await;
+        feed(&site, events, &visitor).await;
         drop(place);
     });
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(body)).into_response()
 }
 
 /// Ends when nobody takes the events any more.
-async fn feed(site: &Site, mut events: Sender<Bytes>, take: bool) {
+async fn feed(site: &Site, mut events: Sender<Bytes>, visitor: &Visitor) {
+    let take = visitor.role >= Role::Acknowledge;
     let begun = Instant::now();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,6 +76,15 @@ async fn feed(site: &Site, mut events: Sender<Bytes>, take: bool) {
     let mut spoken: Option<Instant> = None;
     while begun.elapsed() < LIFE {
         looks.tick().await;
+        if !visitor.may_stay(site, clock::now()) {
+            return;
+        }
+        if site.viewers.0.is_closed() {
+            let again = Bytes::from_static(b"event: again\ndata: now\n\n");
+            // Whoever does not take it is gone.
+            let _ = timeout(SEND_LIMIT, events.send_data(again)).await;
+            return;
+        }
         let mut waiting = Vec::new();
         if spoken.is_none_or(|at| at.elapsed() >= BEAT) {
             waiting.push(Bytes::from(format!("event: beat\ndata: {}\n\n", clock::now().timestamp())));
