@@ -69,6 +69,42 @@ pub struct StepLine {
     pub detail: Option<String>,
 }
 
+/// One message about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MessageLine {
+    pub channel: String,
+    pub recipient: String,
+    pub subject: String,
+    #[serde(serialize_with = "as_rfc3339")]
+    pub composed: Time,
+    pub state: Way,
+    /// When it was delivered or dropped.
+    #[serde(serialize_with = "as_optional_rfc3339")]
+    pub ended: Option<Time>,
+    pub attempts: u32,
+    /// What the far side said; of a waiting one why it did not take it.
+    pub answer: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    Waiting,
+    Delivered,
+    /// Its incident was over first, or its channel gone.
+    Dropped,
+}
+
+impl Way {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Delivered => "delivered",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 impl IncidentLine {
     /// What is shown of `incident`, whose steps these are.
     pub fn of(incident: &Incident, steps: Vec<StepLine>, config: &Config) -> Self {

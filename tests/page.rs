@@ -48,9 +48,10 @@ impl Site {
             format!("[[web.token]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"\n")
         };
         let web = format!(
-            "[web]\nlisten = \"127.0.0.1:{port}\"\n{}{}",
+            "[web]\nlisten = \"127.0.0.1:{port}\"\n{}{}{}",
             token("anne", "ack"),
-            token("rene", "read")
+            token("rene", "read"),
+            token("adam", "admin")
         );
         let (mailbox, checkers, channel) = (servers.mailbox(), checkers(names, SHORT), servers.channel());
         let parts = [mailbox.as_str(), &checkers, &channel, &web];
@@ -91,6 +92,9 @@ fn look_at(browser: &mut Browser, name: &str) {
         browser.look_like(width, scheme);
         let seen = browser.value("document.documentElement.scrollWidth").as_u64().unwrap();
         assert!(seen <= u64::from(width), "{name} is {seen} pixels wide at {width}");
+        let nameless = "[...document.querySelectorAll('input, button, a')].filter(one => one.matches('input') \
+                        ? one.labels.length === 0 : one.textContent.trim() === '').length";
+        assert_eq!(browser.value(nameless), json!(0), "something on {name} has no accessible name");
         if let Some(folder) = folder.as_ref().filter(|_| width != 360) {
             browser.screenshot(&folder.join(format!("{name}-{width}-{scheme}.png")));
         }
@@ -186,6 +190,15 @@ fn an_outage_is_seen_as_it_comes_and_goes_and_is_taken_on_the_page() {
     browser.open(&site.url);
     browser.wait_for(SHOWN, "document.querySelector('#health h1').innerText.includes('All is well')");
     browser.wait_for(SHOWN, "document.querySelectorAll('#incidents li').length === 0");
+    browser.click("nav a[href='/incidents']");
+    browser.wait_for(SHOWN, "document.querySelectorAll('li.incident.closed').length === 2");
+    browser.wait_for(SHOWN, "document.body.innerText.includes('Taken by anne')");
+    look_at(&mut browser, "closed");
+    browser.click("li.incident.closed:last-of-type p:last-of-type a");
+    browser.wait_for(SHOWN, "document.querySelectorAll('#told li').length >= 2");
+    browser.wait_for(SHOWN, "document.querySelectorAll('main form').length === 0");
+    look_at(&mut browser, "over");
+    browser.open(&site.url);
     assert_eq!(browser.value("window.hacked ?? null"), json!(null));
     site.assert_quiet(&mut browser);
     drop(feeder);
@@ -193,6 +206,68 @@ fn an_outage_is_seen_as_it_comes_and_goes_and_is_taken_on_the_page() {
     browser.wait_for(SHOWN, "!document.querySelector('#lost').hidden && document.body.className === 'old'");
     browser.wait_for(SHOWN, "document.querySelector('#lost').innerText.startsWith('Not live since')");
     look_at(&mut browser, "lost");
+}
+
+#[test]
+fn an_admin_silences_without_the_script_and_resolves_with_it() {
+    let site = Site::new(&["bresse1", "bresse2"]);
+    let feeder = site.servers.feed(&["bresse2"]);
+    let mut daemon = site.watchdog.spawn_run_with(&["-v", "run"], &[]);
+    let mut browser = Browser::start();
+    rig::wait_for(SOON, || std::net::TcpStream::connect(site.url.trim_start_matches("http://")).ok())
+        .unwrap();
+    site.log_in(&mut browser, "adam");
+    browser.wait_for(SHOWN, "document.querySelector('#incidents li.open')");
+    browser.click("#incidents li.open .what a");
+    browser.wait_for(SHOWN, "document.querySelector('#resolve form')");
+    look_at(&mut browser, "incident-admin");
+
+    browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    browser.click("#resolve p a");
+    browser.wait_for(SHOWN, "document.querySelector('input[value=bresse1]').checked");
+    browser.wait_for(SHOWN, "!document.querySelector('noscript > meta')");
+    look_at(&mut browser, "silence-form");
+    browser.click("input[value=bresse2]");
+    browser.click("#silence");
+    browser.wait_for(SHOWN, "document.activeElement.id === 'note'");
+    browser.type_text(HOSTILE);
+    browser.press_enter();
+    browser.wait_for(SHOWN, "document.querySelector('#silences li').innerText.includes('onerror')");
+    browser.wait_for(SHOWN, "document.querySelector('#silences li').innerText.includes('checker bresse2')");
+    browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": false }));
+    browser.open(&site.url);
+    browser.wait_for(SHOWN, "document.querySelector('#health').innerText.includes('silenced by adam')");
+    browser.wait_for(SHOWN, "document.querySelector('#live').innerText === 'live'");
+
+    // A reload: the page connects again by itself, and never says that it is not live.
+    browser.value("window.mark = 1");
+    browser.value("new MutationObserver(() => { if (!document.querySelector('#lost').hidden) window.lostOnce = true }).observe(document.querySelector('#lost'), { attributes: true })");
+    daemon.hang_up();
+    let told = || daemon.log().contains("the new configuration is in force").then_some(());
+    rig::wait_for(SOON, told).unwrap();
+    feeder.find_nok("bresse2", "ESHOP_Service");
+    browser.wait_for(SHOWN, "document.querySelectorAll('#incidents li').length === 2");
+    assert_eq!(browser.value("[window.mark, window.lostOnce ?? null]"), json!([1, null]));
+    browser.click("nav a[href='/silences']");
+    browser.wait_for(SHOWN, "document.querySelector('#silences form button')");
+    look_at(&mut browser, "silences");
+    browser.click("#silences form button");
+    browser.wait_for(SHOWN, "document.body.innerText.includes('Nothing is silenced')");
+
+    browser.open(&site.url);
+    browser.click("#incidents li .what a");
+    browser.wait_for(SHOWN, "document.querySelector('#why')");
+    browser.click("#why");
+    browser.type_text("sold");
+    browser.press_enter();
+    browser.wait_for(
+        SHOWN,
+        "document.querySelector('#incident .closed') && !document.querySelector('main form')",
+    );
+    assert_eq!(browser.value("window.hacked ?? null"), json!(null));
+    site.assert_quiet(&mut browser);
+    drop(feeder);
+    assert_eq!(daemon.terminate(), 0);
 }
 
 #[test]

@@ -440,6 +440,75 @@ fn whoever_asks_without_end_is_told_to_wait_and_neither_load_balancers_nor_other
 }
 
 #[test]
+fn an_admin_silences_and_resolves_by_forms_that_others_neither_see_nor_may_send() {
+    let served = Served::start(SHORT, "");
+    served.servers.expect("bresse1_Checker.NOK", SOON);
+    let id = served.incident()["id"].as_str().unwrap().to_owned();
+    let (adam, anne) = (served.log_in("adam"), served.log_in("anne"));
+    let seen = |path: &str, cookie: &str| {
+        let page = served.get(path, &[cookie]);
+        assert_eq!(page.status, 200, "{path} {page:?}");
+        page.body
+    };
+    let own = "Sec-Fetch-Site: same-origin";
+    let send = |path: &str, cookie: &str, form: &str| served.post(path, &[cookie, own], form);
+    let silence = "checker=bresse1&service=ESHOP_Service&service=MSSQL1_Service&for=2h&note=moving+%3Cb%3E";
+    assert!(!seen("/silences", &anne).contains("action=\"/silences"));
+    assert_eq!(send("/silences", &anne, silence).status, 403);
+    assert!(seen("/silences?checker=bresse1", &adam).contains("value=\"bresse1\" checked"));
+    assert_eq!(served.post("/silences", &[&adam, "Sec-Fetch-Site: cross-site"], silence).status, 403);
+    for wrong in
+        ["checker=bresse1&for=2h", "for=2h&note=x", "checker=bresse1&for=never&note=x", "all=yes&note=x"]
+    {
+        assert_eq!(send("/silences", &adam, wrong).status, 400, "{wrong}");
+    }
+    assert_eq!(send("/silences", &adam, "checker=bresse7&for=2h&note=x").status, 409);
+    let sent = send("/silences", &adam, silence);
+    assert_eq!((sent.status, sent.header("location")), (303, Some("/silences")), "{sent:?}");
+    let listed: Value =
+        serde_json::from_str(&served.get("/api/v1/silences", &[&bearer("rita")]).body).unwrap();
+    let listed = &listed["silences"][0];
+    assert_eq!((&listed["by"], &listed["note"]), (&"adam".into(), &"moving <b>".into()));
+    assert_eq!(listed["silenced"]["services"], serde_json::json!(["ESHOP_Service", "MSSQL1_Service"]));
+    assert!(seen("/", &anne).contains("silenced by adam: moving &lt;b&gt;"));
+    assert_eq!(send(&format!("/silences/{}/end", listed["id"]), &anne, "").status, 403);
+    assert_eq!(send(&format!("/silences/{}/end", listed["id"]), &adam, "").status, 303);
+    assert!(seen("/silences", &anne).contains("Nothing is silenced"));
+
+    let (path, form) = (format!("/incident/{id}/resolve"), "note=it+is+sold");
+    assert!(!seen(&format!("/incident/{id}"), &anne).contains("/resolve"));
+    assert!(seen(&format!("/incident/{id}"), &adam).contains(&path));
+    assert_eq!(send(&path, &anne, form).status, 403);
+    assert_eq!(send(&path, &adam, "note=+").status, 400);
+    assert_eq!(send(&path, &adam, form).status, 303);
+    assert_eq!(send(&path, &adam, form).status, 409);
+    let over = seen(&format!("/incident/{id}"), &adam);
+    assert!(over.contains("it is sold") && !over.contains("/resolve\""), "{over}");
+    assert!(seen("/incidents", &anne).contains(&format!("/incident/{id}\"")));
+    let told = |path: &str| {
+        let answer = served.get(&format!("/api/v1/incidents{path}"), &[&bearer("rita")]);
+        (answer.status, serde_json::from_str::<Value>(&answer.body).unwrap())
+    };
+    let (_, closed) = told("/closed");
+    assert_eq!(
+        (&closed["incidents"][0]["id"], &closed["incidents"][0]["state"]),
+        (&id.as_str().into(), &"closed".into())
+    );
+    assert_eq!(told(&format!("/closed?before={id}")).1, serde_json::json!({ "incidents": [] }));
+    assert_eq!((told("/closed?before=x").0, told("/x/messages").0), (404, 404));
+    let delivered = || {
+        let (_, told) = told(&format!("/{id}/messages"));
+        let messages = told["messages"].as_array().unwrap().clone();
+        messages.iter().all(|message| message["state"] == "delivered").then_some(messages)
+    };
+    let messages = wait_for(SOON, delivered).expect("all is delivered");
+    assert_eq!(messages[0]["recipient"], "oncall@elsewhere.example", "{messages:?}");
+    assert!(messages[0]["subject"].as_str().unwrap().starts_with("bresse1_Checker.NOK"));
+    assert!(messages.last().unwrap()["subject"].as_str().unwrap().starts_with("bresse1_Checker.OK"));
+    assert_eq!(served.daemon.terminate(), 0);
+}
+
+#[test]
 fn a_stranger_who_opens_all_the_connections_he_can_keeps_nobody_else_out() {
     let served = Served::start(USUAL, "");
     let from = |last: u8| {

@@ -317,6 +317,11 @@ impl Engine {
     }
 
     /// What the links in alarms are signed with.
+    /// What people silenced that holds or will hold, in the order of their orders.
+    pub fn silences(&self) -> impl Iterator<Item = &Silencing> {
+        self.silences.values()
+    }
+
     pub fn link_key(&self) -> Option<&Key> {
         self.link_key.as_ref()
     }

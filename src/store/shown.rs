@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::read::from_json;
 use super::{Store, millis, time_of};
 use crate::detail::OtherMail;
 use crate::incident::Incident;
+use crate::incidents::{MessageLine, Way};
+use crate::outbox::Message;
 use crate::strip::{Record, Span, troubles};
 use crate::text::quoted;
 use crate::time::Time;
@@ -17,7 +19,7 @@ use crate::time::Time;
 const TROUBLES_MAX: u32 = 5_000;
 /// And so many spans in which a mailbox was read.
 const LOOKS_MAX: u32 = 20_000;
-/// Characters of a sender or a subject.
+/// Characters of a sender, a subject or an answer.
 const TEXT_CHARS_MAX: usize = 200;
 
 impl Store {
@@ -64,6 +66,79 @@ impl Store {
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Closed incidents, those that were opened last first; with `before`, only those that were opened before that one,
+    /// which people call so. None when there is no such incident.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn closed_incidents(&self, before: Option<&str>, limit: u32) -> Result<Option<Vec<Incident>>> {
+        self.reading(|| {
+            let number = |id: &str| {
+                let mut statement =
+                    self.db.prepare_cached("SELECT number FROM incident_log WHERE id = $1")?;
+                statement.query_row([id], |row| row.get::<_, i64>(0)).optional()
+            };
+            let before = match before.map(number).transpose()? {
+                None => i64::MAX,
+                Some(None) => return Ok(None),
+                Some(Some(number)) => number,
+            };
+            let mut statement = self.db.prepare_cached(
+                "SELECT content FROM incident_log WHERE closed_ms IS NOT NULL AND number < $1
+                 ORDER BY number DESC LIMIT $2",
+            )?;
+            let rows =
+                statement.query_map([before, limit.into()], |row| from_json(row.get_ref(0)?.as_str()?))?;
+            Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
+        })
+    }
+
+    /// The newest messages about an incident, in the order in which they were composed.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold what this version wrote.
+    pub fn messages_about(&self, incident: &str, limit: u32) -> Result<Vec<MessageLine>> {
+        self.reading(|| {
+            let mut statement = self.db.prepare_cached(
+                "SELECT channel, recipient, subject, attempts, created_ms, at_ms, answer FROM deliveries
+                 WHERE incident = $1 ORDER BY message DESC LIMIT $2",
+            )?;
+            let ended = statement.query_map(params![incident, limit], |row| {
+                let answer: Option<String> = row.get(6)?;
+                Ok(MessageLine {
+                    channel: row.get(0)?,
+                    recipient: row.get(1)?,
+                    subject: row.get(2)?,
+                    composed: time_of(row.get(4)?),
+                    state: if answer.is_some() { Way::Delivered } else { Way::Dropped },
+                    ended: Some(time_of(row.get(5)?)),
+                    attempts: row.get(3)?,
+                    answer: answer.map(|answer| quoted(&answer, TEXT_CHARS_MAX)),
+                })
+            })?;
+            let mut lines = ended.collect::<rusqlite::Result<Vec<_>>>()?;
+            lines.reverse();
+            let mut statement = self
+                .db
+                .prepare_cached("SELECT content FROM outbox WHERE incident = $1 ORDER BY id LIMIT $2")?;
+            let waiting = statement.query_map(params![incident, limit], |row| {
+                let message: Message = from_json(row.get_ref(0)?.as_str()?)?;
+                Ok(MessageLine {
+                    channel: message.channel,
+                    recipient: message.recipient,
+                    subject: message.subject,
+                    composed: message.created,
+                    state: Way::Waiting,
+                    ended: None,
+                    attempts: message.attempts,
+                    answer: message.last_error.map(|error| quoted(&error, TEXT_CHARS_MAX)),
+                })
+            })?;
+            lines.extend(waiting.collect::<rusqlite::Result<Vec<_>>>()?);
+            Ok(lines)
         })
     }
 

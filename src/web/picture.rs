@@ -13,6 +13,7 @@ use crate::down::Board;
 use crate::engine::Engine;
 use crate::incidents::IncidentLine;
 use crate::matrix::Matrix;
+use crate::policy::Silencing;
 use crate::tally::Tally;
 use crate::time::Time;
 use crate::view::LastSeen;
@@ -32,6 +33,8 @@ pub(crate) struct Picture {
     pub matrix: Matrix,
     /// The open ones, in the order of their opening, without their steps.
     pub incidents: Vec<IncidentLine>,
+    /// What people silenced that holds or will hold.
+    pub silences: Vec<Silencing>,
     pub board: Board,
     pub tally: Tally,
     /// What is not delivered yet, by the channel's name.
@@ -68,6 +71,7 @@ impl Picture {
             last_seen,
             matrix,
             incidents: engine.open_incidents().map(line).collect(),
+            silences: engine.silences().filter(|silence| silence.until > now).cloned().collect(),
             tally: engine.tally().clone(),
             waiting: waiting(engine),
             work,

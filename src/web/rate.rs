@@ -84,7 +84,7 @@ pub(super) async fn paced(
     match site.rates.take(from, Instant::now()) {
         Ok(()) => next.run(request).await,
         Err(wait) => {
-            let seconds = wait.as_millis().div_ceil(1_000).to_string();
+            let seconds = (wait.as_secs() + 1).to_string();
             let sentence = format!(
                 "Too many requests from this address: {REQUESTS_PER_SECOND} a second are answered for long.\n"
             );

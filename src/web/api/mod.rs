@@ -17,12 +17,14 @@ use super::Site;
 use super::access::guard;
 use crate::config::Role;
 use crate::control::Answer;
+pub(super) use orders::{Silence, after};
+pub(super) use reading::{closed, messages_about};
 
 /// What there is, for programs: OpenAPI 3.1.
 const DOCUMENT: &str = include_str!("openapi.json");
 
 /// Every path below `/api/v1` with what it does and who may.
-fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 14] {
+fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 16] {
     [
         ("/last-seen", get(reading::last_seen), Role::Read),
         ("/matrix", get(reading::matrix), Role::Read),
@@ -32,7 +34,9 @@ fn table() -> [(&'static str, MethodRouter<Arc<Site>>, Role); 14] {
         ("/strips", get(reading::strips), Role::Read),
         ("/reports", get(reading::reports), Role::Read),
         ("/incidents", get(reading::incidents), Role::Read),
+        ("/incidents/closed", get(reading::closed_incidents), Role::Read),
         ("/incidents/{id}", get(reading::incident), Role::Read),
+        ("/incidents/{id}/messages", get(reading::messages), Role::Read),
         ("/incidents/{id}/ack", post(orders::acknowledge), Role::Acknowledge),
         ("/incidents/{id}/resolve", post(orders::resolve), Role::Admin),
         ("/audit", get(audit::entries), Role::Read),

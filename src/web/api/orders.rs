@@ -45,23 +45,23 @@ struct Drill {
 }
 
 /// What is silenced, and until when: `for` or `until`.
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Silence {
+pub(in crate::web) struct Silence {
     #[serde(default)]
-    checkers: BTreeSet<String>,
+    pub checkers: BTreeSet<String>,
     #[serde(default)]
-    providers: BTreeSet<String>,
+    pub providers: BTreeSet<String>,
     #[serde(default)]
-    services: BTreeSet<String>,
+    pub services: BTreeSet<String>,
     /// Everything: then nothing is named.
     #[serde(default)]
-    all: bool,
-    from: Option<String>,
-    until: Option<String>,
+    pub all: bool,
+    pub from: Option<String>,
+    pub until: Option<String>,
     #[serde(rename = "for")]
-    span: Option<String>,
-    note: Option<String>,
+    pub span: Option<String>,
+    pub note: Option<String>,
 }
 
 pub(super) async fn acknowledge(
@@ -114,7 +114,9 @@ pub(super) async fn end_silence(
 }
 
 impl Silence {
-    fn order(self, by: String) -> Result<Order, String> {
+    /// # Errors
+    /// One sentence that says what is wrong with it.
+    pub(in crate::web) fn order(self, by: String) -> Result<Order, String> {
         let nothing = self.checkers.is_empty() && self.providers.is_empty() && self.services.is_empty();
         if nothing != self.all {
             return Err("Name checkers, providers or services, or else say \"all\": true.".to_owned());
@@ -132,7 +134,9 @@ impl Silence {
     }
 }
 
-fn after(from: Time, span: &str) -> Result<Time, String> {
+/// # Errors
+/// One sentence that says what is wrong with `span`.
+pub(in crate::web) fn after(from: Time, span: &str) -> Result<Time, String> {
     let span: TimeDelta = duration::parse(span).map_err(|error| format!("for: {error}"))?;
     from.checked_add_signed(span).ok_or_else(|| "for: it ends beyond all time".to_owned())
 }

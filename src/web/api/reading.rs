@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refused, json};
 use crate::config::{Checker, Config};
-use crate::incidents::{IncidentLine, Incidents};
+use crate::incidents::{IncidentLine, Incidents, MessageLine};
 use crate::inquiry::{self, inquire};
 use crate::ledger::StoredReport;
 use crate::report::Understood;
@@ -23,6 +23,10 @@ use crate::{clock, past, time};
 
 /// So many closed incidents are listed at most.
 const CLOSED_MAX: u32 = 1_000;
+/// And so many when only they are asked for and nobody says how many.
+const CLOSED_USUAL: u32 = 50;
+/// The newest so many messages about an incident are listed.
+const MESSAGES_MAX: u32 = 200;
 /// So many reports are listed when nobody says how many, and at most.
 const REPORTS_USUAL: u32 = 20;
 const REPORTS_MAX: u32 = 1_000;
@@ -47,6 +51,13 @@ pub(super) struct Since {
 pub(super) struct Reports {
     checker: String,
     until: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Before {
+    before: Option<String>,
     limit: Option<u32>,
 }
 
@@ -202,6 +213,48 @@ pub(super) async fn incidents(State(site): State<Arc<Site>>, asked: Asked<Since>
         Ok(Some(Incidents { incidents: incidents.map(line).collect() }))
     })
     .await
+}
+
+/// Newest first, a page at a time.
+pub(super) async fn closed_incidents(State(site): State<Arc<Site>>, asked: Asked<Before>) -> Told {
+    let Before { before, limit } = understood(asked)?;
+    let limit = limit.unwrap_or(CLOSED_USUAL).min(CLOSED_MAX);
+    found(&site, move |store, config| closed(store, config, before.as_deref(), limit)).await
+}
+
+/// None when there is no incident `before`.
+///
+/// # Errors
+/// When the state cannot be read.
+pub(in crate::web) fn closed(
+    store: &Store,
+    config: &Config,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<Option<Incidents>> {
+    let line = |incident| IncidentLine::of(&incident, Vec::new(), config);
+    let closed = store.closed_incidents(before, limit)?;
+    Ok(closed.map(|closed| Incidents { incidents: closed.into_iter().map(line).collect() }))
+}
+
+/// Who was told, and what the far sides answered.
+pub(super) async fn messages(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    asked: Asked<Nothing>,
+) -> Told {
+    understood(asked)?;
+    found(&site, move |store, _| {
+        let Some(incident) = store.incident(&id)? else { return Ok(None) };
+        Ok(Some(serde_json::json!({ "messages": messages_about(store, &incident.id())? })))
+    })
+    .await
+}
+
+/// # Errors
+/// When the state cannot be read.
+pub(in crate::web) fn messages_about(store: &Store, incident: &str) -> Result<Vec<MessageLine>> {
+    store.messages_about(incident, MESSAGES_MAX)
 }
 
 /// With everything that happened to it.

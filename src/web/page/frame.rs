@@ -31,6 +31,16 @@ pub(super) struct Frame<'a> {
     pub role: Role,
     /// When it was made, in seconds since 1970: what the script compares its own clock with.
     pub at: i64,
+    pub renewal: Renewal,
+}
+
+/// What becomes of a page without the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// The browser asks for it again by itself.
+    Itself,
+    /// Something is to be typed there, which would be lost.
+    ByHand,
 }
 
 /// A whole page; `content` is HTML, `title` is text.
@@ -49,14 +59,19 @@ pub(super) fn framed(status: StatusCode, frame: &Frame<'_>, content: &str) -> Re
         Role::Acknowledge => "may take incidents",
         Role::Admin => "may do everything",
     };
-    let head = format!(
-        "<script src=\"/assets/live.js\" defer></script>\n\
-         <noscript><meta http-equiv=\"refresh\" content=\"{REFRESH_S}\"></noscript>\n"
-    );
+    let (refresh, made) = match frame.renewal {
+        Renewal::Itself => (
+            format!("<noscript><meta http-equiv=\"refresh\" content=\"{REFRESH_S}\"></noscript>\n"),
+            format!("made anew every {REFRESH_S} s"),
+        ),
+        Renewal::ByHand => (String::new(), "as it was when you opened it".to_owned()),
+    };
+    let head = format!("<script src=\"/assets/live.js\" defer></script>\n{refresh}");
     let body = format!(
         "<a class=\"skip\" href=\"#main\">Skip to what is wrong</a>\n\
          <header>\n<p class=\"brand\"><a href=\"/\">{name}</a></p>\n\
-         <p id=\"live\" class=\"live\" role=\"status\"><noscript>made anew every {REFRESH_S} s</noscript></p>\n\
+         <p id=\"live\" class=\"live\" role=\"status\"><noscript>{made}</noscript></p>\n\
+         <nav aria-label=\"Pages\"><a href=\"/incidents\">Closed incidents</a> <a href=\"/silences\">Silences</a></nav>\n\
          <form method=\"post\" action=\"/logout\" class=\"visitor\"><span title=\"{role}\">{}</span> \
          <button class=\"quiet\">Log out</button></form>\n</header>\n\
          <p id=\"lost\" class=\"lost\" role=\"alert\" hidden></p>\n\

@@ -3,25 +3,23 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use anyhow::Result;
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, Form};
+use axum::response::Response;
 use serde::Deserialize;
 
-use super::frame::{Frame, framed, page, segment};
+use super::frame::{Frame, Renewal, framed, page};
 use super::moment::Moment;
-use super::{checker as one_checker, incidents, strips};
-use crate::config::{Config, Role, duration};
-use crate::incidents::IncidentLine;
-use crate::orders::Order;
+use super::{checker as one_checker, incidents, orders, silences, strips};
+use crate::clock;
+use crate::config::{Config, Role};
+use crate::incidents::{IncidentLine, Standing};
 use crate::store::Store;
 use crate::strip::Window;
 use crate::text::escaped;
 use crate::web::access::Visitor;
-use crate::web::{Site, detail, strip};
-use crate::{clock, control};
+use crate::web::{Site, api, detail, strip};
 
 /// What is no part of the live stream is asked for again so many seconds after a change.
 pub(super) const SLOW_S: u32 = 3;
@@ -82,10 +80,7 @@ pub(super) async fn checker(
     let (detail, history) = match site.archive.ask(read).await {
         Ok(Some(found)) => found,
         Ok(None) => return no_answer(),
-        Err(error) => {
-            let sentence = format!("{error:#}");
-            return answer(&site, &visitor, StatusCode::SERVICE_UNAVAILABLE, &name, &sorry(&sentence));
-        }
+        Err(error) => return not_answered(&site, &visitor, &error),
     };
     let moment = moment(&site);
     let mut content = strips::HATCH.to_owned();
@@ -103,57 +98,80 @@ pub(super) async fn incident(
     Path(id): Path<String>,
 ) -> Response {
     let wanted = id.clone();
-    let read = move |store: &Store, config: &Config| -> Result<Option<IncidentLine>> {
+    let read = move |store: &Store, config: &Config| {
         let Some(incident) = store.incident(&wanted)? else { return Ok(None) };
-        Ok(Some(IncidentLine::of(&incident, store.steps(&wanted)?, config)))
+        let line = IncidentLine::of(&incident, store.steps(&wanted)?, config);
+        Ok(Some((line, api::messages_about(store, &wanted)?)))
     };
-    let (status, title, content) = match site.archive.ask(read).await {
-        Ok(Some(line)) => {
-            let take = visitor.role >= Role::Acknowledge;
-            let whole = incidents::whole(&line, take, moment(&site));
-            (StatusCode::OK, format!("Incident {}", line.id), whole)
-        }
-        Ok(None) => {
-            let sentence = format!("There is no incident {id}.");
-            (StatusCode::NOT_FOUND, "Not found".to_owned(), sorry(&sentence))
-        }
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, "Not read".to_owned(), sorry(&format!("{error:#}"))),
+    let (line, messages) = match site.archive.ask(read).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return no_incident(&site, &visitor, &id),
+        Err(error) => return not_answered(&site, &visitor, &error),
     };
-    answer(&site, &visitor, status, &title, &content)
+    let whole = incidents::whole(&line, &messages, visitor.role, moment(&site));
+    let renewal = match line.state {
+        Standing::Open | Standing::Acknowledged if visitor.role >= Role::Acknowledge => Renewal::ByHand,
+        Standing::Open | Standing::Acknowledged | Standing::Closed => Renewal::Itself,
+    };
+    answer_with(&site, &visitor, (StatusCode::OK, renewal), &format!("Incident {}", line.id), &whole)
 }
 
-/// The form of an incident. What is left empty is as if it were not there.
 #[derive(Deserialize)]
-pub(super) struct Taking {
-    #[serde(rename = "for", default)]
-    span: String,
-    #[serde(default)]
-    note: String,
+pub(super) struct Before {
+    before: Option<String>,
 }
 
-/// Takes an incident, and shows it.
-pub(super) async fn acknowledge(
+/// `/incidents`: those that are over, a page at a time.
+pub(super) async fn closed(
     State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
-    Path(incident): Path<String>,
-    Form(taking): Form<Taking>,
+    Query(Before { before }): Query<Before>,
 ) -> Response {
-    let refuse = |status, sentence: &str| answer(&site, &visitor, status, "Not taken", &sorry(sentence));
-    let until = match taking.span.trim() {
-        "" => None,
-        text => match duration::parse(text) {
-            Ok(span) => clock::now().checked_add_signed(span),
-            Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("For how long: {error}")),
-        },
+    let after = before.clone();
+    let read = move |store: &Store, config: &Config| {
+        // One more tells whether there are older ones.
+        api::closed(store, config, after.as_deref(), incidents::CLOSED_SHOWN + 1)
     };
-    let note = Some(taking.note).filter(|note| !note.trim().is_empty());
-    let back = format!("/incident/{}", segment(&incident));
-    let order = Order::Acknowledge { incident, by: visitor.name.clone(), until, note, channel: None };
-    match control::give(&site.orders, order).await {
-        Ok(given) if given.done => Redirect::to(&back).into_response(),
-        Ok(given) => refuse(StatusCode::CONFLICT, &given.sentence),
-        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}; try again.")),
+    match site.archive.ask(read).await {
+        Ok(Some(found)) => {
+            let content = incidents::closed(&found.incidents, before.as_deref(), moment(&site));
+            answer(&site, &visitor, StatusCode::OK, "Closed incidents", &content)
+        }
+        Ok(None) => no_incident(&site, &visitor, &before.unwrap_or_default()),
+        Err(error) => not_answered(&site, &visitor, &error),
     }
+}
+
+/// `/silences`: what holds or will hold, and for whoever may the form for another one. `?checker=NAME` and the like have it
+/// filled in.
+pub(super) async fn silences(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    Query(wanted): Query<Vec<(String, String)>>,
+) -> Response {
+    let now = clock::now();
+    let found = match site.archive.ask(move |store, _| store.silences_after(now)).await {
+        Ok(found) => found,
+        Err(error) => return not_answered(&site, &visitor, &error),
+    };
+    let admin = visitor.role >= Role::Admin;
+    let listed = silences::list(&found, visitor.role, moment(&site));
+    let mut content = slow("silences", SLOW_S, &listed);
+    let renewal = if admin { Renewal::ByHand } else { Renewal::Itself };
+    if admin {
+        content.push_str(&silences::form(&site.config.checkers, &orders::named(wanted)));
+    }
+    answer_with(&site, &visitor, (StatusCode::OK, renewal), "Silences", &content)
+}
+
+fn no_incident(site: &Site, visitor: &Visitor, id: &str) -> Response {
+    let sentence = format!("There is no incident {id}.");
+    answer(site, visitor, StatusCode::NOT_FOUND, "Not found", &sorry(&sentence))
+}
+
+fn not_answered(site: &Site, visitor: &Visitor, error: &anyhow::Error) -> Response {
+    let sentence = format!("{error:#}");
+    answer(site, visitor, StatusCode::SERVICE_UNAVAILABLE, "Not read", &sorry(&sentence))
 }
 
 fn moment(site: &Site) -> Moment {
@@ -171,7 +189,7 @@ fn not_read(id: &str, title: &str, why: &str) -> String {
     format!("<h2 id=\"{id}\">{title}</h2>\n<p class=\"none\">{}</p>\n", escaped(why))
 }
 
-fn sorry(sentence: &str) -> String {
+pub(super) fn sorry(sentence: &str) -> String {
     format!(
         "<h1>Sorry</h1>\n<p role=\"alert\">{}</p>\n<p><a href=\"/\">To the first page</a></p>\n",
         escaped(sentence)
@@ -185,12 +203,23 @@ fn no_answer() -> Response {
 }
 
 fn answer(site: &Site, visitor: &Visitor, status: StatusCode, title: &str, content: &str) -> Response {
+    answer_with(site, visitor, (status, Renewal::Itself), title, content)
+}
+
+pub(super) fn answer_with(
+    site: &Site,
+    visitor: &Visitor,
+    (status, renewal): (StatusCode, Renewal),
+    title: &str,
+    content: &str,
+) -> Response {
     let frame = Frame {
         name: &site.config.name,
         title,
         visitor: &visitor.name,
         role: visitor.role,
         at: clock::now().timestamp(),
+        renewal,
     };
     framed(status, &frame, content)
 }

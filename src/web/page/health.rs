@@ -6,8 +6,9 @@ use chrono::TimeDelta;
 
 use super::moment::Moment;
 use crate::incidents::Standing;
+use crate::policy::Silencing;
 use crate::text::escaped;
-use crate::time::Time;
+use crate::time::{Time, rfc3339};
 use crate::verdict::State;
 use crate::view::{CanaryLine, Health, MailboxLine};
 use crate::web::Picture;
@@ -38,6 +39,9 @@ impl Weight {
         }
     }
 }
+
+/// So many silences are named; the page of silences has them all.
+const SILENCES_NAMED_MAX: usize = 3;
 
 /// What a picture is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +97,16 @@ pub(super) fn troubles(picture: &Picture, limits: Limits, stuck: bool, now: Time
     }
     if let Some(canary) = table.canary.as_ref().filter(|canary| canary.degraded()) {
         say(Weight::Warning, CanaryLine::sentence(canary, now));
+    }
+    let mut silences = picture.silences.iter().filter(|silence| silence.from <= now && now < silence.until);
+    for Silencing { silenced, until, by, note, .. } in silences.by_ref().take(SILENCES_NAMED_MAX) {
+        let why = note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+        let until = rfc3339(*until);
+        say(Weight::Notice, format!("No alarm about {silenced} until {until}, silenced by {by}{why}."));
+    }
+    match silences.count() {
+        0 => {}
+        more => say(Weight::Notice, format!("{more} more silences hold.")),
     }
     if table.provisional {
         let sentence = "History is still being read: who was not found yet may still be.";

@@ -1,14 +1,25 @@
-//! The open incidents, and one incident with its steps.
+//! The open incidents, the closed ones, and one incident with its steps.
 
 use std::fmt::Write as _;
+
+use chrono::TimeDelta;
 
 use super::frame::segment;
 use super::handlers::SLOW_S;
 use super::moment::Moment;
-use crate::incidents::{IncidentLine, Standing, StepLine};
+use super::silences::form_for;
+use crate::config::Role;
+use crate::incidents::{IncidentLine, MessageLine, Standing, StepLine};
 use crate::orders::TEXT_CHARS_MAX;
+use crate::policy::Silenced;
 use crate::reason::Reason;
 use crate::text::escaped;
+use crate::time::span;
+
+/// Nobody cares to read two times that lie no farther apart.
+const AT_ONCE: TimeDelta = TimeDelta::seconds(60);
+/// So many closed incidents are on one page.
+pub(super) const CLOSED_SHOWN: u32 = 50;
 
 /// `take`: whoever looks may take them.
 pub(super) fn list(incidents: &[IncidentLine], take: bool, moment: Moment) -> String {
@@ -30,8 +41,45 @@ pub(super) fn list(incidents: &[IncidentLine], take: bool, moment: Moment) -> St
     html
 }
 
-/// One incident, open or not.
-pub(super) fn whole(line: &IncidentLine, take: bool, moment: Moment) -> String {
+/// One page of closed ones, newest first: those that were opened before `before`, and one more when there are older ones.
+pub(super) fn closed(incidents: &[IncidentLine], before: Option<&str>, moment: Moment) -> String {
+    let mut html =
+        "<section aria-labelledby=\"closed-title\">\n<h1 id=\"closed-title\">Closed incidents</h1>\n"
+            .to_owned();
+    let shown = incidents.get(..CLOSED_SHOWN as usize).unwrap_or(incidents);
+    if shown.is_empty() {
+        html.push_str("<p class=\"none\">None.</p>\n");
+    } else {
+        html.push_str("<ol class=\"incidents\">\n");
+        for line in shown {
+            let path = segment(&line.id);
+            let _ = writeln!(
+                html,
+                "<li class=\"incident closed\">\n{}<p><a href=\"/incident/{path}\">What happened\
+                 <span class=\"unseen\"> (incident {path})</span></a></p>\n</li>",
+                card(line, moment)
+            );
+        }
+        html.push_str("</ol>\n");
+    }
+    let older = shown.last().filter(|_| shown.len() < incidents.len());
+    if before.is_some() || older.is_some() {
+        html.push_str("<nav class=\"windows\" aria-label=\"Closed incidents\">");
+        if before.is_some() {
+            html.push_str("<a href=\"/incidents\">Newest</a>");
+        }
+        if let Some(last) = older {
+            let _ =
+                write!(html, "<a href=\"/incidents?before={}\" rel=\"next\">Older</a>", segment(&last.id));
+        }
+        html.push_str("</nav>\n");
+    }
+    html.push_str("</section>\n");
+    html
+}
+
+/// One incident, open or not, with the forms that `role` may use.
+pub(super) fn whole(line: &IncidentLine, messages: &[MessageLine], role: Role, moment: Moment) -> String {
     let mut html = format!(
         "<section id=\"incident\" data-slow=\"{SLOW_S}\" aria-labelledby=\"incident-title\"><div class=\"{}\">\n\
          <h1 id=\"incident-title\">Incident {}</h1>\n{}",
@@ -44,10 +92,14 @@ pub(super) fn whole(line: &IncidentLine, take: bool, moment: Moment) -> String {
         let _ = writeln!(html, "<p class=\"facts\">Told through {}.</p>", channels.join(", "));
     }
     html.push_str("</div></section>\n");
-    if take && line.state != Standing::Closed {
+    if role >= Role::Acknowledge && line.state != Standing::Closed {
         html.push_str(&long_form(line));
     }
     html.push_str(&steps(&line.steps, moment));
+    html.push_str(&told(messages, moment));
+    if role >= Role::Admin && line.state != Standing::Closed {
+        html.push_str(&last_resorts(line));
+    }
     html
 }
 
@@ -83,7 +135,8 @@ fn card(line: &IncidentLine, moment: Moment) -> String {
     }
     let _ = writeln!(html, "<p class=\"facts\">Since {}", moment.shown(line.opened));
     if let Some(closed) = line.closed {
-        let _ = writeln!(html, "<br>Over since {}", moment.shown(closed));
+        let lasted = span(closed - line.opened);
+        let _ = writeln!(html, "<br>Over since {}, after {lasted}", moment.shown(closed));
     }
     if let Some(by) = &line.acknowledged_by {
         let until = line.acknowledged_until.map(|until| format!(" until {}", moment.shown(until)));
@@ -149,4 +202,70 @@ fn steps(steps: &[StepLine], moment: Moment) -> String {
     }
     html.push_str("</ol>\n</section>\n");
     html
+}
+
+fn told(messages: &[MessageLine], moment: Moment) -> String {
+    let mut html = format!(
+        "<section id=\"told\" data-slow=\"{SLOW_S}\" aria-labelledby=\"told-title\">\n\
+         <h2 id=\"told-title\">Who was told</h2>\n"
+    );
+    if messages.is_empty() {
+        html.push_str("<p class=\"none\">Nobody yet.</p>\n</section>\n");
+        return html;
+    }
+    html.push_str("<ol class=\"steps\">\n");
+    for message in messages {
+        let ended = message.ended.map(|ended| format!(" {}", moment.shown(ended)));
+        let attempts = match message.attempts {
+            0 | 1 => String::new(),
+            many => format!(", {many} attempts"),
+        };
+        // One that went at once was composed when it went.
+        let before = message.ended.is_none_or(|ended| ended - message.composed > AT_ONCE);
+        let composed = format!("; composed {}", moment.absolute(message.composed));
+        let composed = Some(composed).filter(|_| before).unwrap_or_default();
+        let answer = message.answer.as_deref().filter(|answer| !answer.is_empty());
+        let answer = answer.map(|answer| format!("<br>Answer: <code>{}</code>", escaped(answer)));
+        let _ = writeln!(
+            html,
+            "<li><strong>{}</strong> {}: {}<br><span class=\"facts\">{}{}{attempts}{composed}{}</span></li>",
+            escaped(&message.channel),
+            escaped(&message.recipient),
+            escaped(&message.subject),
+            message.state.word(),
+            ended.unwrap_or_default(),
+            answer.unwrap_or_default()
+        );
+    }
+    html.push_str("</ol>\n</section>\n");
+    html
+}
+
+/// What takes an alarm away from everybody.
+fn last_resorts(line: &IncidentLine) -> String {
+    let path = segment(&line.id);
+    let about = Silenced {
+        checkers: line.checkers.iter().filter(|_| line.services.is_empty()).cloned().collect(),
+        services: line.services.iter().cloned().collect(),
+        ..Silenced::default()
+    };
+    let silence = if about == Silenced::default() {
+        String::new()
+    } else {
+        format!(
+            "<p><a href=\"{}\">Silence {} for a time</a> instead, and alarms go out again when the time is over.</p>\n",
+            form_for(&about),
+            escaped(&about.to_string())
+        )
+    };
+    format!(
+        "<section id=\"resolve\" data-slow=\"{SLOW_S}\" aria-labelledby=\"resolve-title\">\n\
+         <h2 id=\"resolve-title\">End it by hand</h2>\n\
+         <p>It is over for people, whatever the checkers say: no more alarm about this trouble, until it ends and comes \
+         back.</p>\n{silence}\
+         <form method=\"post\" action=\"/incident/{path}/resolve\" class=\"fields\">\n\
+         <p><label for=\"why\">Why</label> \
+         <input id=\"why\" name=\"note\" maxlength=\"{TEXT_CHARS_MAX}\" autocomplete=\"off\" required></p>\n\
+         <p><button id=\"resolve-{path}\" class=\"careful\">Resolve incident {path}</button></p>\n</form>\n</section>\n"
+    )
 }

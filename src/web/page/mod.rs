@@ -14,6 +14,8 @@ mod incidents;
 mod live;
 mod matrix;
 mod moment;
+mod orders;
+mod silences;
 mod strips;
 mod table;
 
@@ -35,12 +37,22 @@ pub(super) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/", get(handlers::first))
         .route("/checker/{name}", get(handlers::checker))
         .route("/incident/{id}", get(handlers::incident))
+        .route("/incidents", get(handlers::closed))
+        .route("/silences", get(handlers::silences))
         .route("/live", get(live::live))
         .layer(from_fn(guard(site, Role::Read)));
-    let take = post(handlers::acknowledge).layer(from_fn(guard(site, Role::Acknowledge)));
+    let take = Router::new()
+        .route("/incident/{id}/ack", post(orders::acknowledge))
+        .layer(from_fn(guard(site, Role::Acknowledge)));
+    let decide = Router::new()
+        .route("/incident/{id}/resolve", post(orders::resolve))
+        .route("/silences", post(orders::silence))
+        .route("/silences/{id}/end", post(orders::end_silence))
+        .layer(from_fn(guard(site, Role::Admin)));
     Router::new()
         .merge(read)
-        .route("/incident/{id}/ack", take)
+        .merge(take)
+        .merge(decide)
         // Whoever is to log in sees them too.
         .route("/assets/page.css", get(assets::style))
         .route("/assets/live.js", get(assets::script))

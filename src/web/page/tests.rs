@@ -7,17 +7,20 @@ use chrono_tz::Tz;
 
 use super::health::{self, Limits};
 use super::moment::Moment;
-use super::{checker, incidents, matrix, strips, table};
+use super::{checker, incidents, matrix, silences, strips, table};
+use crate::config::{Checker, Config, Role, Sources};
 use crate::detail::{DeadlineSum, Detail, HeldLine, HopLine, MailLine, OtherMail, PathTable, Said, TestLine};
 use crate::down::Board;
-use crate::incidents::{IncidentLine, Standing, StepLine};
+use crate::incidents::{IncidentLine, MessageLine, Standing, StepLine, Way};
 use crate::matrix::{Cell, Matrix, Picture as Looks, ServiceRow, Vote};
+use crate::policy::{Silenced, Silencing};
 use crate::reason::{Confidence, Reason};
 use crate::strip::{Condition, Run, Strip, Strips, Window};
 use crate::tally::Tally;
 use crate::time::Time;
 use crate::verdict::State;
 use crate::view::{self, ChainLine, CheckerLine, FindingLine, LastSeen, MailboxLine, PathLine, ServiceLine};
+use crate::web::api::Silence;
 use crate::web::{Picture, Work};
 
 const HOSTILE: &str = "<script>alert('1')</script>\"&";
@@ -75,6 +78,7 @@ fn picture(checkers: Vec<CheckerLine>) -> Picture {
         last_seen: LastSeen { heard_until, checkers, mailboxes: vec![mailbox], ..view::tests::well() },
         matrix: Matrix { as_of: now(), heard_until, providers: vec![], services: vec![] },
         incidents: vec![],
+        silences: vec![],
         board: Board::default(),
         tally: Tally::from(now()),
         waiting: BTreeMap::new(),
@@ -265,11 +269,91 @@ fn an_incident_with_its_steps() {
     };
     let steps = vec![step("opened", None, None), step("acknowledgement_ended", Some(HOSTILE), Some(HOSTILE))];
     let line = IncidentLine { steps, ..incident() };
-    let html = incidents::whole(&line, true, moment());
+    let message = |state, ended, answer: Option<&str>| MessageLine {
+        channel: "backup-mail".into(),
+        recipient: HOSTILE.into(),
+        subject: HOSTILE.into(),
+        composed: ago(190),
+        state,
+        ended,
+        attempts: 2,
+        answer: answer.map(str::to_owned),
+    };
+    let messages =
+        [message(Way::Delivered, Some(ago(180)), Some(HOSTILE)), message(Way::Waiting, None, None)];
+    let whole = |line: &IncidentLine, role| incidents::whole(line, &messages, role, moment());
+    let html = whole(&line, Role::Admin);
     assert_no_markup_of_others(&html);
     insta::assert_snapshot!(html);
+    let forms = |line: &IncidentLine, role| {
+        let html = whole(line, role);
+        ["/ack\"", "/resolve\"", "/silences?"].map(|form| html.contains(form))
+    };
+    assert_eq!(forms(&line, Role::Admin), [true, true, true]);
+    assert_eq!(forms(&line, Role::Acknowledge), [true, false, false]);
+    assert_eq!(forms(&line, Role::Read), [false, false, false]);
     let over = IncidentLine { state: Standing::Closed, closed: Some(ago(60)), ..line };
-    assert!(!incidents::whole(&over, true, moment()).contains("<form"));
+    assert_eq!(forms(&over, Role::Admin), [false, false, false]);
+}
+
+#[test]
+fn closed_incidents_a_page_at_a_time() {
+    let closed = |number: usize| IncidentLine {
+        id: format!("20261120-{number}"),
+        state: Standing::Closed,
+        closed: Some(ago(60)),
+        acknowledged_by: Some(HOSTILE.into()),
+        ..incident()
+    };
+    let one = incidents::closed(&[closed(7)], None, moment());
+    assert_no_markup_of_others(&one);
+    insta::assert_snapshot!(one);
+    let many: Vec<IncidentLine> = (0..=50).rev().map(closed).collect();
+    let first = incidents::closed(&many, None, moment());
+    assert!(first.contains("?before=20261120-1\"") && !first.contains("/incident/20261120-0\""), "{first}");
+    assert!(!first.contains("Newest"));
+    let last = incidents::closed(&many[50..], Some("20261120-1"), moment());
+    assert!(last.contains("Newest") && !last.contains("Older") && last.contains("/incident/20261120-0\""));
+}
+
+#[test]
+fn silences_and_the_form_for_whoever_may_silence() {
+    let silence = |id, from, checker: &str| Silencing {
+        id,
+        silenced: Silenced { checkers: BTreeSet::from([checker.to_owned()]), ..Silenced::default() },
+        from: ago(from),
+        until: ago(-7_200),
+        by: HOSTILE.into(),
+        note: Some(HOSTILE.into()),
+    };
+    let silences = [silence(3, 60, HOSTILE), silence(4, -60, "bresse2")];
+    let list = |role| silences::list(&silences, role, moment());
+    assert_eq!(list(Role::Acknowledge).matches("<form").count(), 0);
+    assert_eq!(list(Role::Admin).matches("<form").count(), 2);
+    let chosen = BTreeSet::from(["bresse1".to_owned()]);
+    let form = silences::form(&checkers(), &Silence { checkers: chosen, ..Silence::default() });
+    assert_eq!(form.matches(" checked>").count(), 1, "{form}");
+    let html = list(Role::Admin) + &form;
+    assert_no_markup_of_others(&html);
+    insta::assert_snapshot!(html);
+    assert!(silences::list(&[], Role::Admin, moment()).contains("Nothing is silenced"));
+
+    let told = |picture: &mut Picture| picture.silences = silences.to_vec();
+    assert_eq!(headline(told).0, "ok", "a silence is no trouble");
+    let mut silenced = picture(vec![]);
+    told(&mut silenced);
+    let notes = health::troubles(&silenced, limits(), false, now());
+    assert_eq!(notes.len(), 1, "the other one does not hold yet: {notes:?}");
+    assert!(notes[0].1.starts_with("No alarm about checker "), "{notes:?}");
+}
+
+fn checkers() -> Vec<Checker> {
+    let text = "[watchdog]\nname = \"bresse8\"\n[mailbox]\nhost = \"mail.example\"\nuser = \"monitor@domain.com\"\n\
+                password = \"secret\"\n[[checker]]\nname = \"bresse1\"\nprovider = \"free\"\ncycle = \"5m\"\n\
+                tests = [ { service = \"<b>&\", timeout = \"10s\" } ]\n";
+    let environment = BTreeMap::new();
+    let sources = Sources { text, file: "watchdog.toml", environment: &environment, overrides: &[] };
+    Config::load(&sources).unwrap().checkers
 }
 
 #[test]
