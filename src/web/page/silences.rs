@@ -10,6 +10,9 @@ use crate::policy::{Silenced, Silencing};
 use crate::text::escaped;
 use crate::web::api::Silence;
 
+/// A name, and what stands beside it.
+type Choice = (String, String);
+
 /// What the form proposes.
 const USUAL_SPAN: &str = "2h";
 
@@ -69,7 +72,7 @@ pub(super) fn form(checkers: &[Checker], chosen: &Silence) -> String {
     let plain =
         |names: BTreeSet<&str>| names.into_iter().map(|name| (name.to_owned(), String::new())).collect();
     let with_provider = |(name, provider): (&str, &str)| (name.to_owned(), provider.to_owned());
-    let groups: [(&str, &str, Vec<(String, String)>, &BTreeSet<String>); 3] = [
+    let groups: [(&str, &str, Vec<Choice>, &BTreeSet<String>); 3] = [
         ("checker", "Checkers", names.into_iter().map(with_provider).collect(), &chosen.checkers),
         ("provider", "All checkers of providers", plain(providers), &chosen.providers),
         ("service", "Services, whoever sees them", plain(services), &chosen.services),
