@@ -105,6 +105,7 @@ pub mod channel;
 mod control;
 mod web;
 mod dead_files;
+mod progress;
 pub mod service;
 pub mod commands;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: bytes and times in, values out.
-const CORE: [&str; 37] = [
+const CORE: [&str; 38] = [
     "time.rs",
     "text.rs",
     "fullness.rs",
@@ -25,6 +25,7 @@ const CORE: [&str; 37] = [
     "words",
     "bulletin.rs",
     "outbox.rs",
+    "outbox",
     "digest",
     "payload.rs",
     "orders.rs",
@@ -159,4 +160,36 @@ fn the_program_has_one_tls_stack_and_one_crypto_provider() {
     for unwanted in ["openssl-sys", "native-tls", "ring", "boring"] {
         assert!(!has(unwanted), "{unwanted} is in the dependency tree");
     }
+}
+
+/// The tests that a page names in backticks: no other word has as many underscores.
+fn named_tests(page: &str) -> impl Iterator<Item = &str> {
+    let is_name = |word: &&str| {
+        word.matches('_').count() >= 4 && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    page.split('`').skip(1).step_by(2).filter(is_name)
+}
+
+#[test]
+fn every_test_that_a_page_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code: String = [root.join("src"), root.join("tests")]
+        .iter()
+        .flat_map(|folder| rust_files(folder))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let pages =
+        sources(&root.join("docs")).into_iter().chain([root.join("CHANGELOG.md"), root.join("README.md")]);
+    let (mut named, mut missing) = (0, Vec::new());
+    for page in pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = fs::read_to_string(&page).unwrap();
+        for name in named_tests(&text) {
+            named += 1;
+            if !code.contains(&format!("fn {name}(")) {
+                missing.push(format!("{}: {name}", page.display()));
+            }
+        }
+    }
+    assert!(named >= 25, "only {named} tests are named");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

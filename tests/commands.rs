@@ -510,3 +510,21 @@ async fn the_daemon_alarms_a_dependence_once_and_not_while_dns_is_silent() {
     let _daemon = watchdog.spawn_run();
     tokio::task::block_in_place(|| wait(&["MONITOR_Dependence.NOK", "MONITOR_Dependence.OK"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_read_shows_on_a_terminal_how_far_it_is_and_nowhere_else() {
+    let world = World::start();
+    for minute in (0..3_000).rev() {
+        let at = ago(TimeDelta::minutes(5 * minute + 1));
+        world.store.append("INBOX", Report::new("bresse1", at).mail(), at);
+    }
+    let plain = run(&Watchdog::new(&world.config(TWO_CHECKERS)), &["once"]);
+    assert!(!plain.stderr.contains(" of 3000"), "{}", plain.stderr);
+    let watchdog = Watchdog::new(&world.config(TWO_CHECKERS));
+    let seen = tokio::task::block_in_place(|| watchdog.run_on_terminal("once"));
+    assert!(seen.contains(" of 3000\r"), "{seen}");
+    let drawn: Vec<&str> = seen.split('\r').filter(|line| line.starts_with('[')).collect();
+    assert!(!drawn.is_empty() && drawn.is_sorted(), "it grows: {drawn:?}");
+    assert!(!drawn.iter().any(|line| line.contains("100 %")), "what is done needs no bar: {drawn:?}");
+    assert!(seen.contains("\r\u{1b}[K"), "the bar is cleared away: {seen}");
+}

@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::progress::Progress;
 use super::{Format, Global, output};
 use crate::audit::Head;
+use crate::progress::Progress;
 use crate::store::{Store, Verified};
 use crate::time::{Time, rfc3339};
 
@@ -58,8 +58,8 @@ struct Found {
 }
 
 fn verify(store: &Store, kept: Option<Head>, format: Format) -> Result<u8> {
-    let mut progress = Progress::of(store.ledger_length()?);
-    let verified = store.verify(kept, |done| progress.reached(done));
+    let (mut progress, all) = (Progress::start(), store.ledger_length()?);
+    let verified = store.verify(kept, |done| progress.reached(done, all));
     drop(progress);
     let Verified { head, reports, pruned } = verified?;
     let text = match format {
@@ -91,10 +91,11 @@ fn head(store: &Store, format: Format) -> Result<u8> {
 
 fn export(store: &Store, from: Option<Time>, to: Option<Time>, format: Format) -> Result<u8> {
     let out = BufWriter::new(io::stdout().lock());
-    let mut progress = Progress::of(store.ledger_length()?);
+    let (mut progress, all) = (Progress::start(), store.ledger_length()?);
+    let reached = |seq: i64| progress.reached(u64::try_from(seq).unwrap_or_default(), all);
     let written = match format {
-        Format::Json => export_json(store, from, to, out, &mut progress),
-        Format::Csv | Format::Table => export_csv(store, from, to, out, &mut progress),
+        Format::Json => export_json(store, from, to, out, reached),
+        Format::Csv | Format::Table => export_csv(store, from, to, out, reached),
     };
     drop(progress);
     match written {
@@ -118,13 +119,13 @@ fn export_json(
     from: Option<Time>,
     to: Option<Time>,
     mut out: impl Write,
-    progress: &mut Progress,
+    mut reached: impl FnMut(i64),
 ) -> Result<()> {
     let mut before = "{ \"entries\": [\n";
     store.ledger(from, to, |entry| {
         write!(out, "{before}  {}", serde_json::to_string(entry)?)?;
         before = ",\n";
-        progress.reached(u64::try_from(entry.seq).unwrap_or_default());
+        reached(entry.seq);
         Ok(())
     })?;
     let begin = if before == ",\n" { "\n" } else { before };
@@ -137,7 +138,7 @@ fn export_csv(
     from: Option<Time>,
     to: Option<Time>,
     out: impl Write,
-    progress: &mut Progress,
+    mut reached: impl FnMut(i64),
 ) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(["seq", "at", "at_ms", "kind", "about", "content", "hash"])?;
@@ -151,7 +152,7 @@ fn export_csv(
             output::cell(&entry.content),
             entry.hash.clone(),
         ])?;
-        progress.reached(u64::try_from(entry.seq).unwrap_or_default());
+        reached(entry.seq);
         Ok(())
     })?;
     Ok(writer.flush()?)

@@ -16,7 +16,6 @@ mod order;
 mod output;
 mod plugin;
 mod policy;
-mod progress;
 mod propose;
 mod reading;
 mod run;

@@ -12,6 +12,7 @@ use crate::config::{Config, Mailbox};
 use crate::engine::History;
 use crate::imap::{self, Event};
 use crate::mail::RawMail;
+use crate::progress::Reading;
 use crate::proposal::Extent;
 
 /// So long a mailbox may let us wait before its first mail, and between two batches.
@@ -52,10 +53,12 @@ pub(super) async fn read(
     let mut unread: BTreeSet<&str> = config.mailboxes.iter().map(|mailbox| mailbox.name.as_str()).collect();
     let mut begun = BTreeSet::new();
     let mut trouble = "the server fell silent".to_owned();
+    let mut reading = Reading::default();
     let mut until = Instant::now() + SILENCE_MAX;
     while !unread.is_empty() {
         match timeout_at(until.min(end), events.recv()).await {
-            Ok(Some(Event::Mails { mailbox, mails, .. })) => {
+            Ok(Some(Event::Mails { mailbox, folder, mails, cursor, .. })) => {
+                reading.reached(&mailbox, &folder, cursor);
                 tracing::info!(mailbox, mails = mails.len(), "read");
                 match on(&mailbox, &mails)? {
                     Wanted::More => {}

@@ -106,10 +106,11 @@ impl<'a> Mails<'a> {
         let mut runs: Vec<(Replay, Runs)> =
             self.configs.iter().map(|config| (replay(config), Runs::default())).collect();
         let (mut mails, mut reports) = (0, vec![0; runs.len()]);
-        for Held { received, copy, taken } in self.held {
+        let all = self.held.len() as u64;
+        for (done, Held { received, copy, taken }) in (0..).zip(self.held) {
             let counts = received >= from && !copy;
             mails += u64::from(counts);
-            progress(received);
+            progress(done, all);
             let each = taken.iter().cycle().cloned();
             for (((replay, known), reports), mut taken) in runs.iter_mut().zip(&mut reports).zip(each) {
                 let copy = copy || known.said_before(&mut taken);

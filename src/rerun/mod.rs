@@ -40,8 +40,8 @@ pub struct Rerun {
     pub doubts: Vec<Vec<String>>,
 }
 
-/// What is told while it goes on: the time that is being judged.
-pub type Progress<'a> = &'a mut dyn FnMut(Time);
+/// What is told while it goes on: how many mails are judged, and how many there are.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 impl Asked {
     /// The asked part of what there is.

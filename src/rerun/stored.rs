@@ -31,12 +31,13 @@ pub fn replay(store: &Store, configs: &[Config], asked: Asked, progress: Progres
     let mut runs: Vec<(Recast, Replay)> =
         configs.iter().map(|config| (Recast::new(config), Replay::new(config, &sight, start))).collect();
     let (mut counted, mut reports) = (0, vec![0; configs.len()]);
-    for (found, id) in mails {
+    let all = mails.len() as u64;
+    for (done, (found, id)) in (0..).zip(mails) {
         // A mail of a stranger may have been let go meanwhile.
         let Some(stored) = store.entry(id)? else { continue };
         let counts = found.earliest >= from;
         counted += u64::from(counts);
-        progress(found.earliest);
+        progress(done, all);
         for ((recast, replay), reports) in runs.iter_mut().zip(&mut reports) {
             let observation = recast.observation(stored.clone());
             *reports += u64::from(counts && observation.mail.heard());

@@ -29,6 +29,7 @@ use crate::imap::{self, Cursor, Event};
 use crate::independence::Answers;
 use crate::orders::Order;
 use crate::outbox::{Message, Sent};
+use crate::progress::Reading;
 use crate::report::Roster;
 use crate::store::{Batch, Place, Store};
 use crate::time::Time;
@@ -60,6 +61,7 @@ struct Service {
     keys: BTreeSet<intake::Key>,
     /// What is known of the signed runs that mails in `batch` are about.
     runs: BTreeMap<intake::RunKey, intake::SameRun>,
+    reading: Reading,
     /// Taken from the outbox with the batch; sent once it is stored.
     due: Vec<Message>,
     refreshing: Refreshing,
@@ -101,6 +103,7 @@ impl Service {
             batch: Batch { notes, ..Batch::default() },
             keys: BTreeSet::new(),
             runs: BTreeMap::new(),
+            reading: Reading::default(),
             due: Vec::new(),
             canary: None,
             deliveries: JoinSet::new(),
@@ -120,6 +123,9 @@ impl Service {
             Event::Mails { mailbox, folder, junk, mails, cursor } => {
                 let place = Place { mailbox: mailbox.clone(), folder: folder.clone(), junk: *junk };
                 self.take_mails(&place, mails, *cursor)?;
+                if !junk {
+                    self.reading.reached(mailbox, folder, *cursor);
+                }
             }
             Event::Looked { mailbox, started, history } => {
                 tracing::debug!(mailbox, %started, ?history, "complete look");

@@ -220,7 +220,7 @@ fn complaint(seed: u64) -> Option<String> {
     live.live(&mails, &outages, end);
     live.store();
     let asked = Asked { from: Some(at(0)), until: None };
-    let rerun = replay_state(&live.store, &[live.config.clone()], asked, &mut |_| {}).unwrap();
+    let rerun = replay_state(&live.store, &[live.config.clone()], asked, &mut |_, _| {}).unwrap();
     let alarms = rerun.outcomes[0].alarms.iter().flat_map(|alarm| {
         let recovered = alarm.recovered.map(|at| (second(at), alarm.token.clone(), true));
         [Some((second(alarm.alarmed), alarm.token.clone(), false)), recovered].into_iter().flatten()

@@ -119,16 +119,30 @@ impl Watchdog {
         found.unwrap_or_else(|| panic!("{name} is missing in {last_seen:#}")).clone()
     }
 
-    fn spawn(&self, arguments: &[&str], variables: &[(&str, &str)], stdout: &Path, stderr: &Path) -> Child {
-        let append = |path| File::options().append(true).create(true).open(path).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_bresse-watchdog"))
-            .args(arguments)
+    /// Runs one command whose standard error is a terminal, and returns what is written there.
+    pub(crate) fn run_on_terminal(&self, arguments: &str) -> String {
+        let command = format!("{} {arguments} 2>&1 >/dev/null", env!("CARGO_BIN_EXE_bresse-watchdog"));
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).stdin(Stdio::null());
+        let finished = self.at_home(&mut script).output().expect("start script, of Debian's bsdutils");
+        String::from_utf8_lossy(&finished.stdout).into_owned()
+    }
+
+    /// In its directory, with its variables.
+    fn at_home<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command
             .current_dir(self.dir.path())
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("IMAP_PASSWORD", &self.password)
-            .envs(variables.iter().copied())
             .env("BRESSE_WATCHDOG_WATCHDOG__DNS", self.dns.to_string())
+    }
+
+    fn spawn(&self, arguments: &[&str], variables: &[(&str, &str)], stdout: &Path, stderr: &Path) -> Child {
+        let append = |path| File::options().append(true).create(true).open(path).unwrap();
+        self.at_home(&mut Command::new(env!("CARGO_BIN_EXE_bresse-watchdog")))
+            .args(arguments)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(append(stdout))
             .stderr(append(stderr))

@@ -2,18 +2,18 @@
 
 mod printed;
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 
 use super::reading::{Wanted, read};
 use super::{Global, output};
 use crate::backtest::{Outcome, Row, rows};
 use crate::config::{Config, environment};
+use crate::progress::Progress;
 use crate::proposal::{Extent, counted};
 use crate::rerun::{Asked, Mails, Rerun, read_files, replay_state};
 use crate::store::Store;
@@ -23,10 +23,6 @@ use crate::{clock, keys};
 
 /// A month of many checkers takes a slow server some time.
 const READING_MAX: Duration = Duration::from_secs(3_600);
-/// What takes longer says on a terminal how far it is.
-const PATIENCE: TimeDelta = TimeDelta::seconds(2);
-/// Between two looks at the clock.
-const MAILS_PER_LOOK: u32 = 500;
 /// How an SQLite file begins.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
@@ -118,29 +114,36 @@ fn complaint(options: &Options, candidate: &Outcome, rows: &[Row<'_>]) -> Option
 }
 
 async fn rerun(source: &str, configs: &[Config], asked: Asked) -> Result<Rerun> {
-    let mut progress = Progress::new();
-    let rerun = if source == "mailbox" {
-        of_mailbox(configs, asked, &mut progress).await
+    if source == "mailbox" {
+        of_mailbox(configs, asked).await
     } else if let Some(path) = source.strip_prefix("sqlite:") {
-        replay_state(&Store::open_read_only(Path::new(path))?, configs, asked, &mut |time| progress.at(time))
+        of_state(Path::new(path), configs, asked)
     } else {
-        of_path(Path::new(source), configs, asked, &mut progress).await
-    };
-    progress.end();
-    rerun
+        of_path(Path::new(source), configs, asked).await
+    }
 }
 
-async fn of_path(path: &Path, configs: &[Config], asked: Asked, progress: &mut Progress) -> Result<Rerun> {
+fn of_state(path: &Path, configs: &[Config], asked: Asked) -> Result<Rerun> {
+    let mut progress = Progress::start();
+    replay_state(&Store::open_read_only(path)?, configs, asked, &mut |done, all| progress.reached(done, all))
+}
+
+async fn of_path(path: &Path, configs: &[Config], asked: Asked) -> Result<Rerun> {
     if begins_like_sqlite(path).with_context(|| format!("{} cannot be read", path.display()))? {
-        return replay_state(&Store::open_read_only(path)?, configs, asked, &mut |time| progress.at(time));
+        return of_state(path, configs, asked);
     }
     let keys = keys_of(configs).await?;
     let mut mails = Mails::new(configs, &keys, asked);
     let mailbox = configs.first().and_then(|config| config.mailboxes.first());
     let remarks = read_files(path, mailbox.map_or("", |mailbox| &mailbox.name), &mut mails)?;
-    let mut rerun = mails.replay(None, &mut |time| progress.at(time))?;
+    let mut rerun = replay_mails(mails, None)?;
     rerun.remarks.extend(remarks);
     Ok(rerun)
+}
+
+fn replay_mails(mails: Mails<'_>, last: Option<Time>) -> Result<Rerun> {
+    let mut progress = Progress::start();
+    mails.replay(last, &mut |done, all| progress.reached(done, all))
 }
 
 async fn keys_of(configs: &[Config]) -> Result<Vec<Keys>> {
@@ -160,57 +163,23 @@ fn begins_like_sqlite(path: &Path) -> Result<bool> {
     Ok(beginning == SQLITE)
 }
 
-async fn of_mailbox(configs: &[Config], asked: Asked, progress: &mut Progress) -> Result<Rerun> {
+async fn of_mailbox(configs: &[Config], asked: Asked) -> Result<Rerun> {
     let Some(config) = configs.first() else { bail!("There is no configuration to judge by.") };
     let keys = keys_of(configs).await?;
     let mut mails = Mails::new(configs, &keys, asked);
-    let mut oldest: Option<Time> = None;
     let extent = read(config, READING_MAX, |mailbox, batch| {
         for mail in batch {
             mails.take(mail, mailbox)?;
-            oldest = Some(oldest.map_or(mail.received(), |oldest| oldest.min(mail.received())));
         }
-        oldest.into_iter().for_each(|time| progress.at(time));
         // Another folder may still hold newer ones.
         let one_folder = config.mailboxes.iter().any(|one| one.name == mailbox && one.folders.len() == 1);
         let enough = one_folder && batch.iter().all(|mail| mails.is_before(mail.received()));
         Ok(if enough { Wanted::EnoughOfThis } else { Wanted::More })
     })
     .await?;
-    let mut rerun = mails.replay(Some(clock::now()), &mut |time| progress.at(time))?;
+    let mut rerun = replay_mails(mails, Some(clock::now()))?;
     if let Extent::Broken(why) = extent {
         rerun.remarks.push(format!("Reading ended early ({why}): older mails than these are not judged."));
     }
     Ok(rerun)
-}
-
-/// How far it is, for a person who waits.
-struct Progress {
-    begun: Time,
-    shown: Option<Time>,
-    calls: u32,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { begun: clock::now(), shown: None, calls: 0 }
-    }
-
-    fn at(&mut self, time: Time) {
-        self.calls += 1;
-        if !self.calls.is_multiple_of(MAILS_PER_LOOK) || !std::io::stderr().is_terminal() {
-            return;
-        }
-        let now = clock::now();
-        if now - self.shown.unwrap_or(self.begun) >= PATIENCE {
-            self.shown = Some(now);
-            let _ = write!(std::io::stderr(), "\r{} …", time.format("%Y-%m-%d %H:%M"));
-        }
-    }
-
-    fn end(self) {
-        if self.shown.is_some() {
-            let _ = write!(std::io::stderr(), "\r{:20}\r", "");
-        }
-    }
 }
