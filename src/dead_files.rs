@@ -3,8 +3,9 @@
 //! They stay when the daemon ends: what was dead is not well because nobody looks. The next start puts them right.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ fn file_name(name: &str) -> String {
 
 /// Makes the folder hold exactly the `wanted` files; what else lies there is left alone. `known` was written before.
 fn update(folder: &Path, wanted: &Files, known: &Files) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    make(folder)?;
     let mut present = BTreeSet::new();
     for entry in fs::read_dir(folder)?.take(ENTRIES_MAX) {
         let entry = entry?;
@@ -122,6 +123,15 @@ fn update(folder: &Path, wanted: &Files, known: &Files) -> io::Result<()> {
     Ok(())
 }
 
+/// For everybody to look into, also where the process makes nothing for others by itself (`UMask=0077`).
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))
+}
+
 /// Whoever reads sees all of it or nothing.
 fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let temporary = folder.join(TEMPORARY);
@@ -131,6 +141,7 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     file.write_all(text.as_bytes())?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
     fs::rename(&temporary, folder.join(name))
 }
 

@@ -128,6 +128,13 @@ fn state(facts: &Facts<'_>) -> Vec<Finding> {
         );
         found.push(Finding::new(Level::Warn, "state", text));
     }
+    if let Some(mode) = seen.open_folder {
+        let text = format!(
+            "other users of this machine may go into the folder of {shown} (its mode is {mode:04o}), in which orders are taken \
+             and alarms are kept: give the state a folder of its own with the mode 0700"
+        );
+        found.push(Finding::new(Level::Warn, "state", text));
+    }
     found
 }
 

@@ -88,7 +88,7 @@ fn facts(config: &Config) -> Facts<'_> {
     Facts {
         config,
         now: now(),
-        state: Ok(Examined { exists: true, holder: None, readable_by_all: false }),
+        state: Ok(Examined { exists: true, holder: None, readable_by_all: false, open_folder: None }),
         keys: Ok(()),
         mailboxes: vec![MailboxFacts {
             probe: Ok(probe(&["IDLE"], 2)),
@@ -272,11 +272,18 @@ fn each_failure_is_one_finding_and_says_nothing_of_what_could_not_be_seen() {
 fn the_state_says_who_holds_it_and_who_could_read_it() {
     let config = config(MAILBOX, CHANNEL);
     let mut facts = facts(&config);
-    facts.state =
-        Ok(Examined { exists: true, holder: Some("process 7 (b)".to_owned()), readable_by_all: true });
+    facts.state = Ok(Examined {
+        exists: true,
+        holder: Some("process 7 (b)".to_owned()),
+        readable_by_all: true,
+        open_folder: None,
+    });
     assert_eq!(lines(&facts, Level::Ok)[1], "state: watchdog.db is in use by process 7 (b)");
     assert!(warning(&facts).contains("every user of this machine may read watchdog.db"));
-    facts.state = Ok(Examined { exists: false, holder: None, readable_by_all: false });
+    facts.state =
+        Ok(Examined { exists: true, holder: None, readable_by_all: false, open_folder: Some(0o755) });
+    assert!(warning(&facts).contains("its mode is 0755"));
+    facts.state = Ok(Examined { exists: false, holder: None, readable_by_all: false, open_folder: None });
     assert_eq!(lines(&facts, Level::Ok)[1], "state: watchdog.db is not there yet and can be made");
 }
 

@@ -21,6 +21,8 @@ pub struct Examined {
     pub holder: Option<String>,
     /// Every user of the machine may read it.
     pub readable_by_all: bool,
+    /// Other users of the machine may look into its folder, or change what lies there; its mode.
+    pub open_folder: Option<u32>,
 }
 
 impl Store {
@@ -30,13 +32,13 @@ impl Store {
     /// One sentence that says why it would not, and what to do.
     pub fn examine(path: &Path) -> Result<Examined> {
         let shown = path.display();
-        demand_writable_folder(path)?;
+        let open_folder = demand_writable_folder(path)?;
         let holder = Lock::holder(path)
             .with_context(|| format!("The lock of the state file {shown} cannot be read"))?;
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Examined { exists: false, holder, readable_by_all: false });
+                return Ok(Examined { exists: false, holder, readable_by_all: false, open_folder });
             }
             Err(error) => bail!("The state file {shown} cannot be looked at ({error}); check its folder."),
         };
@@ -46,21 +48,29 @@ impl Store {
         let ours = || if store.is_new()? { Ok(()) } else { store.demand_ours() };
         ours().map_err(|error| explained(&error, path, "used"))?;
         let readable_by_all = metadata.permissions().mode() & 0o004 != 0;
-        Ok(Examined { exists: true, holder, readable_by_all })
+        Ok(Examined { exists: true, holder, readable_by_all, open_folder })
     }
 }
 
-fn demand_writable_folder(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+/// The folder of the state file.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Its mode, when others may do something with it.
+fn demand_writable_folder(path: &Path) -> Result<Option<u32>> {
+    let folder = folder_of(path);
+    let mut open = None;
     let found = match std::fs::metadata(folder) {
-        Ok(found) if found.is_dir() => access(folder, Access::WRITE_OK | Access::EXEC_OK),
+        Ok(found) if found.is_dir() => {
+            let mode = found.permissions().mode() & 0o7777;
+            open = (mode & 0o007 != 0).then_some(mode);
+            access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        }
         Ok(_) => Err(rustix::io::Errno::NOTDIR),
         Err(error) => Err(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::NOENT)),
     };
-    found.map_err(|error| {
+    found.map(|()| open).map_err(|error| {
         anyhow!(
             "The state file {} cannot be made or changed: its folder {} must exist and be writable ({error}); watchdog.state \
              names it.",
@@ -108,21 +118,30 @@ mod tests {
             .collect()
     }
 
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        folder
+    }
+
     fn complaint(path: &Path) -> String {
         format!("{:#}", Store::examine(path).unwrap_err())
     }
 
     #[test]
     fn a_state_that_is_not_there_yet_is_not_made() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let found = Store::examine(&folder.path().join("watchdog.db")).unwrap();
-        assert_eq!(found, Examined { exists: false, holder: None, readable_by_all: false });
+        assert_eq!(
+            found,
+            Examined { exists: false, holder: None, readable_by_all: false, open_folder: None }
+        );
         assert_eq!(names(folder.path()), BTreeSet::new());
     }
 
     #[test]
     fn an_open_state_has_a_holder_and_a_closed_one_is_left_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         // The characters mean something in a URI.
         let path = folder.path().join("50%25?#.db");
         let open = Store::open(&path, "bresse8").unwrap();
@@ -131,15 +150,19 @@ mod tests {
         drop(open);
         let before = names(folder.path());
         let found = Store::examine(&path).unwrap();
-        assert_eq!(found, Examined { exists: true, holder: None, readable_by_all: false });
+        assert_eq!(found, Examined { exists: true, holder: None, readable_by_all: false, open_folder: None });
         assert_eq!(names(folder.path()), before);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(Store::examine(&path).unwrap().readable_by_all);
+        for (mode, open) in [(0o755, Some(0o755)), (0o750, None), (0o701, Some(0o701)), (0o700, None)] {
+            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Store::examine(&path).unwrap().open_folder, open, "{mode:o}");
+        }
     }
 
     #[test]
     fn what_cannot_be_the_state_is_told() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let path = folder.path().join("other.db");
         assert!(complaint(folder.path()).contains("is no file"));
         assert!(complaint(&folder.path().join("missing/watchdog.db")).contains("must exist"));

@@ -187,3 +187,49 @@ fn the_dates_of_a_certificate_are_read_whoever_signed_it_and_whatever_it_is_for(
         assert_eq!(validity(&CertificateDer::from(garbage)), None);
     }
 }
+
+/// What a client that trusts its certificate says to `openssl s_server` with only that version of TLS.
+async fn met_with_only(version: &str) -> Result<(), String> {
+    let server = Server::self_signed(|_| {});
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("certificate.der"), folder.path().join("key.der"));
+    std::fs::write(&certificate, &server.certificate).unwrap();
+    std::fs::write(&key, server.key.serialize_der()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // The security level: without it OpenSSL itself offers nothing older than 1.2.
+    let _openssl = tokio::process::Command::new("openssl")
+        .args(["s_server", "-quiet", "-cipher", "ALL:@SECLEVEL=0", version, "-accept"])
+        .arg(format!("127.0.0.1:{port}"))
+        .args(["-certform", "DER", "-keyform", "DER", "-cert"])
+        .arg(&certificate)
+        .arg("-key")
+        .arg(&key)
+        .stdin(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("openssl is needed: tests/run installs it");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let stream = loop {
+        match tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+            Ok(stream) => break stream,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "no openssl s_server: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let config = client_config(None, Some(server.fingerprint())).unwrap();
+    let name = ServerName::try_from("mail.example").unwrap();
+    let met = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    met.map(drop).map_err(|error| explain("mail.example", &error))
+}
+
+#[tokio::test]
+async fn nothing_older_than_tls_1_2_is_spoken() {
+    for version in ["-tls1", "-tls1_1"] {
+        let refusal = met_with_only(version).await.unwrap_err();
+        assert!(refusal.contains("it must offer TLS 1.2 or 1.3"), "{version}: {refusal}");
+    }
+    // Neither the certificate nor the server was what it refused.
+    for version in ["-tls1_2", "-tls1_3"] {
+        met_with_only(version).await.unwrap();
+    }
+}
