@@ -3,7 +3,7 @@
 //! async-imap allocates an announced literal at once (up to 512 MiB), parses a growing line again at every read, and
 //! imap-proto recurses once per parenthesis of a BODYSTRUCTURE, which nobody asked for but any server can send: some
 //! thousand levels overflow the stack and end the whole process. All three are refused here. Answers that the parser
-//! need not or must not see are taken out here too.
+//! need not or must not see are taken out here too, or put so that it can read them.
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::mend::Mend;
 use super::unasked::{Fate, fate_of};
 
 /// All literals of one response together. 64 KiB of a mail are asked for at a time; some servers ignore that and send
@@ -86,6 +87,7 @@ struct Scan {
     /// None at an answer's beginning, which is kept in `head` until the fate is told.
     fate: Option<Fate>,
     head: Vec<u8>,
+    mend: Mend,
 }
 
 impl Scan {
@@ -109,14 +111,21 @@ impl Scan {
 
     fn sort(&mut self, byte: u8, sorted: &mut Sorted) {
         match self.fate {
-            Some(fate) => sorted.put(fate, &[byte]),
+            Some(fate) => self.pass(fate, &[byte], sorted),
             None => {
                 self.head.push(byte);
                 self.fate = fate_of(&self.head);
                 if let Some(fate) = self.fate {
-                    sorted.put(fate, &std::mem::take(&mut self.head));
+                    let head = std::mem::take(&mut self.head);
+                    self.pass(fate, &head, sorted);
                 }
             }
+        }
+    }
+
+    fn pass(&mut self, fate: Fate, bytes: &[u8], sorted: &mut Sorted) {
+        for byte in bytes {
+            self.mend.pass(*byte, |mended| sorted.put(fate, mended));
         }
     }
 

@@ -14,6 +14,7 @@ mod gauge;
 mod guard;
 mod idle;
 mod junk;
+mod mend;
 #[cfg(test)]
 mod peer;
 mod plan;

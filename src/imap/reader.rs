@@ -45,14 +45,7 @@ pub fn spawn(
     events: mpsc::Sender<Event>,
     requests: Arc<Notify>,
 ) -> JoinHandle<()> {
-    let tokens = match &mailbox.login {
-        Login::OAuth2(oauth2) => Some(TokenSource::new(oauth2.clone())),
-        Login::Password(_) => None,
-    };
-    let cursors = Mutex::new(cursors);
-    let (looked, junk, gauge) = (AtomicBool::new(false), JunkWatch::default(), AsyncMutex::default());
-    let shared = Shared { mailbox, tokens, cursors, gauge, events, requests, looked, junk };
-    tokio::spawn(supervise(Arc::new(shared)))
+    tokio::spawn(supervise(Arc::new(Shared::new(mailbox, cursors, events, requests)), run))
 }
 
 /// What outlives a connection.
@@ -70,6 +63,21 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(
+        mailbox: Mailbox,
+        cursors: BTreeMap<String, Cursor>,
+        events: mpsc::Sender<Event>,
+        requests: Arc<Notify>,
+    ) -> Self {
+        let tokens = match &mailbox.login {
+            Login::OAuth2(oauth2) => Some(TokenSource::new(oauth2.clone())),
+            Login::Password(_) => None,
+        };
+        let cursors = Mutex::new(cursors);
+        let (looked, junk, gauge) = (AtomicBool::new(false), JunkWatch::default(), AsyncMutex::default());
+        Self { mailbox, tokens, cursors, gauge, events, requests, looked, junk }
+    }
+
     fn cursor(&self, folder: &str) -> Option<Cursor> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(folder).copied()
     }
@@ -109,9 +117,12 @@ impl Shared {
     }
 }
 
-/// Opens one connection after another. Each runs in a task of its own, for imap-proto panics on some answers
-/// (`INTERNALDATE NIL`; a response code directly followed by a character that is not ASCII).
-async fn supervise(shared: Arc<Shared>) {
+/// Opens one connection after another with `run`. Each is a task of its own, for imap-proto may panic on an answer; those
+/// that are known to make it panic are mended (see `mend`).
+async fn supervise<F>(shared: Arc<Shared>, run: impl Fn(Arc<Shared>) -> F)
+where
+    F: Future<Output = Result<Infallible, Error>> + Send + 'static,
+{
     let mut backoff = Backoff::default();
     loop {
         let opened = Instant::now();
@@ -158,6 +169,8 @@ async fn run(shared: Arc<Shared>) -> Result<Infallible, Error> {
             return Err(error);
         }
     };
+    // Signed in, and for hours maybe: the password is read anew for the next connection.
+    drop(credential);
     let can_idle = session.capabilities.has("IDLE");
     let mut certificate = Shown::new(session.certificate);
     shared.send(certificate.event(&shared.mailbox)).await?;

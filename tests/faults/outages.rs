@@ -59,18 +59,26 @@ fn every_outage_is_one_alarm_and_one_recovery_and_costs_no_mail() {
         ("it stalls in IDLE", once(Fault::on(DONE, Answer::Stall))),
         ("it sends random bytes", lasting(Fault::on("UID FETCH", nonsense(7)))),
         ("it sends other random bytes", lasting(Fault::on("EXAMINE", nonsense(77)))),
-        (
-            "it shows no INTERNALDATE, on which the parser panics",
-            Box::new(|servers| {
-                let uid = servers.report("bresse1") + 2;
-                servers.imap.fault(Fault::NilInternalDate { uid });
-            }),
-        ),
         ("it refuses the password", lasting(Fault::LoginRefused)),
         ("it does not listen", Box::new(|servers| servers.wait(servers.imap.stop()).unwrap())),
         ("it announces 500 MB", lasting(Fault::HugeLiteral { announced_bytes: 500_000_000 })),
     ];
     at_once(rows, outage);
+}
+
+/// The parser panics on what such a mail looks like.
+#[test]
+fn a_mail_whose_date_the_server_does_not_know_is_read_as_if_it_had_just_come() {
+    let servers = Servers::start();
+    let watchdog =
+        Watchdog::new(&config(&[&servers.mailbox(), &checkers(&["bresse1"], SHORT), &servers.channel()]));
+    let uid = servers.report("bresse1");
+    servers.imap.fault(Fault::NilInternalDate { uid });
+    let daemon = watchdog.spawn_run();
+    wait_for_state(&watchdog, &["bresse1"], "ok");
+    servers.assert_all_kept(&watchdog);
+    assert_eq!(servers.tokens(), Vec::<String>::new());
+    assert_eq!(daemon.terminate(), 0);
 }
 
 fn outage(begin: &Begin) {

@@ -296,11 +296,6 @@ async fn a_failure_is_told_and_the_next_connection_goes_on_without_a_gap() {
         ),
         ("EXAMINE", Fault::Says("* BYE maintenance\r\n"), "127.0.0.1: the server ended the connection"),
         (
-            "UID FETCH",
-            Fault::Says("* 1 FETCH (UID 1 INTERNALDATE NIL)\r\nTAG OK\r\n"),
-            "127.0.0.1: the server sent what",
-        ),
-        (
             "AUTHENTICATE",
             Fault::Says("TAG NO wrong\r\n"),
             "127.0.0.1: the server refuses user and password of me@x (wrong)",
@@ -461,4 +456,45 @@ async fn a_refused_token_is_not_used_again() {
     // base64 of `user=me@x^Aauth=Bearer old^A^A` and of the same with `new`.
     assert_eq!(peer.asked("AUTHENTICATE XOAUTH2 dXNlcj1tZUB4AWF1dGg9QmVhcmVyIG9sZAEB"), 1);
     assert_eq!(peer.asked("AUTHENTICATE XOAUTH2 dXNlcj1tZUB4AWF1dGg9QmVhcmVyIG5ldwEB"), 2);
+}
+
+/// Each of these answers makes imap-proto panic where it stands.
+#[tokio::test]
+async fn a_mail_without_a_date_and_a_code_without_a_space_do_not_keep_the_others_from_being_read() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(2))]).await;
+    let answer = "* 1 FETCH (UID 1 INTERNALDATE NIL BODY[]<0> {5}\r\nhello)\r\n\
+        * 2 FETCH (UID 2 INTERNALDATE \"01-Nov-2026 02:00:00 +0000\" BODY[]<0> {5}\r\nhello)\r\nTAG OK [ALERT]\u{e9}\r\n";
+    peer.change(|world| world.faults = vec![("UID FETCH".to_owned(), Fault::Says(answer))]);
+    let mut watch = Watch::inbox(&peer);
+    watch.complete().await;
+    assert_eq!((watch.seen(), watch.failures), (vec![2, 1], Vec::<String>::new()));
+}
+
+#[tokio::test]
+async fn a_panic_over_one_mailbox_is_told_under_its_name_and_the_others_go_on() {
+    let (sender, mut events) = mpsc::channel(64);
+    let fallen = Mailbox { name: "CUSTOMER".to_owned(), ..mailbox(1, &["INBOX"], TimeDelta::seconds(3600)) };
+    let fallen = Shared::new(fallen, BTreeMap::new(), sender.clone(), Arc::default());
+    let panics = |_| async { Err((|| -> Error { panic!("what a parser may do") })()) };
+    let falling = tokio::spawn(supervise(Arc::new(fallen), panics));
+    let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
+    let sound = mailbox(peer.port, &["INBOX"], TimeDelta::milliseconds(100));
+    let going_on = spawn(sound, BTreeMap::new(), sender, Arc::default());
+    let (mut failures, mut looks) = (0, 0);
+    while failures < 2 || looks < 5 {
+        let event = timeout(Duration::from_secs(30), events.recv()).await.expect("no event within 30 s");
+        match event.unwrap() {
+            Event::Failed { mailbox, error, .. } => {
+                assert_eq!(mailbox, "CUSTOMER");
+                assert!(error.contains("on which the parser fails"), "{error}");
+                failures += 1;
+            }
+            Event::Looked { mailbox, .. } => {
+                assert_eq!(mailbox, "MONITOR");
+                looks += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(!falling.is_finished() && !going_on.is_finished());
 }
