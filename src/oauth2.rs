@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Response, StatusCode};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -159,8 +160,9 @@ fn unreachable_endpoint(error: &reqwest::Error) -> anyhow::Error {
     anyhow::anyhow!("the endpoint cannot be reached ({cause})")
 }
 
-async fn bounded_body(mut response: Response) -> Result<Vec<u8>> {
-    let mut body = Vec::new();
+/// Room for the longest answer from the beginning: a text that grows leaves a copy behind.
+async fn bounded_body(mut response: Response) -> Result<Zeroizing<Vec<u8>>> {
+    let mut body = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_MAX));
     while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_endpoint(&error))? {
         ensure!(
             body.len() + chunk.len() <= ANSWER_BYTES_MAX,

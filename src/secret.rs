@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
@@ -36,18 +37,24 @@ pub(crate) async fn resolve(secret: &Secret) -> Result<SecretString> {
 fn from_file(path: &Path) -> Result<SecretString> {
     let shown = path.display();
     let file = open_regular(path).with_context(|| format!("the secret file {shown} cannot be read"))?;
-    let mut bytes = Vec::new();
+    let mut bytes = room();
     let read = file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.with_context(|| format!("the secret file {shown} cannot be read"))?;
     ensure!(
         bytes.len() as u64 <= SECRET_BYTES_MAX,
         "the secret file {shown} is larger than 64 KiB: is it the right one?"
     );
-    let Ok(text) = String::from_utf8(bytes) else { bail!("the secret file {shown} is not UTF-8 text") };
-    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let Ok(text) = std::str::from_utf8(&bytes) else { bail!("the secret file {shown} is not UTF-8 text") };
+    let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     ensure!(!text.is_empty(), "the secret file {shown} is empty");
     Ok(SecretString::from(text))
+}
+
+/// Overwritten when it is dropped, and large enough never to move and leave a copy behind. The `+ 64`: who reads to the
+/// end wants room to see that nothing follows.
+fn room() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Vec::with_capacity(usize::try_from(SECRET_BYTES_MAX).unwrap_or(0) + 64))
 }
 
 /// A pipe or terminal could keep the reader waiting for ever.
@@ -73,7 +80,7 @@ async fn from_command(words: &[String]) -> Result<SecretString> {
 }
 
 /// Standard error is passed through: it is where such programs say what they miss.
-async fn first_bytes(program: &str, arguments: &[String]) -> Result<Vec<u8>> {
+async fn first_bytes(program: &str, arguments: &[String]) -> Result<Zeroizing<Vec<u8>>> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -81,7 +88,7 @@ async fn first_bytes(program: &str, arguments: &[String]) -> Result<Vec<u8>> {
         .kill_on_drop(true)
         .spawn()
         .context("it cannot be started")?;
-    let mut bytes = Vec::new();
+    let mut bytes = room();
     if let Some(stdout) = child.stdout.take() {
         stdout.take(SECRET_BYTES_MAX).read_to_end(&mut bytes).await.context("its output cannot be read")?;
     }

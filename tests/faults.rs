@@ -15,6 +15,8 @@ mod disk;
 mod drill;
 #[path = "faults/heartbeat.rs"]
 mod heartbeat;
+#[path = "faults/memory.rs"]
+mod memory;
 #[path = "faults/orders.rs"]
 mod orders;
 #[path = "faults/outages.rs"]

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 use reqwest::Url;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::http::{self, Post};
 use super::presets;
@@ -31,17 +31,16 @@ async fn prepare(webhook: &Webhook, message: &Message) -> Result<Post, String> {
     let url = http::url(&webhook.endpoint).await?;
     let key = optional(webhook.key.as_ref()).await?;
     let hmac = optional(webhook.hmac.as_ref()).await?;
-    let post = compose(webhook, message, url, key.as_deref().unwrap_or_default());
+    let post = compose(webhook, message, url, key.as_ref().map_or("", |key| key.expose_secret()));
     Ok(match hmac {
-        Some(hmac) => signed(post, hmac.as_bytes()),
+        Some(hmac) => signed(post, hmac.expose_secret().as_bytes()),
         None => post,
     })
 }
 
-async fn optional(secret: Option<&crate::config::Secret>) -> Result<Option<String>, String> {
+async fn optional(secret: Option<&crate::config::Secret>) -> Result<Option<SecretString>, String> {
     let Some(secret) = secret else { return Ok(None) };
-    let secret = secret::resolve(secret).await.map_err(|error| format!("{error:#}"))?;
-    Ok(Some(secret.expose_secret().to_owned()))
+    secret::resolve(secret).await.map(Some).map_err(|error| format!("{error:#}"))
 }
 
 fn compose(webhook: &Webhook, message: &Message, url: Url, key: &str) -> Post {

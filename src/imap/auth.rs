@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Error, printable};
 use super::session::Capabilities;
-use super::wire::{COMMAND_LIMIT, READ_LIMIT, Wire, quoted, tagged, words};
+use super::wire::{COMMAND_LIMIT, READ_LIMIT, Wire, joined, quoted, tagged, words};
 use crate::config::{Login, Mailbox};
 use crate::oauth2::{Rejected, TokenSource};
 use crate::secret;
@@ -45,7 +45,7 @@ pub(super) async fn sign_in(
 ) -> Result<(), Error> {
     let outcome = match credential {
         Credential::Token(token) => {
-            let message = format!("user={user}\x01auth=Bearer {}\x01\x01", token.expose_secret());
+            let message = joined(&["user=", user, "\x01auth=Bearer ", token.expose_secret(), "\x01\x01"]);
             authenticate(wire, capabilities, "XOAUTH2", &message).await
         }
         Credential::Password(password) if capabilities.has("AUTH=PLAIN") => {
@@ -53,7 +53,7 @@ pub(super) async fn sign_in(
             if user.contains('\0') || password.expose_secret().contains('\0') {
                 return Err(Error::Setup("user and password must not contain a NUL character".to_owned()));
             }
-            let message = format!("\0{user}\0{}", password.expose_secret());
+            let message = joined(&["\0", user, "\0", password.expose_secret()]);
             authenticate(wire, capabilities, "PLAIN", &message).await
         }
         Credential::Password(_) if capabilities.has("LOGINDISABLED") => {
@@ -64,7 +64,7 @@ pub(super) async fn sign_in(
             ));
         }
         Credential::Password(password) => {
-            let line = format!("LOGIN {} {}", quoted(user), quoted(password.expose_secret()));
+            let line = joined(&["LOGIN ", &quoted(user), " ", &quoted(password.expose_secret())]);
             wire.command("LOGIN", &line, COMMAND_LIMIT, |_| {}).await
         }
     };
@@ -81,9 +81,9 @@ async fn authenticate(
     let encoded = SecretString::from(STANDARD.encode(message));
     let at_once = capabilities.has("SASL-IR");
     let line = if at_once {
-        format!("AUTHENTICATE {mechanism} {}", encoded.expose_secret())
+        joined(&["AUTHENTICATE ", mechanism, " ", encoded.expose_secret()])
     } else {
-        format!("AUTHENTICATE {mechanism}")
+        joined(&["AUTHENTICATE ", mechanism])
     };
     let tag = wire.send("AUTHENTICATE", &line).await?;
     let mut unsent = (!at_once).then_some(encoded);

@@ -57,14 +57,14 @@ impl Session {
 
     /// The quotas that hold for `folder`.
     pub(super) async fn quota(&mut self, folder: &str) -> Result<Quota, Error> {
-        let line = format!("GETQUOTAROOT {}", quoted(&utf7::encode(folder)));
+        let line = format!("GETQUOTAROOT {}", *quoted(&utf7::encode(folder)));
         let answer = self.wire.ask_aside("GETQUOTAROOT", &line).await?;
         Ok(Quota::of(&resources(&answer)))
     }
 
     /// The bytes of all mails in `folder`, where the server has STATUS=SIZE; None when it does not say.
     pub(super) async fn status_size(&mut self, folder: &str) -> Result<Option<u64>, Error> {
-        let line = format!("STATUS {} (SIZE)", quoted(&utf7::encode(folder)));
+        let line = format!("STATUS {} (SIZE)", *quoted(&utf7::encode(folder)));
         let answer = self.wire.ask_aside("STATUS", &line).await?;
         Ok(status_size(&answer))
     }

@@ -80,7 +80,7 @@ impl Session {
     /// Opens `folder` for reading. A folder that cannot be opened is an error that names those that can.
     pub(super) async fn examine(&mut self, folder: &str) -> Result<Examined, Error> {
         let (mut uidvalidity, mut uidnext, mut exists) = (0, None, None);
-        let line = format!("EXAMINE {}", quoted(&utf7::encode(folder)));
+        let line = format!("EXAMINE {}", *quoted(&utf7::encode(folder)));
         let outcome = self.wire.command("EXAMINE", &line, COMMAND_LIMIT, |response| match response {
             Response::Data { outcome, .. } => match outcome.code {
                 Some(ResponseCode::UidValidity(number)) => uidvalidity = number,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_imap::Client;
 use async_imap::imap_proto::{MailboxDatum, Outcome, Response, Status};
+use secrecy::zeroize::Zeroizing;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -83,7 +84,7 @@ impl Wire {
     pub(super) async fn send(&mut self, name: &'static str, line: &str) -> Result<String, Error> {
         self.commands += 1;
         let tag = format!("W{}", self.commands);
-        self.send_line(name, &format!("{tag} {line}")).await?;
+        self.send_line(name, &joined(&[&tag, " ", line])).await?;
         Ok(tag)
     }
 
@@ -95,7 +96,7 @@ impl Wire {
                 "{name} cannot be sent: a name or password contains a line break or NUL"
             )));
         }
-        let bytes = format!("{line}\r\n");
+        let bytes = joined(&[line, "\r\n"]);
         let stream = self.client.get_mut();
         let written = async {
             stream.write_all(bytes.as_bytes()).await?;
@@ -145,7 +146,21 @@ pub(super) fn words<'a>(outcome: &'a Outcome<'_>) -> &'a str {
     outcome.information.as_deref().unwrap_or_default()
 }
 
+/// One text that may hold a password: allocated once, so that no copy is left behind, and overwritten when it is dropped.
+pub(super) fn joined(parts: &[&str]) -> Zeroizing<String> {
+    Zeroizing::new(parts.concat())
+}
+
 /// An IMAP quoted string (RFC 3501, section 4.3). Line breaks are refused when the command is sent.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+pub(super) fn quoted(text: &str) -> Zeroizing<String> {
+    let mut quoted = Zeroizing::new(String::with_capacity(2 * text.len() + 2));
+    quoted.push('"');
+    for char in text.chars() {
+        if matches!(char, '\\' | '"') {
+            quoted.push('\\');
+        }
+        quoted.push(char);
+    }
+    quoted.push('"');
+    quoted
 }
