@@ -41,7 +41,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// No input is longer.
 const INPUT_BYTES_MAX: usize = 64 << 10;
 /// What an input of no length may take: buffers of fixed sizes.
-const MEMORY_BYTES: usize = 4 << 20;
+const MEMORY_BYTES: usize = 512 << 10;
 /// And for each of its bytes: some copies of the text, and the structures that describe it.
 const MEMORY_PER_BYTE: usize = 200;
 /// Processor time, in a debug build. What is quadratic in 64 KiB takes minutes.
