@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -60,6 +61,8 @@ impl Watchdog {
 
     pub(crate) fn with_password(config: &str, password: &str) -> Self {
         let dir = super::directory();
+        // As the state's folder should be; `check` warns otherwise.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(dir.path().join("watchdog.toml"), config).unwrap();
         Self { dir, password: password.to_owned(), dns: refusing_dns() }
     }
