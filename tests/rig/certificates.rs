@@ -30,7 +30,7 @@ impl Authority {
         self.dir.join("ca.pem")
     }
 
-    /// Writes a certificate for localhost and 127.0.0.1 and its key; returns both paths.
+    /// Writes a certificate for localhost, 127.0.0.1 and imap.example, and its key; returns both paths.
     ///
     /// An expired one was good from 2000 to 2001.
     pub(crate) fn server_certificate(&self, expired: bool) -> (PathBuf, PathBuf) {
@@ -55,8 +55,8 @@ impl Authority {
 
     fn server_certificate_with(&self, change: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(names).unwrap();
+        let names = ["localhost", "127.0.0.1", "imap.example"].map(str::to_owned);
+        let mut params = CertificateParams::new(names.to_vec()).unwrap();
         change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let files = (self.dir.join("server.pem"), self.dir.join("server.key"));

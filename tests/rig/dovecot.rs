@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use chrono::{DateTime, Utc};
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::{Authority, ImapClient, Protocol, end, free_port, need, signal, submit, wait_until_listening};
@@ -34,22 +35,28 @@ pub(crate) struct Dovecot {
 
 impl Dovecot {
     pub(crate) fn start() -> Self {
-        Self::start_with(|authority| authority.server_certificate(false), None)
+        Self::start_with(|authority| authority.server_certificate(false), "")
+    }
+
+    /// It keeps the mails in large files, as servers with many mails do: a day's traffic does not slow it down.
+    pub(crate) fn start_for_many() -> Self {
+        let many = "mail_location = mdbox:~/mdbox\nmail_fsync = never\n";
+        Self::start_with(|authority| authority.server_certificate(false), many)
     }
 
     /// Its certificate was good until 2001.
     pub(crate) fn start_with_expired_certificate() -> Self {
-        Self::start_with(|authority| authority.server_certificate(true), None)
+        Self::start_with(|authority| authority.server_certificate(true), "")
     }
 
     /// Its certificate was not renewed and ends in so many days.
     pub(crate) fn start_with_certificate_for(days: i64) -> Self {
-        Self::start_with(|authority| authority.server_certificate_for(days), None)
+        Self::start_with(|authority| authority.server_certificate_for(days), "")
     }
 
     /// It holds so much and tells it (QUOTA); what is too much is refused for the time being.
     pub(crate) fn start_with_quota(kib: u32) -> Self {
-        Self::start_with(|authority| authority.server_certificate(false), Some(kib))
+        Self::start_with(|authority| authority.server_certificate(false), &quota(kib))
     }
 
     /// Takes effect with [`Dovecot::start_again`]. The authority stays the same.
@@ -57,7 +64,39 @@ impl Dovecot {
         self.authority.server_certificate_for(days);
     }
 
-    fn start_with(certify: impl FnOnce(&Authority) -> (PathBuf, PathBuf), quota_kib: Option<u32>) -> Self {
+    /// From [`Dovecot::start_again`] on it shows a certificate of an authority that nobody trusts, or its own again.
+    pub(crate) fn show_foreign_certificate(&self, foreign: bool) {
+        if foreign {
+            let dir = self.path("foreign");
+            fs::create_dir_all(&dir).unwrap();
+            let (certificate, key) = Authority::new(&dir).server_certificate(false);
+            fs::copy(certificate, self.path("server.pem")).unwrap();
+            fs::copy(key, self.path("server.key")).unwrap();
+        } else {
+            self.authority.server_certificate(false);
+        }
+    }
+
+    /// Settings that are added to the others, or take their place; they take effect with [`Dovecot::start_again`].
+    pub(crate) fn configure(&self, settings: &str) {
+        let mut config = File::options().append(true).open(self.config_file()).unwrap();
+        config.write_all(settings.as_bytes()).unwrap();
+    }
+
+    /// Loses what it knows of INBOX beside the mails: at the next start their numbers begin anew, under a new
+    /// UIDVALIDITY. Only while it is stopped.
+    pub(crate) fn lose_index(&self) {
+        assert!(self.process.is_none(), "Dovecot is running");
+        for entry in fs::read_dir(self.path("home/Maildir")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with("dovecot") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    fn start_with(certify: impl FnOnce(&Authority) -> (PathBuf, PathBuf), more: &str) -> Self {
         need("/usr/sbin/dovecot");
         need("/usr/lib/dovecot/imap");
         need("/usr/lib/dovecot/lmtp");
@@ -75,9 +114,7 @@ impl Dovecot {
         };
         dovecot.make_maildir();
         fs::write(dovecot.path("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\n")).unwrap();
-        let mut config = dovecot.config(&certificate.0, &certificate.1);
-        config.extend(quota_kib.map(quota));
-        fs::write(dovecot.config_file(), config).unwrap();
+        fs::write(dovecot.config_file(), dovecot.config(&certificate.0, &certificate.1) + more).unwrap();
         dovecot.start_again();
         dovecot
     }
@@ -107,6 +144,19 @@ impl Dovecot {
         if let Some(mut process) = self.process.take() {
             end(&mut process);
         }
+    }
+
+    /// As the kernel does when the memory is used up: nobody is told goodbye.
+    pub(crate) fn kill_9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = rustix::process::kill_process_group(Pid::from_child(&process), Signal::KILL);
+            process.wait().unwrap();
+        }
+    }
+
+    /// What it wrote into its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("output")).unwrap()
     }
 
     /// Lets every mail arrive that is given, fast: 100,000 take some seconds.

@@ -28,13 +28,15 @@ pub(crate) enum Step {
 #[derive(Default)]
 struct State {
     mails: Vec<AlarmMail>,
+    /// What the mark was when each mail was kept.
+    marks: Vec<u64>,
     pause_at: Option<Step>,
     paused: bool,
     stopped: bool,
 }
 
-#[derive(Default)]
 struct Shared {
+    mark: Box<dyn Fn() -> u64 + Send + Sync>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -48,10 +50,16 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) fn start() -> Self {
+        Self::start_marking(|| 0)
+    }
+
+    /// Keeps with each mail what `mark` says before the mail is kept and answered.
+    pub(crate) fn start_marking(mark: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let port = super::free_port();
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a port found free a moment ago");
-        let shared = Arc::new(Shared::default());
+        let shared =
+            Arc::new(Shared { mark: Box::new(mark), state: Mutex::default(), changed: Condvar::new() });
         let in_thread = Arc::clone(&shared);
         let listener = thread::spawn(move || {
             for connection in listener.incoming() {
@@ -64,6 +72,12 @@ impl Sink {
             }
         });
         Self { port, shared, listener: Some(listener) }
+    }
+
+    /// Every mail so far with its mark.
+    pub(crate) fn marked(&self) -> Vec<(AlarmMail, u64)> {
+        let state = self.shared.lock();
+        state.mails.iter().cloned().zip(state.marks.iter().copied()).collect()
     }
 
     /// The next client to come to this step is left waiting there; see [`Sink::wait_until_paused`].
@@ -149,7 +163,11 @@ fn converse(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                 answer(&mut stream, "354 go ahead")?;
                 let raw = read_mail(&mut stream)?;
                 shared.pass(Step::BeforeAccepting)?;
-                shared.lock().mails.push(AlarmMail { recipients: std::mem::take(&mut recipients), raw });
+                let mark = (shared.mark)();
+                let mut state = shared.lock();
+                state.mails.push(AlarmMail { recipients: std::mem::take(&mut recipients), raw });
+                state.marks.push(mark);
+                drop(state);
                 answer(&mut stream, "250 2.0.0 kept")?;
                 shared.pass(Step::AfterAccepting)?;
             }

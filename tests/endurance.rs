@@ -1,0 +1,85 @@
+//! Real servers, the built binary, and everything that can befall the two between them: kills, lost power, disks and
+//! networks that fail, and a day's traffic.
+//!
+//! `cargo test --test endurance` runs what a change is to be tried with. The long modes, one at a time:
+//!
+//! ```text
+//! tests/run --test endurance -- --long kill [--seed N]    1,000 kills at random instants, about 15 minutes
+//! tests/run --test endurance -- --long power [--seed N]   the power lost at 20,000 instants, about 20 minutes
+//! tests/run --test endurance -- --long soak               a day's traffic of 1,000 checkers in ten minutes
+//! ```
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures are for people")]
+
+mod rig;
+
+#[path = "endurance/disk.rs"]
+mod disk;
+#[path = "endurance/kill.rs"]
+mod kill;
+#[path = "endurance/power.rs"]
+mod power;
+#[path = "endurance/record.rs"]
+mod record;
+#[path = "endurance/site.rs"]
+mod site;
+#[path = "endurance/state.rs"]
+mod state;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// They mostly wait, and a machine with two cores would run them two at a time.
+const AT_ONCE: usize = 64;
+const KILLS: usize = 50;
+const KILLS_LONG: usize = 1_000;
+/// At each the disk is rebuilt in four ways.
+const INSTANTS: usize = 60;
+const INSTANTS_LONG: usize = 5_000;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["--long", mode] => long(mode, fastrand::u64(..)),
+        ["--long", mode, "--seed", seed] => long(mode, seed.parse().expect("a number behind --seed")),
+        _ => {
+            let mut arguments = Arguments::from_args();
+            arguments.test_threads.get_or_insert(AT_ONCE);
+            libtest_mimic::run(&arguments, trials()).exit_code()
+        }
+    }
+}
+
+fn long(mode: &str, seed: u64) -> ExitCode {
+    let found = match mode {
+        "kill" => kill::again_and_again(KILLS_LONG, seed),
+        "power" => power::goes_at(INSTANTS_LONG, seed),
+        _ => {
+            eprintln!("--long knows kill, power and soak");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{mode}: {found}");
+    ExitCode::SUCCESS
+}
+
+fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
+}
+
+fn trials() -> Vec<Trial> {
+    vec![
+        trial("kill_9 at 50 random instants under load loses and doubles nothing", || {
+            println!("{}", kill::again_and_again(KILLS, fastrand::u64(..)));
+        }),
+        trial("what was handed over survives a power loss at any instant", || {
+            println!("{}", power::goes_at(INSTANTS, fastrand::u64(..)));
+        }),
+    ]
+}
