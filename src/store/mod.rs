@@ -112,6 +112,10 @@ impl Store {
             .map_err(|error| explained(&error.into(), path, "opened"))?;
         db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
         let store = Self { db, path: path.to_owned(), head: None, _lock: None };
+        if store.reading(|| store.is_new())? {
+            // The process that makes it has not come far, or died before it did.
+            bail!("The state file {} is empty yet; `run` or `once` fills it.", path.display());
+        }
         let version = store.reading(|| Ok(store.schema_version()?))?;
         if version != SCHEMA_VERSION {
             bail!(

@@ -420,6 +420,10 @@ fn a_file_of_another_version_or_none_is_refused_with_a_sentence() {
         assert!(error.to_string().contains("watchdog.db") && error.to_string().contains('7'), "{error}");
     }
     let missing = Store::open_read_only(&dir.path().join("other.db")).unwrap_err().to_string();
+    let empty = dir.path().join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    let empty = Store::open_read_only(&empty).unwrap_err().to_string();
+    assert!(empty.contains("empty.db is empty yet; `run` or `once` fills it"), "{empty}");
     assert!(missing.contains("other.db") && missing.contains("once"), "{missing}");
     let nowhere = Store::open(&dir.path().join("missing/watchdog.db"), "bresse8").unwrap_err().to_string();
     assert!(nowhere.contains("missing/watchdog.db") && nowhere.contains("folder"), "{nowhere}");
