@@ -201,6 +201,8 @@ impl Daemon {
             Ok(()) => {
                 self.give_answers(None);
                 if let Some(alarm) = self.alarm.take() {
+                    // They waited during this last try too, which lasts seconds when another program locks the file.
+                    self.service.engine.excuse_readers(clock::now());
                     alarm.recover(self.service.engine.config());
                 }
             }
