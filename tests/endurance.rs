@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! tests/run --test endurance -- --long kill [--seed N]    1,000 kills at random instants, about 15 minutes
-//! tests/run --test endurance -- --long power [--seed N]   the power lost at 20,000 instants, about 20 minutes
+//! tests/run --test endurance -- --long power [--seed N]   the power lost at 5,000 instants, about 20 minutes
 //! tests/run --test endurance -- --long soak               a day's traffic of 1,000 checkers in ten minutes
 //! ```
 
@@ -16,16 +16,26 @@ mod rig;
 
 #[path = "endurance/disk.rs"]
 mod disk;
+#[path = "endurance/disks.rs"]
+mod disks;
 #[path = "endurance/kill.rs"]
 mod kill;
+#[path = "endurance/network.rs"]
+mod network;
 #[path = "endurance/power.rs"]
 mod power;
 #[path = "endurance/record.rs"]
 mod record;
+#[path = "endurance/servers.rs"]
+mod servers;
 #[path = "endurance/site.rs"]
 mod site;
+#[path = "endurance/soak.rs"]
+mod soak;
 #[path = "endurance/state.rs"]
 mod state;
+#[path = "endurance/world.rs"]
+mod world;
 
 use std::process::ExitCode;
 
@@ -45,6 +55,10 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["--long", mode] => long(mode, fastrand::u64(..)),
         ["--long", mode, "--seed", seed] => long(mode, seed.parse().expect("a number behind --seed")),
+        ["--in-namespace", row, "--not", outside] => {
+            network::inside(row, outside.parse().expect("the number of a namespace"));
+            ExitCode::SUCCESS
+        }
         _ => {
             let mut arguments = Arguments::from_args();
             arguments.test_threads.get_or_insert(AT_ONCE);
@@ -56,6 +70,7 @@ fn main() -> ExitCode {
 fn long(mode: &str, seed: u64) -> ExitCode {
     let found = match mode {
         "kill" => kill::again_and_again(KILLS_LONG, seed),
+        "soak" => soak::soaks(&soak::OF_1000),
         "power" => power::goes_at(INSTANTS_LONG, seed),
         _ => {
             eprintln!("--long knows kill, power and soak");
@@ -74,9 +89,23 @@ fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
 }
 
 fn trials() -> Vec<Trial> {
+    let networks = network::rows()
+        .into_iter()
+        .map(|(row, _)| trial(&format!("network: {row}"), move || network::in_a_namespace(row)));
+    let disks = disks::rows().into_iter().map(|(row, test)| trial(&format!("disk: {row}"), test));
+    let servers = servers::rows().into_iter().map(|(row, test)| trial(&format!("server: {row}"), test));
+    let mut trials = alone();
+    trials.extend(networks.chain(servers).chain(disks));
+    trials
+}
+
+fn alone() -> Vec<Trial> {
     vec![
         trial("kill_9 at 50 random instants under load loses and doubles nothing", || {
             println!("{}", kill::again_and_again(KILLS, fastrand::u64(..)));
+        }),
+        trial("a day's traffic of 40 checkers is kept, and memory and files stay as they are", || {
+            println!("{}", soak::soaks(&soak::OF_40));
         }),
         trial("what was handed over survives a power loss at any instant", || {
             println!("{}", power::goes_at(INSTANTS, fastrand::u64(..)));

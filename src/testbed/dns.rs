@@ -42,7 +42,13 @@ impl DnsServer {
     /// # Errors
     /// When no port of the loopback address can be had.
     pub async fn start(zone: Zone) -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for DNS")?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), zone).await
+    }
+
+    /// # Errors
+    /// When this address cannot be had.
+    pub async fn start_at(address: SocketAddr, zone: Zone) -> Result<Self> {
+        let socket = UdpSocket::bind(address).await.context("no port for DNS")?;
         let address = socket.local_addr()?;
         let task = tokio::spawn(serve(socket, zone));
         Ok(Self { address, task })

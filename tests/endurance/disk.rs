@@ -34,8 +34,13 @@ pub(crate) fn record_of(watchdog: &Watchdog) -> PathBuf {
     watchdog.path("disk.record")
 }
 
-/// Starts the daemon on a disk that records, and fails as [`set_fault`] says.
+/// Starts the daemon on a disk that may record, and fails as [`set_fault`] says. The state's path becomes absolute, as
+/// `disk.c` knows it.
 pub(crate) fn spawn_run(watchdog: &Watchdog, records: bool) -> Daemon {
+    let config = watchdog.path("watchdog.toml");
+    let named = format!("sqlite:{}\"", watchdog.path(NAME).display());
+    let absolute = fs::read_to_string(&config).unwrap().replace("sqlite:watchdog.db\"", &named);
+    fs::write(config, absolute).unwrap();
     let text = |path: PathBuf| path.to_str().unwrap().to_owned();
     let (state, record) = (text(watchdog.path(NAME)), text(record_of(watchdog)));
     let (library, fault) = (library().to_str().unwrap(), text(fault_of(watchdog)));

@@ -40,7 +40,6 @@ fn live() -> Life {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mailbox = mailbox(&dovecot) + "poll = \"1s\"\nblind_after = \"60s\"\n";
     let watchdog = Watchdog::new(&site::config(&mailbox, &names, &channel(&sink)));
-    let watchdog = with_absolute_state(watchdog);
     *record.lock().unwrap() = Some(disk::record_of(&watchdog));
     let port = dovecot.lmtp_port;
     let feeder = Feeder::start(&names, PERIOD / 2, move |report| {
@@ -68,14 +67,6 @@ fn live() -> Life {
     drop(feeder);
     let steps = record::steps(&fs::read(disk::record_of(&watchdog)).unwrap());
     Life { steps, taken: sink.marked() }
-}
-
-fn with_absolute_state(watchdog: Watchdog) -> Watchdog {
-    let file = watchdog.path("watchdog.toml");
-    let text = fs::read_to_string(&file).unwrap();
-    let absolute = format!("sqlite:{}", watchdog.path(NAME).display());
-    fs::write(file, text.replace("sqlite:watchdog.db", &absolute)).unwrap();
-    watchdog
 }
 
 fn wait_for_count(sink: &Sink, token: &str, count: usize) {

@@ -106,16 +106,17 @@ pub(crate) fn assert_ledger_is_whole(watchdog: &Watchdog) {
     assert_eq!(verified.status, 0, "{verified:?}");
 }
 
-/// Waits until all of these are in this state, beside the daemon.
+/// Waits until all of these are in this state, beside the daemon, which may only be about to make the file.
 pub(crate) fn wait_for_state(watchdog: &Watchdog, checkers: &[&str], state: &str) {
+    let seen = || watchdog.run(&["last-seen", "--format", "json"]);
     let reached = || {
         std::thread::sleep(Duration::from_millis(300));
-        let seen = watchdog.last_seen();
-        let all = seen["checkers"].as_array().unwrap();
+        let seen: serde_json::Value = serde_json::from_str(&seen().stdout).ok()?;
+        let all = seen["checkers"].as_array()?;
         checkers
             .iter()
             .all(|name| all.iter().any(|c| c["name"] == *name && c["state"] == state))
             .then_some(())
     };
-    wait_for(SOON, reached).unwrap_or_else(|| panic!("not all {state}: {:#}", watchdog.last_seen()));
+    wait_for(SOON, reached).unwrap_or_else(|| panic!("not all {state}: {:?}", seen()));
 }

@@ -241,6 +241,10 @@ impl Dovecot {
         self.doveadm(&["expunge", "-u", USER, "mailbox", "INBOX", "all"]);
     }
 
+    pub(crate) fn delete_oldest(&self, count: usize) {
+        self.doveadm(&["expunge", "-u", USER, "mailbox", "INBOX", &format!("1:{count}")]);
+    }
+
     fn doveadm(&self, arguments: &[&str]) -> String {
         let output = Command::new("/usr/bin/doveadm")
             .arg("-c")
