@@ -203,7 +203,7 @@ async fn whatever_is_done_to_a_row_is_found_and_named_by_both_verifiers() {
         ("INSERT INTO ledger SELECT 0, at_ms, kind, about, content, hash FROM ledger WHERE seq = 1", "Entry 0 of"),
         ("INSERT INTO ledger SELECT max(seq) + 1, at_ms, kind, about, content, hash FROM ledger", "was altered, or ins"),
         ("UPDATE reports SET received_ms = received_ms - 1 WHERE id = 2", "Report 2 was altered"),
-        ("UPDATE reports SET content = replace(content, 'o', 'e') WHERE id = 1", "Report 1 was altered"),
+        ("UPDATE reports SET content = replace(content, 'u', 'e') WHERE id = 1", "Report 1 was altered"),
         ("UPDATE reports SET content = 'pruned:' || hex(randomblob(32)), hops = '' WHERE id = 1", "Report 1 was alt"),
         ("DELETE FROM reports WHERE id = 3", "Report 3 was removed"),
         (

@@ -44,7 +44,10 @@ fn the_first_entry_is_hashed_as_the_documentation_says() {
     bytes.extend(sized(b"t", b"start"));
     bytes.extend(sized(b"t", b""));
     bytes.extend(sized(b"t", FIRST.as_bytes()));
-    let expected: Hash = Sha256::digest(&bytes).into();
+    let expected: Hash = {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(&bytes).into()
+    };
     assert_eq!(entries()[0].5, expected);
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::read::from_json;
-use super::{Store, millis, time_of};
+use super::{Store, body, millis, time_of};
 use crate::digest::survey::PastReport;
 use crate::incident::Incident;
 use crate::ledger::arrivals::Arrival;
@@ -40,8 +40,9 @@ pub struct Attempted {
 struct Content<'a> {
     run: Option<Time>,
     dryrun: Option<IgnoredAny>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     results: BTreeMap<Cow<'a, str>, Said>,
+    #[serde(default)]
     truncated: bool,
 }
 
@@ -90,7 +91,7 @@ impl Store {
             let mut statement = self.db.prepare_cached("SELECT hops FROM reports WHERE id = $1")?;
             Ok(statement.query_row([report], |row| match row.get_ref(0)?.as_str()? {
                 "" => Ok(Vec::new()),
-                hops => from_json(hops),
+                hops => body::chain(hops),
             })?)
         })
     }
@@ -191,7 +192,7 @@ fn is_pruned(row: &Row<'_>) -> rusqlite::Result<bool> {
 fn arrival(row: &Row<'_>) -> rusqlite::Result<Arrival> {
     let chain: Vec<Hop> = match is_pruned(row)? {
         true => Vec::new(),
-        false => from_json(row.get_ref(4)?.as_str()?)?,
+        false => body::chain(row.get_ref(4)?.as_str()?)?,
     };
     let sent = row.get::<_, Option<i64>>(2)?.map(time_of);
     Ok(Arrival::new(time_of(row.get(1)?), sent, &chain))

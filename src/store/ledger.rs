@@ -2,21 +2,23 @@
 
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use serde_json::{Map, Value as Json, json};
+use serde_json::json as object;
 
-use crate::audit::{Hash, Head, Kind, Standing, Value, digest, hex};
+use crate::audit::{Hash, Head, Kind, Standing, Value, changed, digest, hex, push_hex};
 use crate::engine::{Delivery, Look};
 use crate::incident::{Incident, Step};
 use crate::policy::Silencing;
 use crate::time::{Time, rfc3339};
 
-use super::write::signed;
+use super::write::{json, signed};
 use super::{millis, time_of};
 
 /// So many reports are told of in one entry at most.
 const REPORTS_PER_ENTRY_MAX: usize = 500;
 /// A change is told as such as long as it is shorter than the whole by this factor.
 const CHANGE_SHORTER_BY: usize = 2;
+/// So an entry begins that tells all that is known of a checker.
+const WHOLE: &str = "{\"whole\":";
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -25,13 +27,30 @@ pub(super) struct Ledger<'a> {
     transaction: &'a Transaction<'a>,
     head: Head,
     at_ms: i64,
-    /// Rows of reports that are written and not told of yet: the first one's number, and the hash of each.
-    reports: (i64, Vec<String>),
+    reports: Untold,
+}
+
+/// Rows of reports that are written and not told of yet.
+#[derive(Default)]
+struct Untold {
+    /// The number of the first one.
+    first: i64,
+    count: usize,
+    /// The hash of each, as JSON.
+    hashes: String,
+}
+
+/// What the chain tells of a checker.
+pub(super) struct ToldOfChecker {
+    /// The entry that told all of it.
+    pub(super) whole_entry: i64,
+    /// What was told to be another since; empty: nothing.
+    pub(super) changed_since: String,
 }
 
 impl<'a> Ledger<'a> {
     pub(super) fn new(transaction: &'a Transaction<'a>, head: Head, at: Time) -> Self {
-        Self { transaction, head, at_ms: millis(at), reports: (0, Vec::new()) }
+        Self { transaction, head, at_ms: millis(at), reports: Untold::default() }
     }
 
     /// Adds an entry.
@@ -63,54 +82,53 @@ impl<'a> Ledger<'a> {
 
     /// A report was written as the row of this number. Several of them are one entry.
     pub(super) fn report(&mut self, id: i64, hash: &Hash) -> Result<()> {
-        let next = self.reports.0 + i64::try_from(self.reports.1.len()).unwrap_or(i64::MAX);
-        if next != id || self.reports.1.len() >= REPORTS_PER_ENTRY_MAX {
+        let next = self.reports.first + i64::try_from(self.reports.count).unwrap_or(i64::MAX);
+        if next != id || self.reports.count >= REPORTS_PER_ENTRY_MAX {
             self.reports_end()?;
-            self.reports.0 = id;
+            self.reports.first = id;
         }
-        self.reports.1.push(hex(hash));
+        let told = &mut self.reports;
+        told.hashes.push_str(if told.count == 0 { "\"" } else { ",\"" });
+        push_hex(&mut told.hashes, hash);
+        told.hashes.push('"');
+        told.count += 1;
         Ok(())
     }
 
     pub(super) fn reports_end(&mut self) -> Result<()> {
-        let hashes = std::mem::take(&mut self.reports.1);
-        if hashes.is_empty() {
+        let Untold { first, count, hashes } = std::mem::take(&mut self.reports);
+        if count == 0 {
             return Ok(());
         }
-        let content = format!("{{\"first\":{},\"sha256\":[\"{}\"]}}", self.reports.0, hashes.join("\",\""));
-        self.append(Kind::Reports, "", &content)
+        self.append(Kind::Reports, "", &format!("{{\"first\":{first},\"sha256\":[{hashes}]}}"))
     }
 
     /// What is known of a checker changed: told as what is another now than in the entry that told all of it.
-    pub(super) fn checker(&mut self, name: &str, standing: &Standing) -> Result<()> {
-        let whole = object(standing)?;
-        let told: Option<(i64, String)> = self
-            .transaction
-            .prepare_cached("SELECT whole_entry, changed_since FROM checkers WHERE name = $1")?
-            .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let Some((entry, changed_before)) = told.filter(|(entry, _)| *entry > 0) else {
-            return self.checker_whole(name, whole);
+    pub(super) fn checker(&mut self, name: &str, standing: &Standing) -> Result<ToldOfChecker> {
+        let whole = json(standing)?;
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT whole_entry, changed_since, content FROM checkers JOIN ledger ON seq = whole_entry WHERE name = $1",
+        )?;
+        let told = |row: &Row<'_>| {
+            let content = row.get_ref(2)?.as_str()?;
+            let before =
+                content.strip_prefix(WHOLE).and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
+            let told = ToldOfChecker { whole_entry: row.get(0)?, changed_since: row.get(1)? };
+            Ok((told, changed(before, &whole), content.len()))
         };
-        let before: String = self
-            .transaction
-            .prepare_cached("SELECT content FROM ledger WHERE seq = $1")?
-            .query_row([entry], |row| row.get(0))?;
-        let known: Json = super::read::from_json(&before)?;
-        let differs =
-            |(key, value): &(&String, &Json)| known.pointer(&format!("/whole/{key}")) != Some(value);
-        let changed: Map<String, Json> =
-            whole.iter().filter(differs).map(|(key, value)| (key.clone(), value.clone())).collect();
-        let changed = if changed.is_empty() { String::new() } else { Json::Object(changed).to_string() };
-        if changed == changed_before {
-            return Ok(());
+        let Some((told, changed, before_bytes)) = statement.query_row([name], told).optional()? else {
+            return self.checker_whole(name, &whole);
+        };
+        if changed == told.changed_since {
+            return Ok(told);
         }
-        if changed.len() * CHANGE_SHORTER_BY > before.len() {
-            return self.checker_whole(name, whole);
+        if changed.len() * CHANGE_SHORTER_BY > before_bytes {
+            return self.checker_whole(name, &whole);
         }
-        let told = if changed.is_empty() { "{}" } else { &changed };
-        self.append(Kind::Checker, name, &format!("{{\"since\":{entry},\"changed\":{told}}}"))?;
-        self.note_told(name, entry, &changed)
+        let entry = told.whole_entry;
+        let now = if changed.is_empty() { "{}" } else { &changed };
+        self.append(Kind::Checker, name, &format!("{{\"since\":{entry},\"changed\":{now}}}"))?;
+        Ok(ToldOfChecker { changed_since: changed, ..told })
     }
 
     /// It is no longer configured.
@@ -118,16 +136,9 @@ impl<'a> Ledger<'a> {
         self.append(Kind::Checker, name, "{\"removed\":true}")
     }
 
-    fn checker_whole(&mut self, name: &str, whole: Map<String, Json>) -> Result<()> {
-        self.append(Kind::Checker, name, &json!({ "whole": whole }).to_string())?;
-        self.note_told(name, self.head.seq, "")
-    }
-
-    fn note_told(&self, name: &str, entry: i64, changed: &str) -> Result<()> {
-        self.transaction
-            .prepare_cached("UPDATE checkers SET whole_entry = $1, changed_since = $2 WHERE name = $3")?
-            .execute(params![entry, changed, name])?;
-        Ok(())
+    fn checker_whole(&mut self, name: &str, whole: &str) -> Result<ToldOfChecker> {
+        self.append(Kind::Checker, name, &format!("{WHOLE}{whole}}}"))?;
+        Ok(ToldOfChecker { whole_entry: self.head.seq, changed_since: String::new() })
     }
 
     pub(super) fn incident(&mut self, incident: &Incident) -> Result<()> {
@@ -136,13 +147,13 @@ impl<'a> Ledger<'a> {
         self.append(
             Kind::Incident,
             &incident.id(),
-            &json!({ "table": "incident_log", "row": row, "sha256": hash }).to_string(),
+            &object!({ "table": "incident_log", "row": row, "sha256": hash }).to_string(),
         )
     }
 
     pub(super) fn step(&mut self, row: i64, step: &Step) -> Result<()> {
         let hash = row_digest(self.transaction, "SELECT * FROM steps WHERE id = $1", row)?;
-        let content = json!({
+        let content = object!({
             "table": "steps", "row": row, "sha256": hash,
             "at": step.at, "what": step.what.word(), "who": step.by, "detail": step.detail,
         });
@@ -153,7 +164,7 @@ impl<'a> Ledger<'a> {
         let message = &delivery.message;
         let row = signed(message.id);
         let hash = row_digest(self.transaction, "SELECT * FROM deliveries WHERE message = $1", row)?;
-        let content = json!({
+        let content = object!({
             "table": "deliveries", "row": row, "sha256": hash,
             "at": delivery.at, "channel": message.channel, "recipient": message.recipient,
             "subject": message.subject, "attempts": message.attempts, "answer": delivery.answer,
@@ -165,14 +176,14 @@ impl<'a> Ledger<'a> {
         let row = signed(silencing.id);
         let hash = row_digest(self.transaction, "SELECT * FROM silences_by_hand WHERE id = $1", row)?;
         let content =
-            json!({ "table": "silences_by_hand", "row": row, "sha256": hash, "silence": silencing });
+            object!({ "table": "silences_by_hand", "row": row, "sha256": hash, "silence": silencing });
         self.append(Kind::Silence, "", &content.to_string())
     }
 
     /// Between the end of the span before and the beginning of this one nobody looked; None: nobody ever did.
     pub(super) fn gap(&mut self, look: &Look, before_ms: Option<i64>) -> Result<()> {
         let from = before_ms.map(|until_ms| rfc3339(time_of(until_ms)));
-        let content = json!({
+        let content = object!({
             "from": from, "until": rfc3339(look.from), "from_ms": before_ms, "until_ms": millis(look.from),
         });
         self.append(Kind::Gap, &look.mailbox, &content.to_string())
@@ -182,14 +193,6 @@ impl<'a> Ledger<'a> {
     pub(super) fn end(mut self) -> Result<Head> {
         self.reports_end()?;
         Ok(self.head)
-    }
-}
-
-fn object(standing: &Standing) -> Result<Map<String, Json>> {
-    match serde_json::to_value(standing) {
-        Ok(Json::Object(object)) => Ok(object),
-        Ok(_) => Ok(Map::new()),
-        Err(error) => Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The state on disk: SQLite in WAL mode, every decision in one transaction, synced before anything is sent.
 
+mod body;
 mod chain;
 mod examine;
 mod history;
@@ -37,6 +38,8 @@ const APPLICATION_ID: i64 = 0x4252_5744;
 const SCHEMA_VERSION: i64 = 1;
 /// How long another program (a backup, an auditor's shell) may hold the file.
 const BUSY_MS: u64 = 5_000;
+/// More than there are different ones: to prepare one costs as much as to write ten reports.
+const STATEMENTS_MAX: usize = 64;
 const MOVE_AWAY: &str = "move it away (keep it for an audit) and start again: the mailbox is read anew";
 
 /// What is written in one transaction.
@@ -147,6 +150,7 @@ impl Store {
 
     fn prepare(&self) -> Result<()> {
         self.db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        self.db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         if self.is_new()? {
             self.db.execute_batch("PRAGMA journal_mode = WAL;")?;
             self.db.execute_batch(&format!(
@@ -157,7 +161,7 @@ impl Store {
         self.demand_ours()?;
         // FULL: what was announced must survive a power cut, or its recovery would never be sent.
         self.db.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;",
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;",
         )?;
         Ok(())
     }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Statement, params};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{MOVE_AWAY, Place, Store, millis, time_of};
+use super::{MOVE_AWAY, Place, Store, body, millis, time_of};
 use crate::engine::{Looked, Snapshot};
 use crate::imap::Cursor;
 use crate::incident::Incident;
@@ -183,17 +183,18 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn known<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Result<BTreeSet<Key>> {
+        let mut keys: Vec<&Key> = keys.into_iter().collect();
+        keys.sort_unstable();
         self.reading(|| {
             // One transaction: otherwise SQLite takes and gives back its file lock for every key.
             let transaction = self.db.unchecked_transaction()?;
-            let mut statement = transaction.prepare_cached(
-                "SELECT 1 FROM reports WHERE mail_key = $1 UNION ALL SELECT 1 FROM other_mails WHERE mail_key = $1",
-            )?;
             let mut known = BTreeSet::new();
-            for key in keys {
-                if statement.exists([key])? {
-                    known.insert(*key);
-                }
+            for next in [
+                "SELECT mail_key FROM reports WHERE mail_key >= $1 ORDER BY mail_key LIMIT 1",
+                "SELECT mail_key FROM other_mails WHERE mail_key >= $1 ORDER BY mail_key LIMIT 1",
+            ] {
+                let mut statement = transaction.prepare_cached(next)?;
+                known_of(&mut statement, &keys, &mut known)?;
             }
             Ok(known)
         })
@@ -231,12 +232,12 @@ impl Store {
     pub fn reports_of(&self, checker: &str, until: Time, limit: u32) -> Result<Vec<StoredReport>> {
         self.reading(|| {
             let mut statement = self.db.prepare_cached(
-                "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, content, hops FROM reports
-                 WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2 AND hops <> ''
+                "SELECT received_ms, seen_ms, message_id, mailbox, folder, uid, checker, sent_ms, content, hops
+                 FROM reports WHERE checker = $1 AND received_ms <= $2 AND seen_ms <= $2 AND hops <> ''
                  ORDER BY received_ms DESC, id DESC LIMIT $3",
             )?;
             let rows = statement.query_map(params![checker, millis(until), limit], |row| {
-                let report = StoredReport {
+                Ok(StoredReport {
                     message_id: row.get(2)?,
                     folder: row.get(4)?,
                     uid: row.get(5)?,
@@ -244,17 +245,11 @@ impl Store {
                         mailbox: row.get(3)?,
                         received: time_of(row.get(0)?),
                         seen: time_of(row.get(1)?),
-                        mail: from_json(&row.get::<_, String>(6)?)?,
+                        mail: body::understood(row, 6)?,
                     },
-                };
-                Ok((report, row.get::<_, String>(7)?))
+                })
             })?;
-            let whole = |row: rusqlite::Result<(StoredReport, String)>| {
-                let (mut report, hops) = row?;
-                report.observation.mail.received = from_json(&hops)?;
-                Ok(report)
-            };
-            rows.map(whole).collect::<rusqlite::Result<_>>().map_err(Into::into)
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
@@ -330,16 +325,23 @@ impl Store {
     /// When the file cannot be read.
     pub fn looked_until(&self, time: Time) -> Result<BTreeMap<String, Looked>> {
         self.reading(|| {
-            let mut statement = self.db.prepare(
-                // ahead_ms is that of the row with the maximum, as in the view last_seen.
-                "SELECT mailbox, MAX(until_ms), ahead_ms FROM looks WHERE until_ms <= $1 GROUP BY mailbox",
+            // There are few spans and many looks: of these only the last one is sought.
+            let mut mailboxes = self.db.prepare("SELECT DISTINCT mailbox FROM observed")?;
+            let mut last = self.db.prepare(
+                "SELECT until_ms, ahead_ms FROM looks WHERE mailbox = $1 AND until_ms <= $2
+                 ORDER BY until_ms DESC LIMIT 1",
             )?;
             let looked = |row: &Row<'_>| {
-                let ahead = TimeDelta::milliseconds(row.get(2)?);
-                Ok((row.get(0)?, Looked { at: time_of(row.get(1)?), ahead }))
+                Ok(Looked { at: time_of(row.get(0)?), ahead: TimeDelta::milliseconds(row.get(1)?) })
             };
-            let rows = statement.query_map([millis(time)], looked)?;
-            rows.collect::<rusqlite::Result<_>>().map_err(Into::into)
+            let mut found = BTreeMap::new();
+            for mailbox in mailboxes.query_map([], |row| row.get::<_, String>(0))? {
+                let mailbox = mailbox?;
+                if let Some(looked) = last.query_row(params![mailbox, millis(time)], looked).optional()? {
+                    found.insert(mailbox, looked);
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -366,6 +368,22 @@ impl Store {
         let damaged = || format!("an incident or message in it is damaged; {MOVE_AWAY}");
         rows.map(|row| serde_json::from_str(&row?).with_context(damaged)).collect()
     }
+}
+
+/// Adds those of `keys`, ascending, that a table holds. `next` finds the first key in it from a given one on: mails that
+/// are read together lie together in time, so that mostly one question answers for all of them.
+fn known_of(next: &mut Statement<'_>, keys: &[&Key], known: &mut BTreeSet<Key>) -> rusqlite::Result<()> {
+    let mut rest = keys;
+    while let Some(first) = rest.first() {
+        let Some(held) = next.query_row([*first], |row| row.get::<_, Key>(0)).optional()? else { break };
+        let (_, from) = rest.split_at(rest.partition_point(|key| **key < held));
+        let (same, after) = from.split_at(from.partition_point(|key| **key == held));
+        if !same.is_empty() {
+            known.insert(held);
+        }
+        rest = after;
+    }
+    Ok(())
 }
 
 pub(super) fn from_json<'de, T: Deserialize<'de>>(text: &'de str) -> rusqlite::Result<T> {

@@ -7,10 +7,11 @@ use chrono::TimeDelta;
 use rusqlite::{OptionalExtension, Row};
 
 use super::read::from_json;
-use super::{Store, millis, time_of};
+use super::{Store, body, millis, time_of};
 use crate::engine::Look;
 use crate::incident::Incident;
 use crate::ledger::Observation;
+use crate::report::Understood;
 use crate::time::Time;
 
 /// A mail that is kept, without what it says.
@@ -103,30 +104,30 @@ impl Store {
     /// # Errors
     /// When the file cannot be read, or does not hold what this version wrote.
     pub fn entry(&self, id: EntryId) -> Result<Option<Observation>> {
-        let (sql, id) = match id {
+        let (sql, id, mail): (_, _, fn(&Row<'_>) -> rusqlite::Result<Understood>) = match id {
             EntryId::Report(id) => (
-                "SELECT mailbox, received_ms, seen_ms, content, hops FROM reports WHERE id = $1 AND hops <> ''",
+                "SELECT mailbox, received_ms, seen_ms, checker, sent_ms, content, hops FROM reports
+                 WHERE id = $1 AND hops <> ''",
                 id,
+                |row| body::understood(row, 3),
             ),
             EntryId::Other(id) => {
-                ("SELECT mailbox, received_ms, seen_ms, content, '[]' FROM other_mails WHERE id = $1", id)
+                ("SELECT mailbox, received_ms, seen_ms, content FROM other_mails WHERE id = $1", id, |row| {
+                    from_json(row.get_ref(3)?.as_str()?)
+                })
             }
+        };
+        let observation = |row: &Row<'_>| {
+            Ok(Observation {
+                mailbox: row.get(0)?,
+                received: time_of(row.get(1)?),
+                seen: time_of(row.get(2)?),
+                mail: mail(row)?,
+            })
         };
         self.reading(|| {
             let mut statement = self.db.prepare_cached(sql)?;
             Ok(statement.query_row([id], observation).optional()?)
         })
     }
-}
-
-/// Columns: mailbox, received, seen, content, hops.
-fn observation(row: &Row<'_>) -> rusqlite::Result<Observation> {
-    let mut observation = Observation {
-        mailbox: row.get(0)?,
-        received: time_of(row.get(1)?),
-        seen: time_of(row.get(2)?),
-        mail: from_json(row.get_ref(3)?.as_str()?)?,
-    };
-    observation.mail.received = from_json(row.get_ref(4)?.as_str()?)?;
-    Ok(observation)
 }

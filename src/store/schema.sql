@@ -20,7 +20,8 @@ CREATE TABLE cursors (
 
 -- One row per report kept: a mail from one known checker that counts as heard.
 CREATE TABLE reports (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Ascending in the order of storing: no row is ever removed.
+    id          INTEGER PRIMARY KEY,
     mail_key    BLOB NOT NULL UNIQUE,
     -- Of a signed report: its checker, run and tokens, hashed. A second mail with the same is a replay.
     run_key     BLOB,
@@ -32,7 +33,8 @@ CREATE TABLE reports (
     sent_ms     INTEGER,
     received_ms INTEGER NOT NULL,
     seen_ms     INTEGER NOT NULL,
-    -- The mail as understood, and its Received chain, JSON.
+    -- What the mail says, as far as no column tells it, and its Received chain, newest first; JSON. Of each hop: the name
+    -- after `from`, the name after `by`, and the stamp in seconds since 1970.
     content     TEXT NOT NULL,
     hops        TEXT NOT NULL
 ) STRICT;
@@ -75,10 +77,10 @@ CREATE TABLE checkers (
     deadline_ms      INTEGER NOT NULL,
     -- Why it is silent or delayed, a word; NULL when there is nothing to explain.
     reason           TEXT,
-    facts            TEXT NOT NULL,
     -- The entry of the ledger that told all that is shown of it, and what was told to be another since.
-    whole_entry      INTEGER NOT NULL DEFAULT 0,
-    changed_since    TEXT NOT NULL DEFAULT ''
+    whole_entry      INTEGER NOT NULL,
+    changed_since    TEXT NOT NULL,
+    facts            TEXT NOT NULL
 ) STRICT;
 
 -- When each mailbox last received a checker.
@@ -87,7 +89,7 @@ CREATE TABLE heard_through (
     mailbox  TEXT NOT NULL,
     heard_ms INTEGER NOT NULL,
     PRIMARY KEY (checker, mailbox)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE mailboxes (
     name           TEXT PRIMARY KEY,
@@ -147,7 +149,7 @@ CREATE TABLE incident_log (
 
 -- What happened to each incident, in order.
 CREATE TABLE steps (
-    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id       INTEGER PRIMARY KEY,
     incident TEXT NOT NULL,
     at_ms    INTEGER NOT NULL,
     what     TEXT NOT NULL,
@@ -302,10 +304,10 @@ SELECT reports.id AS report,
        reports.checker AS checker,
        strftime('%Y-%m-%dT%H:%M:%SZ', reports.received_ms / 1000, 'unixepoch') AS received,
        json_array_length(reports.hops) - hop.key AS hop,
-       json_extract(hop.value, '$.by') AS relay,
-       strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(hop.value, '$.at')) AS at,
-       unixepoch(json_extract(hop.value, '$.at')) - coalesce(
-           lag(unixepoch(json_extract(hop.value, '$.at'))) OVER (PARTITION BY reports.id ORDER BY hop.key DESC),
+       json_extract(hop.value, '$[1]') AS relay,
+       strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(hop.value, '$[2]'), 'unixepoch') AS at,
+       json_extract(hop.value, '$[2]') - coalesce(
+           lag(json_extract(hop.value, '$[2]')) OVER (PARTITION BY reports.id ORDER BY hop.key DESC),
            reports.sent_ms / 1000
        ) AS seconds,
        (reports.received_ms - reports.sent_ms) / 1000.0 AS whole_way_s

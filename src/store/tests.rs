@@ -550,3 +550,26 @@ fn what_old_mails_said_is_pruned_piece_by_piece_and_the_chain_stays_whole() {
     let error = world.store.verify(None, |_| {}).unwrap_err().to_string();
     assert!(error.contains("The content of report 451 was taken away"), "{error}");
 }
+
+#[test]
+fn of_many_keys_those_of_kept_mails_are_known() {
+    let mut world = World::new();
+    for second in [0, 300, 600, 900] {
+        world.report("left", "bresse1", second);
+        // To nobody that is configured.
+        world.take("left", "stranger", "Hello", second + 100);
+    }
+    let kept: BTreeSet<_> = world.batch.mails.iter().map(|kept| kept.taken.key).collect();
+    world.look("left", 1_000);
+    world.commit();
+    // Right before and after each, and one that lies far behind all.
+    let near = |key: &crate::intake::Key, by: i128| i128::from_be_bytes(*key).wrapping_add(by).to_be_bytes();
+    let others = kept.iter().flat_map(|key| [near(key, -1), near(key, 1)]).chain([[0; 16], [0xff; 16]]);
+    let asked: Vec<_> = others.clone().chain(kept.iter().copied()).collect();
+    assert_eq!(world.store.known(&asked).unwrap(), kept);
+    assert_eq!(world.store.known(&others.collect::<Vec<_>>()).unwrap(), BTreeSet::new());
+    assert_eq!(kept.len(), 8);
+    for key in &kept {
+        assert_eq!(world.store.known([key, key]).unwrap(), BTreeSet::from([*key]));
+    }
+}

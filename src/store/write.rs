@@ -1,10 +1,10 @@
 //! What the store is told: one transaction for a whole batch.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 use serde::Serialize;
 
 use super::ledger::Ledger;
-use super::{Batch, Kept, Place, millis};
+use super::{Batch, Kept, Place, body, millis};
 use crate::audit::{Head, Kind, Value, body_digest, digest};
 use crate::engine::{Canary, Changes, Delivery, Drills, Look, MailboxRow, Row};
 use crate::imap::Cursor;
@@ -30,8 +30,7 @@ pub(super) fn commit(db: &mut Connection, batch: &Batch, head: Head) -> Result<H
             kind => ledger.append(kind, "", &note.content)?,
         }
     }
-    batch.mails.iter().try_for_each(|mail| put_mail(&transaction, &mut ledger, mail))?;
-    ledger.reports_end()?;
+    put_mails(&transaction, &mut ledger, &batch.mails)?;
     if batch.mails.iter().any(|mail| !mail.taken.observation.mail.heard()) {
         prune_other_mails(&transaction)?;
     }
@@ -64,54 +63,67 @@ fn put_changes(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, changes: 
     changes.silences.iter().try_for_each(|silencing| put_silencing(transaction, ledger, silencing))
 }
 
-fn put_mail(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, kept: &Kept) -> Result<()> {
-    let seen = &kept.taken.observation;
-    let (taken, place) = (&kept.taken, &kept.place);
-    match (&seen.mail.checker, seen.mail.not_heard) {
-        (Some(checker), None) => put_report(transaction, ledger, kept, checker)?,
-        (checker, reason) => {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO other_mails
-                     (mail_key, checker, reason, why, sender, recipient, subject, mailbox, folder, uid,
-                      received_ms, seen_ms, content)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
-            )?;
-            insert.execute(params![
-                taken.key,
-                checker,
-                reason.map_or("", NotHeard::word),
-                why(reason),
-                taken.sender,
-                taken.recipient,
-                taken.subject,
-                place.mailbox,
-                place.folder,
-                taken.uid,
-                millis(seen.received),
-                millis(seen.seen),
-                json(&seen.mail)?,
-            ])?;
-        }
-    }
-    Ok(())
-}
-
-fn put_report(
-    transaction: &Transaction<'_>,
-    ledger: &mut Ledger<'_>,
-    kept: &Kept,
-    checker: &str,
-) -> Result<()> {
-    let Kept { place, taken } = kept;
-    let seen = &taken.observation;
-    let (content, hops) = (json(&seen.mail)?, json(&seen.mail.received)?);
-    let (sent, received, seen_at) = (seen.mail.sent.map(millis), millis(seen.received), millis(seen.seen));
+/// In their order; what is known already is left out.
+fn put_mails(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, mails: &[Kept]) -> Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO reports
              (mail_key, run_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms,
               content, hops)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
     )?;
+    for kept in mails {
+        let seen = &kept.taken.observation.mail;
+        match (&seen.checker, seen.not_heard) {
+            (Some(checker), None) => put_report(transaction, &mut insert, ledger, kept, checker)?,
+            (checker, reason) => put_other(transaction, kept, checker.as_deref(), reason)?,
+        }
+    }
+    ledger.reports_end()
+}
+
+fn put_other(
+    transaction: &Transaction<'_>,
+    kept: &Kept,
+    checker: Option<&str>,
+    reason: Option<NotHeard>,
+) -> Result<()> {
+    let Kept { place, taken } = kept;
+    let seen = &taken.observation;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO other_mails
+             (mail_key, checker, reason, why, sender, recipient, subject, mailbox, folder, uid,
+              received_ms, seen_ms, content)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+    )?;
+    insert.execute(params![
+        taken.key,
+        checker,
+        reason.map_or("", NotHeard::word),
+        why(reason),
+        taken.sender,
+        taken.recipient,
+        taken.subject,
+        place.mailbox,
+        place.folder,
+        taken.uid,
+        millis(seen.received),
+        millis(seen.seen),
+        json(&seen.mail)?,
+    ])?;
+    Ok(())
+}
+
+fn put_report(
+    transaction: &Transaction<'_>,
+    insert: &mut Statement<'_>,
+    ledger: &mut Ledger<'_>,
+    kept: &Kept,
+    checker: &str,
+) -> Result<()> {
+    let Kept { place, taken } = kept;
+    let seen = &taken.observation;
+    let (content, hops) = (body::content(&seen.mail)?, body::hops(&seen.mail.received)?);
+    let (sent, received, seen_at) = (seen.mail.sent.map(millis), millis(seen.received), millis(seen.seen));
     let written = insert.execute(params![
         taken.key,
         taken.run_key,
@@ -182,18 +194,20 @@ fn put_cursor(transaction: &Transaction<'_>, place: &Place, cursor: Cursor) -> R
 fn put_checker(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, row: &Row) -> Result<()> {
     let facts = &row.facts;
     let deadline = facts.deadline_in_force();
+    let told = ledger.checker(&row.name, &row.standing)?;
     transaction
         .prepare_cached(
             "INSERT INTO checkers
                  (name, provider, position, silent, last_received_ms, last_sent_ms, heard_at_ms, base_ms,
-                  late_after_ms, deadline_ms, reason, facts)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                  late_after_ms, deadline_ms, reason, whole_entry, changed_since, facts)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              ON CONFLICT (name) DO UPDATE
              SET provider = excluded.provider, position = excluded.position, silent = excluded.silent,
                  last_received_ms = excluded.last_received_ms, last_sent_ms = excluded.last_sent_ms,
                  heard_at_ms = excluded.heard_at_ms, base_ms = excluded.base_ms,
                  late_after_ms = excluded.late_after_ms, deadline_ms = excluded.deadline_ms,
-                 reason = excluded.reason, facts = excluded.facts",
+                 reason = excluded.reason, whole_entry = excluded.whole_entry,
+                 changed_since = excluded.changed_since, facts = excluded.facts",
         )?
         .execute(params![
             row.name,
@@ -207,9 +221,10 @@ fn put_checker(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, row: &Row
             deadline.late_after().num_milliseconds(),
             deadline.total().num_milliseconds(),
             row.reason.map(Reason::word),
+            told.whole_entry,
+            told.changed_since,
             json(facts)?,
         ])?;
-    ledger.checker(&row.name, &row.standing)?;
     forget_heard_through(transaction, &row.name)?;
     for (mailbox, heard) in &facts.heard_through {
         transaction
@@ -433,6 +448,6 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn json(value: &impl Serialize) -> Result<String> {
+pub(super) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
