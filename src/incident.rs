@@ -389,6 +389,10 @@ impl Beginnings {
         self.0.insert(since);
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = Time> {
+        self.0.iter().copied()
+    }
+
     /// Whether a silence that began at `since` belongs to them.
     pub fn admit(&self, since: Time, window: TimeDelta) -> bool {
         let window = window.max(TimeDelta::zero());

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Observation;
 use super::path::{ClockOffset, first_relay};
 use crate::mail::Hop;
-use crate::time::Time;
+use crate::time::{Time, exact};
 
 /// The latest mails that decide when the checker was heard.
 const RECENT_MAX: usize = 8;
@@ -39,11 +39,13 @@ pub struct Rhythm {
 /// One mail on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Arrival {
+    #[serde(with = "exact")]
     pub received: Time,
     /// By the checker's clock.
+    #[serde(with = "exact::option")]
     pub sent: Option<Time>,
     /// When its run began by the checker's clock, if that is signed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "exact::option")]
     pub run: Option<Time>,
     /// From the oldest hop of the `Received` chain to the newest, by the clocks of the hops.
     pub chain_ms: i64,
@@ -90,6 +92,7 @@ impl Arrival {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Moment {
     /// Within the half cycle of this receipt, or of this signed run.
+    #[serde(with = "exact")]
     at: Time,
     delay_ms: Option<i64>,
     chain_ms: i64,
@@ -126,6 +129,33 @@ impl Usual {
     }
 }
 
+/// Where the mails of a checker belong, as far as they are known.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    usual: Usual,
+    /// What is added to `Date:`.
+    offset_ms: Option<i64>,
+    margin: TimeDelta,
+}
+
+impl Places {
+    /// As [`Arrivals::left_at`].
+    pub fn left_at(&self, arrival: Arrival) -> Time {
+        self.usual.left_at(arrival, self.margin.num_milliseconds())
+    }
+
+    /// The place of this mail's run among the runs of its checker: by its number or, where there is one, by `Date:`,
+    /// because the mails of one checker overtake each other on the way but its own clock goes forward.
+    pub fn order_at(&self, arrival: Arrival) -> Time {
+        let Some((sent, offset)) = arrival.run.or(arrival.sent).zip(self.offset_ms) else {
+            return self.left_at(arrival);
+        };
+        let at = sent + TimeDelta::milliseconds(offset);
+        // By more than the margin no run lies in the future: the clock was set.
+        if at > arrival.received + self.margin { arrival.received } else { at }
+    }
+}
+
 impl Arrivals {
     pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
         self.learn(arrival, rhythm);
@@ -147,6 +177,8 @@ impl Arrivals {
         // Of signed runs the newest decides, which is never among them.
         let older: Vec<(Arrival, i64)> =
             self.recent.drain(..old).filter(|(arrival, _)| arrival.run.is_none()).collect();
+        // Most checkers wait for their next mail now, and there may be ten thousand.
+        self.recent.shrink_to(RECENT_MAX);
         self.proven = self.proven.max(self.newest_left_at(&older, rhythm));
         let usual = self.usual_delay_ms(rhythm);
         let was_set = |before: i64, usual: i64| (usual - before).abs() > rhythm.margin.num_milliseconds();
@@ -154,6 +186,11 @@ impl Arrivals {
             (Some(before), Some(usual)) if was_set(before, usual) => Some(usual),
             (before, usual) => before.or(usual),
         };
+    }
+
+    /// Whether any mail was taken in.
+    pub fn any(&self) -> bool {
+        self.proven.is_some() || !self.recent.is_empty()
     }
 
     /// The latest moment at which the checker is known to have lived.
@@ -164,6 +201,16 @@ impl Arrivals {
     /// When this mail left its checker, by the receiving server's clock; earlier than `received` only when it was held.
     pub fn left_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
         self.usual(rhythm).left_at(arrival, rhythm.margin.num_milliseconds())
+    }
+
+    /// The same answers for many mails.
+    pub fn places(&self, rhythm: Rhythm) -> Places {
+        let smallest = || self.moments.iter().filter_map(|moment| moment.delay_ms).min();
+        Places {
+            usual: self.usual(rhythm),
+            offset_ms: self.order_offset_ms.or_else(smallest),
+            margin: rhythm.margin,
+        }
     }
 
     /// The newest of the latest mails that was held on the way, and when it left its checker.
@@ -192,19 +239,6 @@ impl Arrivals {
 
     fn usual(&self, rhythm: Rhythm) -> Usual {
         Usual { delay_ms: self.usual_delay_ms(rhythm), wrong_chain_ms: self.wrong_chain_ms(rhythm) }
-    }
-
-    /// The place of this mail's run among the runs of its checker: by its number or, where there is one, by `Date:`,
-    /// because the mails of one checker overtake each other on the way but its own clock goes forward.
-    pub fn order_at(&self, arrival: Arrival, rhythm: Rhythm) -> Time {
-        let smallest = || self.moments.iter().filter_map(|moment| moment.delay_ms).min();
-        let Some((sent, offset)) = arrival.run.or(arrival.sent).zip(self.order_offset_ms.or_else(smallest))
-        else {
-            return self.left_at(arrival, rhythm);
-        };
-        let at = sent + TimeDelta::milliseconds(offset);
-        // By more than the margin no run lies in the future: the clock was set.
-        if at > arrival.received + rhythm.margin { arrival.received } else { at }
     }
 
     /// Received − sent as it usually is for this checker: its clock's offset and the path's delay together.
@@ -268,14 +302,17 @@ impl Arrivals {
                 known.relaying_ms = known.relaying_ms.min(relaying_ms);
             }
             None => {
-                let place = self.moments.partition_point(|known| known.at < at);
+                let mut place = self.moments.partition_point(|known| known.at < at);
+                if self.moments.len() >= MOMENTS_MAX {
+                    // The oldest is let go, and be it this one.
+                    let Some(before) = place.checked_sub(1) else { return };
+                    place = before;
+                    self.moments.remove(0);
+                }
                 let (delay_ms, submitted_ms) = (arrival.delay_ms(), arrival.submitted_ms());
                 let moment = Moment { at, delay_ms, chain_ms, submitted_ms, relaying_ms };
                 self.moments.insert(place, moment);
             }
-        }
-        if self.moments.len() > MOMENTS_MAX {
-            self.moments.remove(0);
         }
     }
 }
@@ -392,9 +429,9 @@ mod tests {
         let arrivals = after(&[mail(0, 2, 0), mail(5, 2, 0), mail(10, 2, 0)]);
         let overtaken = mail(16, 58, 0);
         let overtaking = mail(15, 2, 0);
-        assert!(arrivals.order_at(overtaking, RHYTHM) < arrivals.order_at(overtaken, RHYTHM));
+        assert!(arrivals.places(RHYTHM).order_at(overtaking) < arrivals.places(RHYTHM).order_at(overtaken));
         let fast = mail(20, 2, 10_800);
-        assert_eq!(arrivals.order_at(fast, RHYTHM), fast.received, "no run lies in the future");
+        assert_eq!(arrivals.places(RHYTHM).order_at(fast), fast.received, "no run lies in the future");
     }
 
     #[test]
@@ -402,7 +439,7 @@ mod tests {
         let dryrun = mail(0, 55, 0);
         let result = Arrival { received: dryrun.sent.unwrap() + TimeDelta::seconds(4), ..mail(0, 54, 0) };
         let arrivals = after(&[dryrun, result]);
-        assert!(arrivals.order_at(dryrun, RHYTHM) < arrivals.order_at(result, RHYTHM));
+        assert!(arrivals.places(RHYTHM).order_at(dryrun) < arrivals.places(RHYTHM).order_at(result));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! true now, and does not depend on the order of reading: history is read newest first.
 
 pub mod arrivals;
+pub mod few;
 pub mod findings;
 pub mod path;
 pub mod runs;
@@ -22,6 +23,7 @@ use crate::report::{NotHeard, Understood};
 use crate::time::Time;
 use crate::trust::Why;
 use arrivals::{Arrival, Arrivals, Rhythm};
+use few::Few;
 pub use findings::{DryrunFlaw, Evidence, Finding};
 use path::Path;
 pub use path::{ClockOffset, Held, SlowHop};
@@ -163,7 +165,7 @@ pub struct Facts {
     /// The mail received last, of those that count as heard.
     pub last_received: Option<Time>,
     pub last_sent: Option<Time>,
-    pub services: BTreeMap<String, Service>,
+    pub services: Few<String, Service>,
     /// The rules of reporting that its runs break, or broke lately.
     pub findings: BTreeMap<Breach, Finding>,
     /// When each mailbox last received it.
@@ -197,7 +199,7 @@ impl Facts {
             watched_since: None,
             last_received: None,
             last_sent: None,
-            services: BTreeMap::new(),
+            services: Few::default(),
             findings: BTreeMap::new(),
             heard_through: BTreeMap::new(),
             complaint: None,
@@ -220,6 +222,11 @@ impl Facts {
     /// The latest moment at which the checker is known to have lived.
     pub fn heard_at(&self) -> Option<Time> {
         self.arrivals.heard_at(self.rhythm())
+    }
+
+    /// Whether [`Self::heard_at`] knows of any.
+    pub fn was_ever_heard(&self) -> bool {
+        self.arrivals.any()
     }
 
     /// Age counts from here: what was heard last, or the beginning of the watch, or a grace after a mailbox was down.
@@ -277,9 +284,12 @@ impl Facts {
 
     /// Notes that a mailbox receives this checker. Returns whether that is news.
     fn heard_through_too(&mut self, seen: &Observation) -> bool {
-        let arrival = Arrival::of(seen);
-        let left_at = self.arrivals.left_at(arrival, self.rhythm());
         let before = self.heard_through.get(&seen.mailbox).copied();
+        // No mail left after it was received: of history nothing more has to be asked.
+        if before >= Some(seen.received) {
+            return false;
+        }
+        let left_at = self.arrivals.left_at(Arrival::of(seen), self.rhythm());
         if before >= Some(left_at) {
             return false;
         }
@@ -306,11 +316,11 @@ impl Facts {
         if let Some(heard_until) = heard_until {
             self.follow_path(heard_until);
         }
-        let rhythm = self.rhythm();
+        let places = self.arrivals.places(self.rhythm());
         let summary = self.runs.settle(
             heard_until,
-            |arrival| self.arrivals.order_at(arrival, rhythm),
-            |arrival| self.arrivals.left_at(arrival, rhythm) < arrival.received,
+            |arrival| places.order_at(arrival),
+            |arrival| places.left_at(arrival) < arrival.received,
         );
         self.services = summary.services;
         self.findings = summary.findings;
@@ -326,8 +336,10 @@ impl Facts {
 
     /// When the next run whose results come in mails of their own will be over.
     pub fn next_close(&self) -> Option<Time> {
-        let rhythm = self.rhythm();
-        self.runs.next_close(|arrival| self.arrivals.order_at(arrival, rhythm))
+        self.runs.next_close(|| {
+            let places = self.arrivals.places(self.rhythm());
+            move |arrival| places.order_at(arrival)
+        })
     }
 
     /// The highest run number that the checker has signed: a mail of a lower one proves nothing new.
@@ -367,7 +379,7 @@ impl Facts {
             now,
         );
         let configured = services_of(checker);
-        self.services.retain(|name, _| configured.contains(&name.as_str()));
+        self.services.retain(|name| configured.contains(&name.as_str()));
         self.resolved.retain(|name| configured.contains(&name.as_str()));
         self.runs.expect(&configured, now);
         self.ask(checker, now);
@@ -403,7 +415,10 @@ impl Facts {
 
     /// The deadline in force.
     pub fn deadline_in_force(&self) -> Deadline {
-        Former::in_force(self.former, self.deadline, self.base())
+        match self.former {
+            Some(_) => Former::in_force(self.former, self.deadline, self.base()),
+            None => self.deadline,
+        }
     }
 
     fn hear(&mut self, seen: &Observation) {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Deadline;
 use super::arrivals::Arrival;
+use super::few::Few;
 use super::findings::{self, Begun, DryrunFlaw, Finding, Findings, NAMES_MAX, Run, Surroundings};
 use super::services::{Outcome, Service};
 use crate::config::Breach;
@@ -40,7 +41,7 @@ pub struct Piece {
     /// It came as a whole run.
     whole: bool,
     pub(super) truncated: bool,
-    pub(super) results: BTreeMap<String, Said>,
+    pub(super) results: Few<String, Said>,
     /// The first few names that nobody configured.
     pub(super) unknown: BTreeSet<String>,
     /// Services that several mails named, when it stands for them all.
@@ -63,7 +64,7 @@ impl Piece {
             flaw,
             whole: mail.whole_run(),
             truncated: mail.truncated,
-            results: mail.results.clone(),
+            results: Few::from(&mail.results),
             unknown: mail.unknown.keys().take(NAMES_MAX).cloned().collect(),
             again: BTreeSet::new(),
         }
@@ -89,11 +90,13 @@ impl Piece {
     fn absorb(&mut self, other: &Self) {
         self.truncated |= other.truncated;
         self.flaw = self.flaw.or(other.flaw);
-        for (service, result) in &other.results {
+        for (service, result) in other.results.iter() {
             if self.again.len() < NAMES_MAX && self.results.get(service) == Some(result) {
                 self.again.insert(service.clone());
             }
-            merge(self.results.entry(service.clone()), *result);
+            if let Some(known) = self.results.insert_or_get(service.clone(), *result) {
+                *known = known.and(*result);
+            }
         }
         self.unknown.extend(other.unknown.iter().cloned());
         while self.unknown.len() > NAMES_MAX {
@@ -108,7 +111,7 @@ pub struct Runs {
     pieces: Vec<Piece>,
     history: History,
     /// The configured services. No run before the given moment lacks a service that was added then.
-    expected: BTreeMap<String, Option<Time>>,
+    expected: Few<String, Option<Time>>,
     /// Everything up to here was read.
     heard_until: Option<Time>,
     excuse: Option<Excuse>,
@@ -119,14 +122,14 @@ pub struct Runs {
 /// What the runs that were let go amount to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct History {
-    services: BTreeMap<String, Service>,
+    services: Few<String, Service>,
     findings: Findings,
 }
 
 /// What all runs amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    pub services: BTreeMap<String, Service>,
+    pub services: Few<String, Service>,
     pub findings: BTreeMap<Breach, Finding>,
 }
 
@@ -151,7 +154,7 @@ pub(super) struct Placed<'a> {
 impl Runs {
     pub fn new(services: &[&str]) -> Self {
         Self {
-            expected: services.iter().map(|service| ((*service).to_owned(), None)).collect(),
+            expected: Few::from(&services.iter().map(|service| ((*service).to_owned(), None)).collect()),
             ..Self::default()
         }
     }
@@ -168,8 +171,9 @@ impl Runs {
     /// Takes over the configured services.
     pub fn expect(&mut self, services: &[&str], now: Time) {
         let known = |service: &str| self.expected.get(service).copied().unwrap_or(Some(now));
-        self.expected = services.iter().map(|service| ((*service).to_owned(), known(service))).collect();
-        self.history.services.retain(|service, _| self.expected.contains_key(service));
+        let expected = services.iter().map(|service| ((*service).to_owned(), known(service))).collect();
+        self.expected = Few::from(&expected);
+        self.history.services.retain(|service| self.expected.contains_key(service));
     }
 
     /// The services that are expected, and since when one that was added later.
@@ -223,8 +227,12 @@ impl Runs {
     }
 
     /// When the oldest run that is still open will be over; None when there is no open run.
-    pub fn next_close(&self, order_at: impl Fn(Arrival) -> Time) -> Option<Time> {
-        let placed = self.placed(order_at);
+    pub fn next_close<F: Fn(Arrival) -> Time>(&self, order: impl FnOnce() -> F) -> Option<Time> {
+        // Of whole runs, which nearly all are, nothing more is waited for.
+        if self.pieces.iter().all(|piece| piece.whole) {
+            return None;
+        }
+        let placed = self.placed(order());
         cut(&placed).iter().filter(|run| !self.is_closed(run)).filter_map(|run| self.closes_at(run)).min()
     }
 
@@ -321,26 +329,28 @@ impl Runs {
     }
 
     /// Adds what a run says: its results merged, and what it lacks when it is over.
-    fn tell(&self, run: &[Placed<'_>], services: &mut BTreeMap<String, Service>) {
+    fn tell(&self, run: &[Placed<'_>], services: &mut Few<String, Service>) {
         let Some(first) = run.first() else { return };
         let mut said: BTreeMap<&str, Said> = BTreeMap::new();
-        for (service, result) in run.iter().flat_map(|mail| &mail.piece.results) {
+        for (service, result) in run.iter().flat_map(|mail| mail.piece.results.iter()) {
             merge(said.entry(service), *result);
         }
         let cut_off = run.iter().any(|mail| mail.piece.truncated);
         let lacking = if cut_off { Outcome::Unread } else { Outcome::Missing };
         let over = self.is_over(run);
         let received = run.iter().map(|mail| mail.piece.arrival.received).min();
-        for (service, added) in &self.expected {
+        for (service, added) in self.expected.iter() {
             let outcome = match said.get(service.as_str()) {
                 Some(said) => Outcome::from(*said),
                 None if over && *added <= received => lacking,
                 None => continue,
             };
-            services
-                .entry(service.clone())
-                .and_modify(|known| known.learn(first.at, outcome))
-                .or_insert_with(|| Service::new(first.at, outcome));
+            match services.get_mut(service) {
+                Some(known) => known.learn(first.at, outcome),
+                None => {
+                    services.insert_or_get(service.clone(), Service::new(first.at, outcome));
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Time;
+use crate::time::{Time, exact};
 
 /// What a run can tell.
 pub trait Told: Copy + PartialEq {
@@ -28,8 +28,10 @@ impl Told for bool {
 struct Row<T> {
     told: T,
     /// The first known run of the row.
+    #[serde(with = "exact")]
     since: Time,
     /// The newest known run before the row; it said something else.
+    #[serde(with = "exact::option")]
     before: Option<Time>,
     /// Runs in a row that were as good or as bad.
     streak: u32,
@@ -39,6 +41,7 @@ struct Row<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Series<T> {
     /// The newest run that told something.
+    #[serde(with = "exact")]
     at: Time,
     row: Row<T>,
     /// The row as it was before that run: what it tells may be revised while its mails still come in.

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::services::Outcome;
 use crate::config::{FLAP_CHANGES_MAX, FLAP_WITHIN_MAX};
-use crate::time::Time;
+use crate::time::{Time, exact};
 
 /// Runs in a row that were all bad or all good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Stretch {
+    #[serde(with = "exact")]
     first: Time,
+    #[serde(with = "exact")]
     last: Time,
     bad: bool,
 }

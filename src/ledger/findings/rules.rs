@@ -118,7 +118,7 @@ fn missing(run: &Run<'_>) -> Found {
 fn contradiction(run: &Run<'_>) -> Found {
     let mut said: BTreeMap<&String, Said> = BTreeMap::new();
     let mut both: BTreeSet<&String> = BTreeSet::new();
-    for (service, result) in run.pieces().flat_map(|piece| &piece.results) {
+    for (service, result) in run.pieces().flat_map(|piece| piece.results.iter()) {
         let opposite =
             run.mails.len() > 1 && said.insert(service, *result).is_some_and(|before| before != *result);
         if opposite || *result == Said::Both {
@@ -165,10 +165,10 @@ fn gap(run: &Run<'_>, first: &Piece, earlier: &[Begun], around: &Surroundings<'_
 
 /// The usual time from run to run, of the latest up to `at`. A run made by hand in between does not shorten it.
 fn rhythm(earlier: &[Begun], at: Time, first: &Piece) -> Option<TimeDelta> {
-    let begun: Vec<Time> = earlier.iter().map(|run| run.at).chain([at]).collect();
-    let length = |two: &[Time]| if let [one, next] = two { Some(*next - *one) } else { None };
-    let lengths = begun.windows(2).rev().filter_map(length).filter(|length| *length >= twice_within(first));
-    let mut latest: Vec<TimeDelta> = lengths.take(RHYTHM).collect();
+    let mut next = at;
+    let lengths = earlier.iter().rev().map(|run| std::mem::replace(&mut next, run.at) - run.at);
+    let mut latest: Vec<TimeDelta> =
+        lengths.filter(|length| *length >= twice_within(first)).take(RHYTHM).collect();
     latest.sort_unstable();
     latest.get(RHYTHM / 2).copied().filter(|_| latest.len() == RHYTHM)
 }
@@ -186,7 +186,7 @@ fn duplicate(run: &Run<'_>, first: &Piece, before: Option<Begun>, next: Option<B
         return Found::Broken(Evidence::Twice);
     }
     let mut said: BTreeMap<&String, Said> = BTreeMap::new();
-    let results = run.pieces().filter(|_| run.mails.len() > 1).flat_map(|piece| &piece.results);
+    let results = run.pieces().filter(|_| run.mails.len() > 1).flat_map(|piece| piece.results.iter());
     let again = results.filter(|(service, result)| said.insert(service, **result) == Some(**result));
     let absorbed = run.pieces().flat_map(|piece| &piece.again);
     let again: BTreeSet<&String> = again.map(|(service, _)| service).chain(absorbed).collect();

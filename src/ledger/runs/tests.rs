@@ -31,7 +31,7 @@ fn piece(second: i64, text: &str) -> Piece {
         flaw: None,
         whole: dryrun && !results.is_empty(),
         truncated: text.contains("cut"),
-        results,
+        results: Few::from(&results),
         unknown: BTreeSet::new(),
         again: BTreeSet::new(),
     }
@@ -41,7 +41,7 @@ fn sent(arrival: Arrival) -> Time {
     arrival.sent.unwrap()
 }
 
-fn services(runs: &mut Runs, heard_until: Option<Time>) -> BTreeMap<String, Service> {
+fn services(runs: &mut Runs, heard_until: Option<Time>) -> Few<String, Service> {
     runs.settle(heard_until, sent, |_| false).services
 }
 
@@ -73,9 +73,9 @@ fn a_run_of_several_mails_is_over_after_the_time_its_tests_may_take() {
     runs.add(piece(0, "DRYRUN.OK"));
     runs.add(piece(5, "A.OK"));
     assert_eq!(settle(&mut runs, 100), [Some((Ok, 0)), None]);
-    assert_eq!(runs.next_close(sent), Some(at(100)));
+    assert_eq!(runs.next_close(|| sent), Some(at(100)));
     assert_eq!(settle(&mut runs, 101), [Some((Ok, 0)), Some((Missing, 0))]);
-    assert_eq!(runs.next_close(sent), None);
+    assert_eq!(runs.next_close(|| sent), None);
     runs.add(piece(120, "B.NOK sent=6"));
     assert_eq!(settle(&mut runs, 120), [Some((Ok, 0)), Some((Nok, 0))], "it came after all");
 }
@@ -139,7 +139,7 @@ fn what_waits_in_the_queues_after_the_mailbox_was_down_is_not_missing_yet() {
     assert_eq!(settle(&mut runs, 299), [Some((Ok, 200)), Some((Ok, 0))]);
     runs.excuse(at(299), at(2_000), at(2_400));
     assert_eq!(settle(&mut runs, 2_000), [Some((Ok, 200)), Some((Ok, 0))]);
-    assert_eq!(runs.next_close(sent), Some(at(2_400)));
+    assert_eq!(runs.next_close(|| sent), Some(at(2_400)));
     assert_eq!(settle(&mut runs, 2_401), [Some((Ok, 200)), Some((Missing, 200))]);
 }
 
