@@ -20,11 +20,13 @@ pub(super) fn listed(channels: &BTreeSet<String>) -> String {
 }
 
 impl Engine {
-    /// Says what there is to say about every open incident, and closes what is over.
+    /// Says what there is to say about every open incident that has changed or waits, and closes what is over.
     pub(super) fn settle(&mut self, looked: Time, now: Time) {
-        let open: Vec<u64> = self.open_incidents().map(|incident| incident.number).collect();
-        for number in open {
-            let Some(incident) = self.incidents.get(&number) else { continue };
+        let mut changed = self.dirty.incidents.take_unsettled();
+        changed.extend(self.splits.due(looked));
+        for number in changed {
+            let open = self.incidents.get(&number).filter(|incident| incident.closed.is_none());
+            let Some(incident) = open else { continue };
             match incident.subject {
                 Subject::Silence => self.settle_silence(number, looked, now),
                 Subject::Service(_) | Subject::Report(_) => self.settle_one(number, now),
@@ -56,7 +58,9 @@ impl Engine {
     }
 
     pub(super) fn take_up(&mut self, incident: Incident) {
-        self.by_subject.insert(&incident);
+        self.opened.insert(&incident);
+        self.dirty.incidents.unsettle(incident.number);
+        self.splits.set(incident.number, self.split_time(&incident));
         let until = incident.acknowledged.as_ref().and_then(|by| by.until);
         self.acknowledgement_ends.set(incident.number, until);
         self.incidents.insert(incident.number, incident);
@@ -66,8 +70,9 @@ impl Engine {
     pub(super) fn close(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.closed = Some(now);
-        self.by_subject.remove(incident);
+        self.opened.remove(incident);
         self.acknowledgement_ends.set(number, None);
+        self.splits.set(number, None);
         self.note_step(number, What::Closed, None, None, now);
         let Some(incident) = self.incidents.get(&number) else { return };
         let tokens: Vec<String> = incident.owed().map(|announced| announced.token.clone()).collect();
@@ -113,6 +118,7 @@ impl Engine {
                 };
                 announced.tell(&channels, ordinal, now);
                 incident.announced.push(announced);
+                self.opened.announced(&token, number);
             }
         }
         self.say(number, &token, (Kind::Alarm, &letter), to, now);
@@ -189,12 +195,17 @@ impl Engine {
         self.note_step(number, What::HandedOver, None, Some(told), now);
     }
 
-    /// When the common recovery of each silence is over for those who are still silent.
-    pub(super) fn split_times(&self) -> Vec<Time> {
-        self.open_about(&Subject::Silence).filter_map(|incident| self.split_time(incident)).collect()
+    /// Who recovers together may have become others, or their deadlines.
+    pub(super) fn revise_splits(&mut self) {
+        let recovering: Vec<u64> = self.splits.keys().copied().collect();
+        for number in recovering {
+            let time = self.incidents.get(&number).and_then(|incident| self.split_time(incident));
+            self.splits.set(number, time);
+        }
     }
 
-    fn split_time(&self, incident: &Incident) -> Option<Time> {
+    /// When the common recovery of a silence is over for those who are still silent.
+    pub(super) fn split_time(&self, incident: &Incident) -> Option<Time> {
         let since = incident.recovering_since?;
         let deadlines = incident.present().filter_map(|(name, _)| self.facts.get(name));
         let longest: TimeDelta = deadlines.map(|facts| facts.deadline_in_force().total()).max()?;
@@ -203,6 +214,11 @@ impl Engine {
 
     fn settle_silence(&mut self, number: u64, looked: Time, now: Time) {
         let Some(incident) = self.incidents.get(&number) else { return };
+        self.review.is_due = true;
+        if incident.has_unnamed() {
+            // As long as somebody waits to be named.
+            self.dirty.incidents.unsettle(number);
+        }
         if incident.present().next().is_none() {
             self.close(number, now);
         } else if self.split_time(incident).is_some_and(|split| split < looked) {
@@ -221,6 +237,7 @@ impl Engine {
     fn split(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.recovering_since = None;
+        self.splits.set(number, None);
         self.dirty.incidents.insert(number);
         let own: BTreeSet<String> = incident.present().map(|(name, _)| format!("{name}_Checker")).collect();
         let (kept, over): (Vec<&Announced>, Vec<&Announced>) =
@@ -283,12 +300,9 @@ impl Engine {
             })
             .collect();
         let token = silence_token(&silent, &all);
-        let elsewhere = |other: &Incident| {
-            other.number != incident.number && other.owed().any(|announced| announced.token == token)
-        };
         // The recovery of one incident must not be taken for that of another.
         match silent.first() {
-            Some(first) if self.open_incidents().any(elsewhere) => format!("{first}_Checkers"),
+            Some(first) if self.stands_elsewhere(&token, incident) => format!("{first}_Checkers"),
             _ => token,
         }
     }
@@ -364,12 +378,6 @@ impl Engine {
             services.iter().filter_map(|service| self.testers.get(*service)).flatten().copied().collect();
         let checkers = places.into_iter().filter_map(|place| self.config.checkers.get(place));
         checkers.filter_map(|checker| Heard::of(self, checker, now)).collect()
-    }
-
-    /// How many checkers are heard, of how many.
-    fn heard(&self) -> (usize, usize) {
-        let heard = |facts: &&Facts| facts.silent.is_none() && facts.heard_at().is_some();
-        (self.facts.values().filter(heard).count(), self.facts.len())
     }
 
     pub(super) fn scene<'a>(&'a self, incident: &Incident, now: Time) -> Scene<'a> {

@@ -142,13 +142,46 @@ impl Changes {
     }
 }
 
+/// Incidents that changed.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    /// The store was not told yet.
+    untold: BTreeSet<u64>,
+    /// It was not looked yet what there is to say about them.
+    unsettled: BTreeSet<u64>,
+}
+
+impl Marked {
+    pub(super) fn insert(&mut self, number: u64) {
+        self.untold.insert(number);
+        self.unsettled.insert(number);
+    }
+
+    /// It has to be settled after the next look, though nothing changes.
+    pub(super) fn unsettle(&mut self, number: u64) {
+        self.unsettled.insert(number);
+    }
+
+    pub(super) fn untold(&self) -> &BTreeSet<u64> {
+        &self.untold
+    }
+
+    pub(super) fn take_untold(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.untold)
+    }
+
+    pub(super) fn take_unsettled(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.unsettled)
+    }
+}
+
 /// What changed since the store was last told.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
     pub(super) facts: BTreeSet<String>,
     pub(super) removed: BTreeSet<String>,
     pub(super) mailboxes: BTreeSet<String>,
-    pub(super) incidents: BTreeSet<u64>,
+    pub(super) incidents: Marked,
     pub(super) messages: BTreeMap<u64, Message>,
     pub(super) paces: BTreeSet<String>,
     pub(super) deliveries: Vec<Delivery>,

@@ -86,9 +86,9 @@ impl Engine {
             incident.leave(&loss.lost.words(), End::Recovered(now));
         }
         if !unheard.is_empty() {
-            self.by_subject.remove(incident);
+            self.opened.remove(incident);
             incident.subject = Subject::Dependence(severity(&unheard));
-            self.by_subject.insert(incident);
+            self.opened.insert(incident);
         }
         self.dirty.incidents.insert(number);
         if incident.present().next().is_none() {

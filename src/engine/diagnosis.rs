@@ -40,6 +40,13 @@ pub struct Companies {
     incidents: BTreeMap<String, u64>,
 }
 
+impl Companies {
+    /// Everybody who is silent.
+    pub(super) fn silent(&self) -> impl Iterator<Item = &str> {
+        self.incidents.keys().map(String::as_str)
+    }
+}
+
 impl Engine {
     /// With whom everybody who is silent fell silent.
     pub fn companies(&self) -> Companies {
@@ -101,7 +108,7 @@ impl Engine {
 
     /// With whom the members of `incident` fell silent, those among them who are heard again.
     fn company(&self, incident: &Incident) -> Company {
-        let was_heard = |name: &str| self.facts.get(name).is_some_and(|facts| facts.heard_at().is_some());
+        let was_heard = |name: &str| self.facts.get(name).is_some_and(Facts::was_ever_heard);
         // Who was silent before, or was never heard, says nothing about what happened now.
         let members: BTreeSet<&str> = incident.fell_silent().filter(|name| was_heard(name)).collect();
         if members.len() < 2 || incident.apart {
@@ -143,10 +150,11 @@ impl Engine {
     /// Whether a checker was heard after the `last` of others fell silent, or still is.
     pub(super) fn is_witness(&self, name: &str, last: Option<Time>) -> bool {
         let Some(facts) = self.facts.get(name) else { return false };
-        facts.heard_at().is_some_and(|heard_at| {
-            let window = facts.deadline.together_within();
-            facts.silent.is_none() || last.is_none_or(|last| heard_at > last + window)
-        })
+        if facts.silent.is_none() || last.is_none() {
+            return facts.was_ever_heard();
+        }
+        let window = facts.deadline.together_within();
+        facts.heard_at().zip(last).is_some_and(|(heard_at, last)| heard_at > last + window)
     }
 
     /// The first relays that all of these used last, and nobody else.
@@ -164,13 +172,18 @@ impl Engine {
     }
 
     /// After a judgement: what the silences are put down to now, and which checkers' rows in the store that changes.
-    pub(super) fn revise_causes(&mut self, judged: BTreeSet<String>, now: Time) {
+    pub(super) fn revise_causes(&mut self, judged: BTreeSet<String>, heard_until: Time, now: Time) {
+        if !self.wants_review(heard_until) {
+            // Nobody among these is silent.
+            return self.revise_reasons(judged, &Companies::default(), now);
+        }
         let companies = self.companies();
         for (number, company) in &companies.companies {
             let cause = self.incidents.get(number).and_then(|incident| self.cause_of(incident, company, now));
             self.put_down(*number, cause);
         }
         self.revise_reasons(judged, &companies, now);
+        self.note_review(&companies);
     }
 
     /// What these, and everybody who is silent, are put down to now: the store is told of what changed.

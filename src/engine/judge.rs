@@ -10,8 +10,32 @@ use crate::ledger::Silence;
 use crate::time::Time;
 use crate::verdict::{State, judge, silence_is_over};
 
-/// The open silences by number, with when those began who are in them.
-type Joinable = BTreeMap<u64, Beginnings>;
+/// The open silences that others may join.
+#[derive(Default)]
+struct Joinable {
+    /// When those began who are in them.
+    by_number: BTreeMap<u64, Beginnings>,
+    by_time: BTreeMap<Time, BTreeSet<u64>>,
+}
+
+impl Joinable {
+    fn insert(&mut self, number: u64, since: Time) {
+        self.by_number.entry(number).or_default().insert(since);
+        self.by_time.entry(since).or_default().insert(number);
+    }
+
+    /// The first one that admits who has been silent `since` then.
+    fn find(&self, since: Time, window: TimeDelta) -> Option<u64> {
+        // Nearly always everybody belongs to the same one.
+        let (first, beginnings) = self.by_number.first_key_value()?;
+        if beginnings.admit(since, window) {
+            return Some(*first);
+        }
+        let window = window.max(TimeDelta::zero());
+        let near = self.by_time.range(since - window..=since + window);
+        near.filter_map(|(_, numbers)| numbers.first()).min().copied()
+    }
+}
 
 impl Engine {
     /// Judges every checker something was read about, and every one whose deadline has passed. The look began at `looked`,
@@ -38,11 +62,15 @@ impl Engine {
             self.judge_spoof(name, heard_until, now);
             self.set_timer(name, now);
         }
+        if !names.is_empty() {
+            self.revise_splits();
+        }
         self.settle(looked, now);
+        self.review.is_due |= names.iter().any(|name| self.is_silent(name));
         names.extend(self.late.passed(heard_until));
-        self.revise_causes(names, now);
+        self.revise_causes(names, heard_until, now);
         // Who is told may depend on what the incident turned out to be.
-        let changed: Vec<u64> = self.dirty.incidents.iter().copied().collect();
+        let changed: Vec<u64> = self.dirty.incidents.untold().iter().copied().collect();
         changed.into_iter().for_each(|number| self.follow(number, now));
     }
 
@@ -74,6 +102,11 @@ impl Engine {
             self.facts.insert(name.to_owned(), settled);
             self.dirty.facts.insert(name.to_owned());
         }
+        self.count_heard(name);
+    }
+
+    fn is_silent(&self, name: &str) -> bool {
+        self.facts.get(name).is_some_and(|facts| facts.silent.is_some())
     }
 
     /// The incident that the checker leaves is returned.
@@ -115,6 +148,7 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(name) {
             facts.silent = silent;
             self.dirty.facts.insert(name.to_owned());
+            self.count_heard(name);
         }
     }
 
@@ -128,18 +162,22 @@ impl Engine {
     }
 
     fn joinable(&self) -> Joinable {
-        self.open_about(&Subject::Silence).map(|incident| (incident.number, incident.beginnings())).collect()
+        let mut joinable = Joinable::default();
+        for incident in self.open_about(&Subject::Silence) {
+            incident.beginnings().iter().for_each(|since| joinable.insert(incident.number, since));
+        }
+        joinable
     }
 
     fn join_silence(&mut self, name: &str, since: Time, joinable: &mut Option<Joinable>, now: Time) {
         let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| facts.deadline.together_within());
         let joinable = joinable.get_or_insert_with(|| self.joinable());
-        let found = joinable.iter().find(|(_, beginnings)| beginnings.admit(since, window));
-        let number = match found {
-            Some((number, _)) => *number,
+        let number = match joinable.find(since, window) {
+            Some(number) => number,
             None => self.open(Incident::new(self.last_incident + 1, Subject::Silence, now), now),
         };
-        joinable.entry(number).or_default().insert(since);
+        joinable.insert(number, since);
+        self.opened.joined(name, number);
         if let Some(incident) = self.incidents.get_mut(&number) {
             incident.join(name, since, None);
             self.dirty.incidents.insert(number);
@@ -152,11 +190,17 @@ impl Engine {
         let number = self.silence_of(name)?.number;
         let incident = self.incidents.get_mut(&number)?;
         incident.leave(name, end);
+        self.opened.left(name);
         let first = incident.recovering_since.is_none() && matches!(end, End::Recovered(_));
         if first && incident.present().next().is_some() {
             incident.recovering_since = Some(now);
         }
         self.dirty.incidents.insert(number);
+        if first {
+            let split = self.incidents.get(&number).and_then(|incident| self.split_time(incident));
+            self.splits.set(number, split);
+        }
+        let incident = self.incidents.get(&number)?;
         let token = format!("{name}_Checker");
         if incident.owed().any(|announced| announced.token == token) {
             self.revise_cause(number, now);

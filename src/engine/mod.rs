@@ -15,6 +15,7 @@ mod drill;
 mod follow;
 mod heartbeat;
 mod expiry;
+mod heard;
 mod judge;
 mod links;
 mod mailbox;
@@ -23,6 +24,7 @@ mod open;
 mod orders;
 mod reconfigure;
 mod reports;
+mod review;
 mod silences;
 mod services;
 mod spoof;
@@ -51,11 +53,13 @@ use dependence::Dependence;
 pub use diagnosis::Companies;
 pub use digests::DueDigest;
 pub use drill::{Chain, Drills, Proof};
+use heard::Heard;
 use heartbeat::Heartbeat;
 pub use heartbeat::Run;
 pub use mailbox::{BETWEEN_TRIES, History, Looked, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
-use open::BySubject;
+use open::Opened;
+use review::Review;
 use timers::{Schedule, Timers};
 
 #[derive(Debug)]
@@ -76,7 +80,7 @@ pub struct Engine {
     /// Open ones, and closed ones until the store was told.
     incidents: BTreeMap<u64, Incident>,
     /// The open ones.
-    by_subject: BySubject,
+    opened: Opened,
     outbox: Outbox,
     last_incident: u64,
     last_message: u64,
@@ -87,6 +91,8 @@ pub struct Engine {
     follow_ups: Schedule<u64>,
     /// When the acknowledgements of open incidents end that have an end.
     acknowledgement_ends: Schedule<u64>,
+    /// When the common recovery of a silence is over for those who are still silent.
+    splits: Schedule<u64>,
     /// What people silenced.
     silences: BTreeMap<u64, Silencing>,
     last_silence: u64,
@@ -103,6 +109,8 @@ pub struct Engine {
     reasons: BTreeMap<String, Reason>,
     /// When anybody was heard last.
     newest_heard: Option<Time>,
+    heard: Heard,
+    review: Review,
     tally: Tally,
     dirty: Dirty,
 }
@@ -122,7 +130,7 @@ impl Engine {
             heartbeat: Heartbeat::default(),
             dependence: Dependence::default(),
             incidents: BTreeMap::new(),
-            by_subject: BySubject::default(),
+            opened: Opened::default(),
             outbox: Outbox::restore(snapshot.messages, snapshot.paces, now),
             last_incident: snapshot.last_incident,
             last_message: snapshot.last_message,
@@ -130,6 +138,7 @@ impl Engine {
             late: Timers::default(),
             follow_ups: Schedule::default(),
             acknowledgement_ends: Schedule::default(),
+            splits: Schedule::default(),
             silences: snapshot.silences.into_iter().map(|silence| (silence.id, silence)).collect(),
             last_silence: snapshot.last_silence,
             link_key: snapshot.link_key,
@@ -139,6 +148,8 @@ impl Engine {
             unwatched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
+            heard: Heard::default(),
+            review: Review::default(),
             tally: Tally::from(now),
             dirty: Dirty::default(),
         };
@@ -160,14 +171,20 @@ impl Engine {
     /// Takes in one mail. What it means is judged when the look that found it is complete.
     pub fn observe(&mut self, observation: &Observation) {
         if self.note_receipt(observation) {
-            self.dirty.mailboxes.insert(observation.mailbox.clone());
+            self.mailbox_changed(&observation.mailbox);
         }
         let Some(name) = &observation.mail.checker else { return };
         let Some(facts) = self.facts.get_mut(name) else { return };
         facts.observe(observation);
-        self.tally.heard(name, observation, facts.clock_offset());
-        self.touched.insert(name.clone());
-        self.dirty.facts.insert(name.clone());
+        let counts = observation.received >= self.tally.since;
+        self.tally.heard(name, observation, counts.then(|| facts.clock_offset()).flatten());
+        // The first of many mails of a checker has noted it.
+        if !self.touched.contains(name) {
+            self.touched.insert(name.clone());
+        }
+        if !self.dirty.facts.contains(name) {
+            self.dirty.facts.insert(name.clone());
+        }
     }
 
     /// Takes in another copy of a mail that is known: it only tells that this mailbox receives the checker. Returns whether
@@ -208,15 +225,18 @@ impl Engine {
 
     /// Whether a deadline passed that no look has been asked for yet.
     pub fn wants_look(&mut self, now: Time) -> bool {
-        let split = self.split_times().into_iter().filter(|time| *time < now).max();
+        let split = self.splits.last_before(now);
         self.timers.ask(self.by_servers(now), split.map(|time| self.by_servers(time)))
     }
 
     /// When the engine wants to be called next, if nothing else happens.
     pub fn next_wake(&self) -> Option<Time> {
         let blind = self.blind_times().map(|(_, time)| time);
-        let splits = self.split_times().into_iter().map(|time| self.by_servers(time)).collect();
-        let deadlines = self.timers.next(splits).map(|time| time + self.ahead());
+        let ahead = self.ahead();
+        let split = |from: Option<Time>| {
+            self.splits.first_from(from.map(|from| from + ahead)).map(|time| time - ahead)
+        };
+        let deadlines = self.timers.next(split).map(|time| time + ahead);
         deadlines
             .into_iter()
             .chain(blind)
@@ -271,9 +291,11 @@ impl Engine {
 
     /// Everything the store must be told, since the last time.
     pub fn take_changes(&mut self) -> Changes {
-        let dirty = std::mem::take(&mut self.dirty);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        let untold = dirty.incidents.take_untold();
+        self.dirty.incidents = dirty.incidents;
         let incidents: Vec<Incident> =
-            dirty.incidents.iter().filter_map(|number| self.incidents.get(number)).cloned().collect();
+            untold.iter().filter_map(|number| self.incidents.get(number)).cloned().collect();
         for incident in incidents.iter().filter(|incident| incident.closed.is_some()) {
             self.incidents.remove(&incident.number);
         }
@@ -356,6 +378,12 @@ impl Engine {
         let proves_nothing = matches!(observation.mail.not_heard, Some(NotHeard::Junked | NotHeard::Canary));
         let mailbox = self.mailboxes.get_mut(&observation.mailbox).filter(|_| !proves_nothing);
         mailbox.map(|mailbox| mailbox.received(observation.received)).is_some()
+    }
+
+    fn mailbox_changed(&mut self, name: &str) {
+        if !self.dirty.mailboxes.contains(name) {
+            self.dirty.mailboxes.insert(name.to_owned());
+        }
     }
 
     fn row(&self, name: &str) -> Option<Row> {

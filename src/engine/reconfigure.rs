@@ -33,6 +33,9 @@ impl Engine {
             }
         }
         self.take_over_checkers(now);
+        self.count_heard_anew();
+        self.revise_splits();
+        self.review.is_due = true;
         self.take_over_mailboxes(now);
         self.take_over_digests(now);
         self.end_removed_services(now);
@@ -81,6 +84,8 @@ impl Engine {
             self.dirty.removed.remove(&checker.name);
             self.dirty.facts.insert(checker.name.clone());
         }
+        // Built from a row, a tree has no empty room.
+        self.facts = std::mem::take(&mut self.facts).into_iter().collect();
     }
 
     fn take_over_mailboxes(&mut self, now: Time) {

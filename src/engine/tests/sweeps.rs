@@ -121,3 +121,21 @@ fn checkers_are_heard_again_in_linear_time() {
         assert!(engine.facts().values().all(|facts| facts.silent.is_none()));
     });
 }
+
+#[test]
+fn silences_that_have_nothing_to_do_with_each_other_are_announced_in_linear_time() {
+    // Nobody was heard within a cycle and a margin of anybody else.
+    let apart = |checkers| {
+        let mut engine = engine(checkers);
+        (0..checkers).for_each(|number| {
+            hear(&mut engine, number..number + 1, -361 * i64::try_from(number + 2).unwrap(), Said::Ok);
+        });
+        engine
+    };
+    assert_linear_between("apart", SIZES, apart, |engine| {
+        look_until(engine, 0, 0);
+        assert_eq!(engine.open_incidents().count(), engine.config().checkers.len());
+        look_until(engine, 60, 180);
+        assert_eq!(engine.open_incidents().count(), engine.config().checkers.len());
+    });
+}
