@@ -19,7 +19,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::bulletin::Bulletin;
-use crate::config::{Channel, Config};
+use crate::config::{Channel, ChannelKind, Config};
 use crate::time::Time;
 use crate::words::Letter;
 pub use combine::combined;
@@ -37,8 +37,10 @@ const RETRY_AFTER_MAX: TimeDelta = TimeDelta::hours(1);
 const FAILURES_UNTIL_HAND_OVER: u32 = 3;
 /// A far side that asks for more patience than this hands the message over at once: an alarm cannot wait.
 const WAIT_UNTIL_HAND_OVER: TimeDelta = TimeDelta::seconds(30);
-/// So many messages of one channel are on their way at once.
-const IN_FLIGHT_PER_CHANNEL: usize = 4;
+/// So many messages of one channel are on their way at once, each over a connection or in a process of its own.
+const IN_FLIGHT_MAX: usize = 4;
+/// Of one that takes each by a short request. What is stored of them is synced once for all that ended meanwhile.
+const REQUESTS_IN_FLIGHT_MAX: usize = 32;
 
 /// Where one message goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -382,7 +384,7 @@ impl Outbox {
     /// So many attempts may be under way beside those that are.
     fn attempts_left(&self, channel: &Channel) -> usize {
         let under_way = self.on_their_way.get(&channel.name).map_or(0, BTreeMap::len);
-        IN_FLIGHT_PER_CHANNEL.saturating_sub(under_way)
+        in_flight_max(&channel.kind).saturating_sub(under_way)
     }
 
     /// The channel may not be tried before.
@@ -471,6 +473,15 @@ impl Outbox {
                 }
             }
         }
+    }
+}
+
+fn in_flight_max(kind: &ChannelKind) -> usize {
+    match kind {
+        ChannelKind::Webhook(_) | ChannelKind::Teams(_) | ChannelKind::Alertmanager(_) => {
+            REQUESTS_IN_FLIGHT_MAX
+        }
+        ChannelKind::Smtp(_) | ChannelKind::Command(_) | ChannelKind::File(_) => IN_FLIGHT_MAX,
     }
 }
 

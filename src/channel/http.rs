@@ -181,7 +181,7 @@ fn understand(host: &str, answer: &Answer, sent: &[u8], now: Time) -> Sent {
     let said = if said.is_empty() { status.to_string() } else { format!("{status}: {said}") };
     if status.is_success() {
         // Teams' connectors answered 200 to what they had thrown away (MicrosoftDocs/msteams-docs #7425).
-        return if says_no(body, &String::from_utf8_lossy(sent)) {
+        return if says_no(body, sent) {
             let error = format!("{host} accepted it and says in the same breath that it did not ({said})");
             Sent::Failed { error, retry_after: retry_after(headers, now) }
         } else {
@@ -212,7 +212,7 @@ fn retry_after(headers: &HeaderMap, now: Time) -> Option<TimeDelta> {
 
 /// Whether a body under a 200 tells of a failure. What the message itself says does not count: some services (ntfy)
 /// answer with the message they took.
-fn says_no(answer: &str, sent: &str) -> bool {
+fn says_no(answer: &str, sent: &[u8]) -> bool {
     const WORDS: [&str; 13] = [
         " error 429 ",
         " http 429 ",
@@ -229,8 +229,13 @@ fn says_no(answer: &str, sent: &str) -> bool {
         // Slack's Web API.
         " ok false ",
     ];
-    let (answer, sent) = (words(answer), words(sent));
-    WORDS.iter().any(|phrase| answer.contains(phrase) && !sent.contains(phrase))
+    let answer = words(answer);
+    let said: Vec<&str> = WORDS.into_iter().filter(|phrase| answer.contains(phrase)).collect();
+    if said.is_empty() {
+        return false;
+    }
+    let sent = words(&String::from_utf8_lossy(sent));
+    said.into_iter().any(|phrase| !sent.contains(phrase))
 }
 
 /// Letters and digits in lower case, one blank between words and at both ends.

@@ -121,7 +121,7 @@ async fn limited(attempt: impl Future<Output = Sent>) -> Sent {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::http::Post;
     use super::*;
     use crate::config::{Content, Endpoint, Secret, Verb, Webhook};
@@ -131,7 +131,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
-    pub(super) fn endpoint() -> Endpoint {
+    pub(crate) fn endpoint() -> Endpoint {
         Endpoint {
             url: Secret::Value("https://hooks.example/".into()),
             host: Some("hooks.example".into()),

@@ -152,6 +152,18 @@ fn a_channel_has_so_many_on_their_way_and_no_more() {
 }
 
 #[test]
+fn of_requests_more_are_on_their_way_than_of_mails() {
+    let many: Vec<Message> = (1..=40).map(|id| message(id, &format!("i{id}"), "a")).collect();
+    let mut outbox = outbox(&many);
+    let hook =
+        [Channel { kind: ChannelKind::Teams(crate::channel::tests::endpoint()), ..channel("mail", 0) }];
+    assert_eq!(outbox.take_due(&hook, at(0)).len(), REQUESTS_IN_FLIGHT_MAX);
+    assert_eq!(outbox.next_due(&hook), None, "an answer comes first");
+    (1..=8).for_each(|id| drop(outbox.accepted(id)));
+    assert_eq!(outbox.take_due(&hook, at(0)).len(), 8);
+}
+
+#[test]
 fn spacing_keeps_messages_apart() {
     let mut outbox = outbox(&[message(1, "i", "a"), message(2, "j", "a")]);
     let spaced = [channel("mail", 30)];

@@ -153,7 +153,7 @@ impl Daemon {
         let wake = if store_fails { Some(clock::now() + STORE_RETRY) } else { self.service.next_wake() };
         tokio::select! {
             Some(done) = self.service.deliveries.join_next(), if !self.service.deliveries.is_empty() => {
-                self.take_delivery(done);
+                self.take_deliveries(done);
             }
             Some(done) = self.service.asking.join_next(), if !self.service.asking.is_empty() => {
                 self.service.take_answers(done);
@@ -192,6 +192,14 @@ impl Daemon {
         match done {
             Ok((parcel, sent)) => self.service.delivered(parcel, sent),
             Err(error) => tracing::error!(%error, "a delivery broke off"),
+        }
+    }
+
+    /// With those that ended meanwhile: all of them are stored together.
+    fn take_deliveries(&mut self, first: Result<(Parcel, crate::outbox::Sent), tokio::task::JoinError>) {
+        self.take_delivery(first);
+        while let Some(done) = self.service.deliveries.try_join_next() {
+            self.take_delivery(done);
         }
     }
 

@@ -257,7 +257,7 @@ impl Trial {
             self.tried.push(self.now);
             self.under_way.push(parts);
         }
-        assert!(self.under_way.len() <= IN_FLIGHT_PER_CHANNEL);
+        assert!(self.under_way.len() <= IN_FLIGHT_MAX);
         let next = self.outbox.next_due(std::slice::from_ref(&self.channel));
         assert!(next.is_none_or(|next| next > at(self.now)), "it would be asked again at once, for ever");
         assert!(next.is_some() || !self.under_way.is_empty() || self.waiting.is_empty(), "nobody comes back");
