@@ -7,18 +7,26 @@ mod scene;
 
 use std::fmt::Write as _;
 
-use chrono::{SubsecRound, TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use scene::{Scene, checker, push, show};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 const PUSHES: usize = 150;
 const DEADLINES: usize = 200;
 const OUTAGE: usize = 10_000;
+/// Heard so far apart, their silences are not one incident: more than cycle and margin.
+const APART: TimeDelta = TimeDelta::seconds(3);
 
 #[tokio::main]
 async fn main() {
     pushes().await;
     deadlines().await;
     outage().await;
+    alone().await;
 }
 
 /// A report that a service is NOK, and one that it is OK again, each pushed while the watchdog is in IDLE.
@@ -44,8 +52,7 @@ async fn deadlines() {
     let (mut checkers, mut expected) = (String::new(), Vec::new());
     for number in 0..DEADLINES {
         let step = i32::try_from(number).unwrap();
-        // Heard so far apart that their silences are not one incident: more than cycle and margin.
-        let heard = now - TimeDelta::seconds(3) * step;
+        let heard = now - APART * step;
         // 1,000 is no multiple of it: every fraction of a second has its turn.
         let deadline = first + TimeDelta::milliseconds(103) * step;
         let name = format!("bresse{}", number + 1);
@@ -83,4 +90,70 @@ async fn outage() {
     assert!(String::from_utf8_lossy(&mail.bytes).contains("MONITOR_MailPath.NOK"), "everybody in one alarm");
     println!("{OUTAGE} checkers silent in the same second, from the deadline to the sink's 250:");
     show("one alarm", vec![mail.accepted_at - deadline]);
+}
+
+/// Everybody falls silent in the same second, each for itself: as many alarms, by HTTP.
+async fn alone() {
+    let mut scene = Scene::new();
+    let now = Utc::now().trunc_subsecs(0);
+    let deadline = now + TimeDelta::seconds(60);
+    let mut checkers = String::new();
+    for number in 1..=OUTAGE {
+        let name = format!("bresse{number}");
+        let heard = now - APART * i32::try_from(number).unwrap();
+        scene.report(&name, "OK", heard);
+        checkers += &checker(&name, "1s", (deadline - heard).num_milliseconds() - 1_000);
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://127.0.0.1:{}/hook", listener.local_addr().unwrap().port());
+    scene
+        .run_with(&checkers, &format!("[[channel]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{url}\"\n"));
+    let (taken, mut times) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(take_post(connection, taken.clone()));
+        }
+    });
+    let mut ages = Vec::new();
+    while ages.len() < OUTAGE {
+        let limit = if ages.is_empty() { Duration::from_secs(180) } else { scene::PATIENCE };
+        let accepted = tokio::time::timeout(limit, times.recv()).await.expect("an alarm").unwrap();
+        ages.push(accepted - deadline);
+    }
+    let (first, last) = (*ages.iter().min().unwrap(), *ages.iter().max().unwrap());
+    let rate = |time: TimeDelta| {
+        f64::from(u32::try_from(OUTAGE).unwrap()) * 1e3 / time.num_milliseconds().max(1) as f64
+    };
+    println!(
+        "{OUTAGE} checkers silent in the same second, an alarm each by HTTP, from the deadline to the sink's 200:"
+    );
+    show("alarms", ages);
+    println!(
+        "  {:.0} a second from the deadline on, {:.0} from the first to the last",
+        rate(last),
+        rate(last - first)
+    );
+}
+
+/// Answers one request with 200.
+async fn take_post(mut connection: TcpStream, taken: UnboundedSender<DateTime<Utc>>) {
+    let (mut request, mut piece) = (Vec::new(), [0; 16 << 10]);
+    while !is_whole(&request) {
+        match connection.read(&mut piece).await {
+            Ok(count @ 1..) => request.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            _ => return,
+        }
+    }
+    let _ = taken.send(Utc::now());
+    let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    let length = lines
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .find_map(|(_, value)| value.parse().ok());
+    body.len() >= length.unwrap_or(0_usize)
 }

@@ -33,7 +33,16 @@ impl Scene {
     }
 
     pub(crate) fn run(&mut self, checkers: &str) {
-        let text = config(self.imap.address(), self.sink.address(), checkers);
+        let channel = format!(
+            "[[channel]]\nname = \"mail\"\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"plain\"\n\
+             from = \"bresse0@watchdog.example\"\nto = [\"oncall@elsewhere.example\"]\n",
+            self.sink.address().port()
+        );
+        self.run_with(checkers, &channel);
+    }
+
+    pub(crate) fn run_with(&mut self, checkers: &str, channel: &str) {
+        let text = config(self.imap.address(), checkers, channel);
         std::fs::write(self.folder.path().join("watchdog.toml"), text).unwrap();
         let daemon = Command::new(env!("CARGO_BIN_EXE_bresse-watchdog"))
             .arg("run")
@@ -70,14 +79,11 @@ impl Drop for Scene {
     }
 }
 
-fn config(imap: SocketAddr, sink: SocketAddr, checkers: &str) -> String {
+fn config(imap: SocketAddr, checkers: &str, channel: &str) -> String {
     format!(
         "[watchdog]\nname = \"bresse0\"\n[mailbox]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"plain\"\n\
-         user = \"{USER}\"\npassword = {{ env = \"IMAP_PASSWORD\" }}\n{checkers}\
-         [[channel]]\nname = \"mail\"\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"plain\"\n\
-         from = \"bresse0@watchdog.example\"\nto = [\"oncall@elsewhere.example\"]\n",
-        imap.port(),
-        sink.port()
+         user = \"{USER}\"\npassword = {{ env = \"IMAP_PASSWORD\" }}\n{checkers}{channel}",
+        imap.port()
     )
 }
 
