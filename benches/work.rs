@@ -34,10 +34,8 @@ fn main() {
         Some("parse") => drop(black_box(parse(&mails(LEAN)))),
         Some("parse-exchange") => drop(black_box(parse(&mails(EXCHANGE)))),
         Some("mails-exchange") => drop(black_box(mails(EXCHANGE))),
-        Some("judge") => drop(black_box(judge(&parse(&mails(LEAN)), |_, _| {}))),
+        Some("judge") => judge(parse(&mails(LEAN))),
         Some("store") => store(parse(&mails(LEAN))),
-        Some("store-exchange") => store(parse(&mails(EXCHANGE))),
-        Some("judge-exchange") => drop(black_box(judge(&parse(&mails(EXCHANGE)), |_, _| {}))),
         Some(other) => panic!("there is no stage {other}"),
     }
 }
@@ -47,21 +45,22 @@ fn speed() {
     for (name, template) in [("lean", LEAN), ("exchange", EXCHANGE)] {
         let mails = mails(template);
         let bytes = mails.iter().map(|mail| mail.bytes.len()).sum::<usize>() / COUNTED;
-        let rate = rate(|| drop(black_box(parse(&mails))));
+        let rate = rate(|| (), |()| drop(black_box(parse(&mails))));
         println!("  parse {name:9} {rate:>10.0}   (mails of {bytes} bytes)");
     }
     let taken = parse(&mails(LEAN));
-    println!("  judge           {:>10.0}", rate(|| drop(black_box(judge(&taken, |_, _| {})))));
-    let rate = rate(|| store(taken.clone()));
+    println!("  judge           {:>10.0}", rate(|| taken.clone(), judge));
+    let rate = rate(|| taken.clone(), store);
     println!("  judge and store {rate:>10.0}   (into a new file, {BATCH} in a transaction)");
 }
 
 /// The best of all tries of `work`, which does [`COUNTED`] reports.
-fn rate(mut work: impl FnMut()) -> f64 {
+fn rate<I>(input: impl Fn() -> I, work: impl Fn(I)) -> f64 {
     let (start, mut best) = (Instant::now(), Duration::MAX);
     while start.elapsed() < MEASURING {
+        let input = input();
         let began = Instant::now();
-        work();
+        work(input);
         best = best.min(began.elapsed());
     }
     f64::from(u32::try_from(COUNTED).unwrap()) / best.as_secs_f64()
@@ -83,26 +82,32 @@ fn parse(mails: &[RawMail]) -> Vec<Taken> {
 }
 
 /// As a mailbox is read for the first time: newest first, so many at once, and `stored` after each time.
-fn judge(taken: &[Taken], mut stored: impl FnMut(&[Taken], &mut Engine)) -> Engine {
+fn read(mut taken: Vec<Taken>, mut stored: impl FnMut(Vec<Taken>, &mut Engine)) {
     let mut engine = Engine::restore(config(CHECKERS), Snapshot::default(), now());
-    for (number, together) in taken.rchunks(BATCH).enumerate() {
+    let mut newest = true;
+    while !taken.is_empty() {
+        let together = taken.split_off(taken.len().saturating_sub(BATCH));
         together.iter().for_each(|taken| engine.observe(&taken.observation));
-        if number == 0 {
+        if std::mem::take(&mut newest) {
             engine.looked(MAILBOX, now(), History::Filling, now());
         }
         stored(together, &mut engine);
     }
     engine.looked(MAILBOX, now(), History::Complete, now());
-    engine
+    drop(black_box(engine));
+}
+
+fn judge(taken: Vec<Taken>) {
+    read(taken, |_, _| {});
 }
 
 fn store(taken: Vec<Taken>) {
     let folder = tempfile::tempdir().unwrap();
     let mut store = open(folder.path());
-    judge(&taken, |together, engine| {
+    read(taken, |together, engine| {
         let keys: Vec<Key> = together.iter().map(|taken| taken.key).collect();
         assert!(store.known(&keys).unwrap().is_empty(), "the store has none of them");
-        let mut batch = batch(together.to_vec(), now());
+        let mut batch = batch(together, now());
         batch.changes = engine.take_changes();
         store.commit(&batch).unwrap();
     });

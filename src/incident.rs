@@ -382,15 +382,11 @@ impl Incident {
 
 /// When those fell silent whom others may join; empty when nobody may.
 #[derive(Debug, Clone, Default)]
-pub struct Beginnings(BTreeSet<Time>);
+pub struct Beginnings(pub(crate) BTreeSet<Time>);
 
 impl Beginnings {
     pub fn insert(&mut self, since: Time) {
         self.0.insert(since);
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = Time> {
-        self.0.iter().copied()
     }
 
     /// Whether a silence that began at `since` belongs to them.

@@ -198,8 +198,12 @@ pub fn hex(hash: &Hash) -> String {
 
 /// [`hex`], at the end of `text`.
 pub(crate) fn push_hex(text: &mut String, hash: &Hash) {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
-    text.extend(hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 /// The hash of 64 hexadecimal digits.

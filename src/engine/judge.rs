@@ -164,7 +164,7 @@ impl Engine {
     fn joinable(&self) -> Joinable {
         let mut joinable = Joinable::default();
         for incident in self.open_about(&Subject::Silence) {
-            incident.beginnings().iter().for_each(|since| joinable.insert(incident.number, since));
+            incident.beginnings().0.into_iter().for_each(|since| joinable.insert(incident.number, since));
         }
         joinable
     }

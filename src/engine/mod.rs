@@ -292,6 +292,11 @@ impl Engine {
     /// Everything the store must be told, since the last time.
     pub fn take_changes(&mut self) -> Changes {
         let mut dirty = std::mem::take(&mut self.dirty);
+        for name in &dirty.facts {
+            if let Some(facts) = self.facts.get_mut(name) {
+                facts.condense();
+            }
+        }
         let untold = dirty.incidents.take_untold();
         self.dirty.incidents = dirty.incidents;
         let incidents: Vec<Incident> =

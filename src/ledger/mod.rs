@@ -329,6 +329,13 @@ impl Facts {
         }
     }
 
+    /// Works out what history amounts to so far, before it is stored, when much of it was taken in since the last look.
+    pub fn condense(&mut self) {
+        if self.runs.are_many_to_store() {
+            self.settle(None);
+        }
+    }
+
     /// The services that each run has to name, and since when one that was added later.
     pub fn expected(&self) -> impl Iterator<Item = (&str, Option<Time>)> {
         self.runs.expected()

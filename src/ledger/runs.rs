@@ -24,6 +24,8 @@ use crate::time::Time;
 const RUNS_MAX: usize = 6;
 /// So many mails are kept; a run that consists of more is kept as one.
 const PIECES_MAX: usize = 256;
+/// From so many on they are worked out before they are stored, be a look complete or not.
+const PIECES_STORED_MAX: usize = 24;
 /// So many of the latest spans in which mails were lost are known.
 const EXPLAINED_MAX: usize = 4;
 
@@ -166,6 +168,11 @@ impl Runs {
     /// Whether it is time to [`Self::settle`], for the sake of the room they take.
     pub fn are_many(&self) -> bool {
         self.pieces.len() >= PIECES_MAX
+    }
+
+    /// Whether they should be settled before they are stored: each would be written, and written again.
+    pub fn are_many_to_store(&self) -> bool {
+        self.pieces.len() > PIECES_STORED_MAX
     }
 
     /// Takes over the configured services.
