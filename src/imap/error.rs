@@ -66,13 +66,12 @@ impl Error {
         }
     }
 
-    /// An error of the stream or of async-imap's parser, which reports both as `io::Error`.
+    /// An error of the stream.
     pub(super) fn from_io(error: &io::Error, command: &'static str) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed(command),
-            // Also what the guard refuses; async-imap uses it for nothing.
+            // A TLS record that makes no sense.
             io::ErrorKind::InvalidData => Self::Protocol(printable(&error.to_string())),
-            io::ErrorKind::Other => Self::Protocol(unparsable(&error.to_string())),
             _ => Self::Broken(printable(&error.to_string())),
         }
     }
@@ -105,10 +104,10 @@ fn suggested_backoff(text: &str) -> Option<Duration> {
     Some(wanted.min(BACKOFF_MAX))
 }
 
-/// async-imap's message quotes everything it holds, mails too; the beginning of the line is enough to find the cause.
-fn unparsable(message: &str) -> String {
-    let quoted = message.split_once("during parsing of ").map_or(message, |(_, quoted)| quoted);
-    let start: String = quoted.chars().take(80).collect();
+/// The beginning of an answer on which the parser fails: enough to find the cause, and little of a mail.
+pub(super) fn unparsable(answer: &[u8]) -> String {
+    let start: String =
+        String::from_utf8_lossy(answer.get(..320).unwrap_or(answer)).chars().take(80).collect();
     printable(&start)
 }
 

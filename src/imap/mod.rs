@@ -1,6 +1,6 @@
 //! Reading mailboxes by IMAP. Only EXAMINE and PEEK: nothing in a mailbox is ever changed.
 //!
-//! From the network upwards: `guard` bounds what a server may send, `wire` runs commands, `connect` and `auth` open
+//! From the network upwards: `incoming` finds its answers and bounds them, `wire` runs commands, `connect` and `auth` open
 //! a session, `session`, `fetch`, `quota` and `idle` are its commands, `plan` decides which UIDs come next, `gauge`
 //! measures how full it is, `reader` does it all for ever. `junk` is the folder that is read beside the others.
 
@@ -11,8 +11,8 @@ mod connect;
 mod error;
 mod fetch;
 mod gauge;
-mod guard;
 mod idle;
+mod incoming;
 mod junk;
 mod mend;
 #[cfg(test)]

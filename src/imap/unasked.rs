@@ -1,24 +1,12 @@
 //! Which answers of a server never reach the parser, and which of them are read by other means.
 //!
-//! A client must be prepared for any answer at any time (RFC 3501, section 2.2.2), but async-imap ends the connection at
-//! the first keyword it does not know, NAMESPACE and ESEARCH among them: one line too many in every session would blind
-//! the watchdog for good. Nothing it asks for is answered by such a line, so they are left out.
+//! A client must be prepared for any answer at any time (RFC 3501, section 2.2.2), but imap-proto refuses every keyword it
+//! does not know, NAMESPACE and ESEARCH among them: one line too many in every session would blind the watchdog for good. Nothing it asks for is answered by such a line, so they are left out.
 
 /// The untagged answers that tell the reader something.
-const UNDERSTOOD: [&str; 12] = [
-    "OK",
-    "NO",
-    "BAD",
-    "BYE",
-    "PREAUTH",
-    "CAPABILITY",
-    "FLAGS",
-    "LIST",
-    "EXISTS",
-    "RECENT",
-    "EXPUNGE",
-    "FETCH",
-];
+const UNDERSTOOD: [&str; 7] = ["FETCH", "CAPABILITY", "FLAGS", "LIST", "EXISTS", "RECENT", "EXPUNGE"];
+/// Words for people follow these, and no literal (RFC 3501, section 7.1).
+const STATUSES: [&str; 5] = ["OK", "NO", "BAD", "BYE", "PREAUTH"];
 /// What [`quota`](super::quota) asks for. Kept aside as it came: imap-proto ends the connection at every QUOTA and
 /// STATUS that it does not understand, and how full a mailbox is must not decide whether it can be read.
 const SET_ASIDE: [&str; 2] = ["QUOTA", "STATUS"];
@@ -55,12 +43,24 @@ pub(super) fn fate_of(head: &[u8]) -> Option<Fate> {
 }
 
 fn fate_of_keyword(keyword: &[u8]) -> Fate {
-    let one_of = |known: &[&str]| known.iter().any(|known| keyword.eq_ignore_ascii_case(known.as_bytes()));
-    match (one_of(&UNDERSTOOD), one_of(&SET_ASIDE)) {
-        (true, _) => Fate::Passing,
-        (false, true) => Fate::Aside,
-        (false, false) => Fate::Dropping,
+    if is_one_of(keyword, &UNDERSTOOD) || is_one_of(keyword, &STATUSES) {
+        Fate::Passing
+    } else if is_one_of(keyword, &SET_ASIDE) {
+        Fate::Aside
+    } else {
+        Fate::Dropping
     }
+}
+
+fn is_one_of(keyword: &[u8], known: &[&str]) -> bool {
+    known.iter().any(|known| keyword.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// Whether the answer that begins so, with its first line at least, says how something ended or asks us to go on.
+pub(super) fn is_status(head: &[u8]) -> bool {
+    let Some(untagged) = head.strip_prefix(b"* ") else { return true };
+    let length = untagged.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    is_one_of(untagged.get(..length).unwrap_or_default(), &STATUSES)
 }
 
 #[cfg(test)]

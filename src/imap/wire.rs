@@ -1,19 +1,19 @@
 //! Commands and answers on one connection. A command is done only when its own tagged OK has come.
 //!
 //! async-imap's typed commands return `Ok` for a tagged NO and for a connection that ends in the middle, which a
-//! watchdog would read as "no mail". So only its stream and parser are used. Commands are written to the stream in one
-//! piece (one TLS record) and never pass through async-imap, whose trace log would hold the password.
+//! watchdog would read as "no mail"; its stream costs more than the parsing of a mail. So only its parser is used, on
+//! whole answers. Commands are written to the stream in one piece (one TLS record) and never pass through async-imap, whose
+//! trace log would hold the password.
 
 use std::time::Duration;
 
-use async_imap::Client;
 use async_imap::imap_proto::{MailboxDatum, Outcome, Response, Status};
 use secrecy::zeroize::Zeroizing;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::error::Error;
-use super::guard::Guard;
+use super::error::{Error, unparsable};
+use super::incoming::Incoming;
 use crate::net::Stream;
 
 /// The longest silence between two answers of a command.
@@ -24,19 +24,20 @@ const WRITE_LIMIT: Duration = Duration::from_secs(15);
 
 /// One connection, before and after authentication.
 pub(super) struct Wire {
-    client: Client<Guard<Stream>>,
+    stream: Stream,
+    incoming: Incoming,
     commands: u32,
     news: bool,
 }
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { client: Client::new(Guard::new(stream)), commands: 0, news: false }
+        Self { stream, incoming: Incoming::new(), commands: 0, news: false }
     }
 
     /// The bare stream. Whatever was received but not yet read is lost, which STARTTLS relies upon.
     pub(super) fn into_stream(self) -> Stream {
-        self.client.into_inner().into_inner()
+        self.stream
     }
 
     /// Whether the server hinted at a change in the selected folder since the last call.
@@ -47,9 +48,9 @@ impl Wire {
     /// Runs `line` to its tagged OK and returns the answers that are kept from the parser, one after the other.
     pub(super) async fn ask_aside(&mut self, name: &'static str, line: &str) -> Result<Vec<u8>, Error> {
         // What came unasked before is not the answer.
-        self.client.get_mut().take_aside();
+        self.incoming.take_aside();
         self.command(name, line, COMMAND_LIMIT, |_| {}).await?;
-        Ok(self.client.get_mut().take_aside())
+        Ok(self.incoming.take_aside())
     }
 
     /// Runs `line` to its tagged OK; `on` sees every other answer on the way.
@@ -58,10 +59,21 @@ impl Wire {
         name: &'static str,
         line: &str,
         limit: Duration,
+        on: impl FnMut(&Response<'_>),
+    ) -> Result<(), Error> {
+        let tag = self.send(name, line).await?;
+        self.finish(name, &tag, limit, on).await
+    }
+
+    /// Reads up to the tagged answer of the command that was sent as `tag`; `on` sees every other answer on the way.
+    pub(super) async fn finish(
+        &mut self,
+        name: &'static str,
+        tag: &str,
+        limit: Duration,
         mut on: impl FnMut(&Response<'_>),
     ) -> Result<(), Error> {
         let answered = async {
-            let tag = self.send(name, line).await?;
             loop {
                 let done = self.read(name, READ_LIMIT, |response| match response {
                     Response::Done { tag: answered, status, outcome } if answered.0 == tag => {
@@ -97,10 +109,9 @@ impl Wire {
             )));
         }
         let bytes = joined(&[line, "\r\n"]);
-        let stream = self.client.get_mut();
         let written = async {
-            stream.write_all(bytes.as_bytes()).await?;
-            stream.flush().await
+            self.stream.write_all(bytes.as_bytes()).await?;
+            self.stream.flush().await
         };
         match timeout(WRITE_LIMIT, written).await {
             Ok(Ok(())) => Ok(()),
@@ -116,13 +127,12 @@ impl Wire {
         limit: Duration,
         on: impl FnOnce(&Response<'_>) -> R,
     ) -> Result<R, Error> {
-        let answer = match timeout(limit, self.client.read_response()).await {
-            Ok(Ok(Some(answer))) => answer,
-            Ok(Ok(None)) => return Err(Error::Closed(name)),
-            Ok(Err(error)) => return Err(Error::from_io(&error, name)),
-            Err(_) => return Err(Error::Silent { command: name, limit }),
+        let length = self.next_answer(name, limit).await?;
+        let answer = self.incoming.front(length);
+        let Ok((rest, response)) = Response::parse(answer) else {
+            return Err(Error::Protocol(unparsable(answer)));
         };
-        match answer.parsed() {
+        match &response {
             Response::Data { status: Status::Bye, outcome } => return Err(Error::bye(words(outcome))),
             Response::Expunge(_)
             | Response::MailboxData(MailboxDatum::Exists(_) | MailboxDatum::Recent(_)) => {
@@ -130,7 +140,32 @@ impl Wire {
             }
             _ => {}
         }
-        Ok(on(answer.parsed()))
+        let read = length - rest.len();
+        let result = on(&response);
+        self.incoming.consume(read);
+        Ok(result)
+    }
+
+    /// Waits until an answer has come and returns its length. Safe to cancel.
+    async fn next_answer(&mut self, name: &'static str, limit: Duration) -> Result<usize, Error> {
+        let refused = |what: &str| Error::Protocol(what.to_owned());
+        // Most answers lie there already, and need no timer.
+        if let Some(length) = self.incoming.next().map_err(refused)? {
+            return Ok(length);
+        }
+        let come = async {
+            loop {
+                match self.incoming.fill(&mut *self.stream).await {
+                    Ok(0) => return Err(Error::Closed(name)),
+                    Ok(_) => {}
+                    Err(error) => return Err(Error::from_io(&error, name)),
+                }
+                if let Some(length) = self.incoming.next().map_err(refused)? {
+                    return Ok(length);
+                }
+            }
+        };
+        timeout(limit, come).await.unwrap_or(Err(Error::Silent { command: name, limit }))
     }
 }
 
