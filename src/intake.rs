@@ -165,7 +165,9 @@ pub(crate) fn key(mail: &Mail, received: Time) -> Key {
 }
 
 fn cut(text: &str, chars: usize) -> String {
-    text.chars().take(chars).collect()
+    // Most are short enough in bytes already.
+    let end = if text.len() > chars { text.char_indices().nth(chars).map(|(end, _)| end) } else { None };
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

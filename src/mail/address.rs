@@ -4,6 +4,8 @@
 //! reader takes the entries one by one and keeps those that hold an address. Display names are never decoded, so an
 //! encoded word cannot bring an address in.
 
+use memchr::memchr_iter;
+
 use super::limits::MAX_ADDRESS;
 
 /// The addresses of one unfolded header value, in lower case and in their order.
@@ -99,9 +101,9 @@ impl Reader<'_> {
                 self.found.extend(found);
             }
             None => {
-                let words = self.bare.split_whitespace().chain(self.text(self.piece, end).split_whitespace());
-                let found: Vec<String> = words.filter_map(address).collect();
-                self.found.extend(found);
+                self.found.extend(self.bare.split_whitespace().filter_map(address));
+                let rest = self.value.get(self.piece..end).unwrap_or_default();
+                self.found.extend(rest.split_whitespace().filter_map(address));
             }
         }
         self.start_entry(end + 1);
@@ -138,19 +140,36 @@ fn end_of_comment(bytes: &[u8], open: usize) -> Option<usize> {
 fn address(word: &str) -> Option<String> {
     let (local, domain) = word.split_once('@')?;
     let local = local.strip_prefix('"').and_then(|local| local.strip_suffix('"')).unwrap_or(local);
+    let valid = word.len() <= MAX_ADDRESS
+        && is_part(local)
+        && is_part(domain)
+        // The inside of an encoded word stands for a name, never for an address (RFC 2047, section 5).
+        && !memchr_iter(b'=', word.as_bytes()).any(|at| word.as_bytes().get(at + 1) == Some(&b'?'));
+    if !valid {
+        return None;
+    }
+    let mut address = [local, "@", domain].concat();
+    if address.is_ascii() {
+        address.make_ascii_lowercase();
+    } else {
+        address = address.to_lowercase();
+    }
+    (address.len() <= MAX_ADDRESS).then_some(address)
+}
+
+/// Whether `part` may stand on one side of the `@`.
+fn is_part(part: &str) -> bool {
     let forbidden = |c: char| {
         c.is_whitespace()
             || c.is_control()
             || matches!(c, '@' | '<' | '>' | '(' | ')' | ',' | ';' | '"' | '\\')
     };
-    let valid = word.len() <= MAX_ADDRESS
-        && !local.is_empty()
-        && !domain.is_empty()
-        && !local.contains(forbidden)
-        && !domain.contains(forbidden)
-        // The inside of an encoded word stands for a name, never for an address (RFC 2047, section 5).
-        && !word.contains("=?");
-    valid.then(|| format!("{local}@{domain}").to_lowercase()).filter(|address| address.len() <= MAX_ADDRESS)
+    !part.is_empty()
+        && if part.is_ascii() {
+            !part.bytes().any(|byte| forbidden(char::from(byte)))
+        } else {
+            !part.contains(forbidden)
+        }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What a mail brings along to show who wrote it. Nothing of it is believed here.
 
-use super::address;
 use super::headers::{Block, Name};
 
 /// Nothing of it is checked: whoever writes a mail can write all of this.
@@ -33,13 +32,12 @@ pub enum Stamp {
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
 const RUN_MAX: i64 = 253_402_300_799;
 
-pub(super) fn read(block: &Block<'_>) -> Credentials {
-    let mut from = block.all(Name::From);
-    let only = from.next().filter(|_| from.next().is_none());
-    let author = only.map(|field| address::addresses(&field.value())).and_then(|found| {
-        let [author] = <[String; 1]>::try_from(found).ok()?;
-        Some(author)
-    });
+/// `authors` are the addresses of the first `From:`.
+pub(super) fn read(block: &Block<'_>, authors: &[String]) -> Credentials {
+    let author = match authors {
+        [only] if block.all(Name::From).nth(1).is_none() => Some(only.clone()),
+        _ => None,
+    };
     let results = block.first(Name::AuthenticationResults).map(|field| field.value().into_owned());
     Credentials { author, results, stamp: stamp(block) }
 }

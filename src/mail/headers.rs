@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use charset::{Charset, decode_latin1};
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2, memchr2_iter, memmem};
 
 use super::limits::{MAX_FIELD, MAX_HEADER_LINE, MAX_HEADERS, Notes};
 
@@ -66,6 +66,16 @@ const KEPT: [(&str, Name); 24] = [
     ("Content-Disposition", Name::ContentDisposition),
 ];
 
+/// The bit of each length of a kept name is set.
+const LENGTHS_KEPT: u64 = {
+    let (mut lengths, mut kept) = (0, KEPT.as_slice());
+    while let [(name, _), rest @ ..] = kept {
+        lengths |= 1 << name.len();
+        kept = rest;
+    }
+    lengths
+};
+
 /// Longest header name that is looked for; longer ones are legal and of no interest.
 const MAX_NAME: usize = 128;
 
@@ -86,7 +96,13 @@ impl<'a> Field<'a> {
         if memchr2(b'\r', b'\n', value).is_none() {
             return decode(value);
         }
-        let unfolded = value.split(|byte| matches!(byte, b'\r' | b'\n')).collect::<Vec<_>>().concat();
+        let mut unfolded = Vec::with_capacity(value.len());
+        let mut copied = 0;
+        for at in memchr2_iter(b'\r', b'\n', value) {
+            unfolded.extend_from_slice(value.get(copied..at).unwrap_or_default());
+            copied = at + 1;
+        }
+        unfolded.extend_from_slice(value.get(copied..).unwrap_or_default());
         Cow::Owned(
             String::from_utf8(unfolded).unwrap_or_else(|error| decode_latin1(error.as_bytes()).into_owned()),
         )
@@ -97,7 +113,11 @@ impl<'a> Field<'a> {
         let value = self.value.trim_ascii();
         let plain = memchr2(b'\r', b'\n', value).is_none() && memmem::find(value, b"=?").is_none();
         let text = if plain { decode(value).into_owned() } else { self.decode_words(notes) };
-        if !text.contains(char::is_control) {
+        let is_printable = match text.is_ascii() {
+            true => !text.bytes().any(|byte| byte.is_ascii_control()),
+            false => !text.contains(char::is_control),
+        };
+        if is_printable {
             return text;
         }
         let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -314,7 +334,9 @@ fn split_name(line: &[u8]) -> Option<(usize, &[u8])> {
     let colon = memchr(b':', line.get(..MAX_NAME).unwrap_or(line))?;
     // RFC 5322, section 4.5: old mails may have blanks before the colon.
     let name = line.get(..colon)?.trim_ascii_end();
-    (!name.is_empty() && name.iter().all(u8::is_ascii_graphic)).then_some((colon, name))
+    // To the end even of a name that is none: without a way out the compiler takes many bytes at a time.
+    let graphic = name.iter().fold(true, |graphic, byte| graphic & byte.is_ascii_graphic());
+    (!name.is_empty() && graphic).then_some((colon, name))
 }
 
 impl Name {
@@ -326,6 +348,10 @@ impl Name {
 
     /// Header names have no letter case (RFC 5322, section 1.2.2).
     fn of(name: &[u8]) -> Option<Self> {
+        // Most headers have other lengths.
+        if LENGTHS_KEPT.checked_shr(u32::try_from(name.len()).ok()?)? & 1 == 0 {
+            return None;
+        }
         KEPT.iter()
             .find(|(written, _)| written.as_bytes().eq_ignore_ascii_case(name))
             .map(|&(_, found)| found)

@@ -1,5 +1,7 @@
 //! Signs that a mail is not a checker's own report: what [`Marks`](super::Marks) is made of.
 
+use memchr::memchr;
+
 use super::headers::{Block, Name};
 
 /// Of a vacation notice. RFC 3834, section 5, has one header for it; older responders have their own.
@@ -53,6 +55,9 @@ pub(super) fn is_forward_subject(subject: &str) -> bool {
     // Gateways put tags such as `[EXTERNAL]` in front.
     while let Some((_, rest)) = subject.strip_prefix('[').and_then(|tagged| tagged.split_once(']')) {
         subject = rest.trim_start();
+    }
+    if subject.is_ascii() && memchr(b':', subject.as_bytes()).is_none() {
+        return false;
     }
     let Some((prefix, _)) = subject.split_once([':', '：']) else { return false };
     // Some programs count: `Re[2]:`.
@@ -114,6 +119,10 @@ pub(super) fn holds_forward(text: &str) -> bool {
 
 /// Whether `line` and those of `after` are a header block.
 fn starts_header_block<'a>(line: &str, after: &(impl Iterator<Item = &'a str> + Clone)) -> bool {
+    let begun = line.strip_prefix('*').unwrap_or(line);
+    if !HEADER_BLOCKS.iter().any(|[from, ..]| begun.starts_with(from)) {
+        return false;
+    }
     let Some(first) = label(line) else { return false };
     HEADER_BLOCKS.iter().filter(|[from, ..]| first == *from).any(|[_, sent, to, subject]| {
         let mut labels = after.clone().take(4).map(label).filter(|label| !COPIES.contains(label));
@@ -138,7 +147,10 @@ fn is_forward_line(line: &str) -> bool {
 }
 
 fn starts_with_any(line: &str, markers: &[&str]) -> bool {
-    markers.iter().any(|marker| {
+    let Some(first) = line.chars().next() else { return false };
+    // Of most lines the first letter tells.
+    let may_be = |marker: &&&str| !first.is_ascii() || marker.starts_with(first.to_ascii_lowercase());
+    markers.iter().filter(may_be).any(|marker| {
         let mut written = line.chars().flat_map(char::to_lowercase);
         marker.chars().all(|expected| written.next() == Some(expected))
     })

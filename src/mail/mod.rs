@@ -23,7 +23,7 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 pub use self::credentials::{Credentials, Stamp};
-pub use self::date::parse_mail_date;
+pub use self::date::{parse_internal_date, parse_mail_date};
 pub use self::dsn::{DeliveryReport, Failed, Undelivered};
 use self::headers::{Block, Name};
 use self::limits::{MAX_CANARY, MAX_HOPS, MAX_MESSAGE_ID, MAX_RECIPIENTS, Notes};
@@ -96,8 +96,9 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
     let block = headers::scan(&bytes, truncated, &mut notes);
     let content = body::read(&block, &mut notes);
     let subject = block.first(Name::Subject).map(|field| field.text(&mut notes)).unwrap_or_default();
-    let from =
-        block.first(Name::From).and_then(|field| address::addresses(&field.value()).into_iter().next());
+    let authors = block.first(Name::From).map(|field| address::addresses(&field.value())).unwrap_or_default();
+    let credentials = credentials::read(&block, &authors);
+    let from = authors.into_iter().next();
     let marks = Marks {
         auto_replied: marks::auto_replied(&block),
         delivery_report: content.holds_report || marks::from_mail_system(&block, from.as_deref()),
@@ -108,7 +109,6 @@ pub fn parse(bytes: &[u8], truncated: bool) -> Mail {
             || content.texts.iter().any(|text| marks::holds_forward(text)),
     };
     let delivery = if marks.delivery_report { dsn::read(content.report, &content.texts) } else { None };
-    let credentials = credentials::read(&block);
     Mail {
         message_id: message_id(&block, &mut notes),
         sent: sent(&block, &mut notes),

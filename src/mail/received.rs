@@ -48,10 +48,20 @@ impl<'a> Iterator for Words<'a> {
             }
             self.rest = after_comment(self.rest);
         }
-        let end = self.rest.find(|c: char| c.is_whitespace() || c == '(').unwrap_or(self.rest.len());
+        let end = end_of_word(self.rest);
         let (word, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
         (!word.is_empty()).then_some(word)
+    }
+}
+
+fn end_of_word(text: &str) -> usize {
+    let ends = |c: char| c.is_whitespace() || c == '(';
+    // By bytes as far as it goes: nearly all of them are ASCII.
+    let ascii = text.bytes().position(|byte| !byte.is_ascii() || ends(char::from(byte)));
+    match ascii.and_then(|at| text.get(at..)) {
+        Some(rest) if rest.starts_with(|c: char| !c.is_ascii()) => text.find(ends).unwrap_or(text.len()),
+        _ => ascii.unwrap_or(text.len()),
     }
 }
 
@@ -76,7 +86,7 @@ mod tests {
     use super::hop;
 
     /// Each row: who writes so, the header, and `from`, `by` and the time of day in UTC.
-    const FORMS: [(&str, &str, [Option<&str>; 3]); 11] = [
+    const FORMS: [(&str, &str, [Option<&str>; 3]); 12] = [
         (
             "Exchange Online",
             "from PR3P194MB0001.EURP194.PROD.OUTLOOK.COM (2603:10a6:102:a0::10) by \
@@ -131,6 +141,11 @@ mod tests {
             "nested comments that hold a by and a semicolon",
             "from a (b (by c\\) ; d) e) by f with x; Fri, 20 Nov 2026 03:11:58 +0000",
             [Some("a"), Some("f"), Some("03:11:58")],
+        ),
+        (
+            "names beyond ASCII",
+            "from é.example\u{a0}(x) by b\u{fc}cher.example\u{2003}with x; Fri, 20 Nov 2026 03:11:58 +0000",
+            [Some("é.example"), Some("b\u{fc}cher.example"), Some("03:11:58")],
         ),
         ("no date", "from a by b with ESMTP", [Some("a"), Some("b"), None]),
         ("garbage", ";;; (((", [None, None, None]),

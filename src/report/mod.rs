@@ -5,7 +5,7 @@
 
 pub mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -81,8 +81,10 @@ impl Roster {
 
     /// The known checkers among `recipients`, each once.
     fn addressed(&self, recipients: &[String]) -> Vec<&Entry> {
-        let found: BTreeSet<usize> =
+        let mut found: Vec<usize> =
             recipients.iter().filter_map(|address| self.by_address.get(address).copied()).collect();
+        found.sort_unstable();
+        found.dedup();
         found.into_iter().filter_map(|index| self.checkers.get(index)).collect()
     }
 }
