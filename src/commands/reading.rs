@@ -46,7 +46,8 @@ pub(super) async fn read(
     for mailbox in &config.mailboxes {
         // What the server takes for spam was never heard.
         let mailbox = Mailbox { junk: None, ..mailbox.clone() };
-        imap::spawn(mailbox, BTreeMap::new(), sender.clone(), Arc::new(Notify::new()));
+        let requests = Arc::new(Notify::new());
+        imap::spawn(mailbox, BTreeMap::new(), sender.clone(), requests, |_, mail: RawMail| Some(mail));
     }
     drop(sender);
     let end = Instant::now() + longest;

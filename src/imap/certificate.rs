@@ -27,7 +27,7 @@ impl Shown {
         Self { validity, at: Instant::now() }
     }
 
-    pub(super) fn event(&self, mailbox: &Mailbox) -> Event {
+    pub(super) fn event<M>(&self, mailbox: &Mailbox) -> Event<M> {
         Event::Certificate { mailbox: mailbox.name.clone(), validity: self.validity }
     }
 

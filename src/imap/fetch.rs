@@ -1,16 +1,16 @@
 //! Fetching mails by ranges of UIDs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_imap::imap_proto::{AttributeValue, Response};
-use chrono::{DateTime, Utc};
 
 use super::error::Error;
 use super::session::Session;
-use super::wire::COMMAND_LIMIT;
+use super::wire::{COMMAND_LIMIT, tagged};
 use crate::clock;
-use crate::mail::RawMail;
+use crate::mail::{RawMail, parse_internal_date};
 
 /// No more of a mail is read. Reports have a few KiB.
 pub(super) const MAIL_BYTES_MAX: usize = 1 << 20;
@@ -18,35 +18,54 @@ pub(super) const MAIL_BYTES_MAX: usize = 1 << 20;
 pub(super) const FIRST_BYTES: usize = 65_536;
 /// Mails of one window together. A window that has more must be read in smaller ones.
 pub(super) const WINDOW_BYTES_MAX: usize = 16 << 20;
+/// And so many mails.
+const WINDOW_MAILS_MAX: usize = 8_000;
 /// A window is over by then, even on a slow line.
 const FETCH_LIMIT: Duration = Duration::from_secs(300);
 
+/// What is made of a mail as soon as it is held; None of one that is of no interest.
+pub(super) type Digest<'a, M> = &'a (dyn Fn(RawMail) -> Option<M> + Sync);
+
 /// What a range of UIDs holds.
-#[derive(Debug, Default)]
-pub(super) struct Window {
-    /// In ascending order of UID, each UID once. `truncated` ones may have more to fetch: see [`Session::complete`].
-    pub(super) mails: Vec<RawMail>,
+#[derive(Debug)]
+pub(super) struct Window<M> {
+    /// In ascending order of UID, each UID once.
+    pub(super) mails: Vec<Held<M>>,
     pub(super) bytes: usize,
     /// Mails that the server showed without their text: expunged in flight, or broken on the server.
     pub(super) without_text: u32,
-    /// There was more than [`WINDOW_BYTES_MAX`]; `mails` is empty.
+    /// There was more than [`WINDOW_BYTES_MAX`] or [`WINDOW_MAILS_MAX`]; `mails` is empty.
     pub(super) overflow: bool,
 }
 
-impl Window {
-    fn take(&mut self, response: &Response<'_>, first: u32, last: u32) {
-        let Response::Fetch(_, attributes) = response else { return };
-        let Some(item) = Item::of(attributes) else { return };
-        // `n:*` means the last mail even when its UID is below n, and any mail may be told about unasked.
-        if !(first..=last).contains(&item.uid) {
-            return;
-        }
+/// One mail of a window.
+#[derive(Debug)]
+pub(super) struct Held<M> {
+    pub(super) uid: u32,
+    /// As the server gave it.
+    pub(super) bytes: usize,
+    pub(super) mail: State<M>,
+}
+
+#[derive(Debug)]
+pub(super) enum State<M> {
+    Digested(Option<M>),
+    /// There may be more to fetch: see [`Session::complete`].
+    Beginning(RawMail),
+}
+
+impl<M> Window<M> {
+    fn new() -> Self {
+        Self { mails: Vec::new(), bytes: 0, without_text: 0, overflow: false }
+    }
+
+    fn take(&mut self, item: &Item<'_>, digest: Digest<'_, M>) {
         let Some(text) = item.text else {
             self.without_text += u32::from(item.text_is_nil);
             return;
         };
         self.bytes += text.len().min(MAIL_BYTES_MAX);
-        self.overflow |= self.bytes > WINDOW_BYTES_MAX;
+        self.overflow |= self.bytes > WINDOW_BYTES_MAX || self.mails.len() == WINDOW_MAILS_MAX;
         if self.overflow {
             self.mails = Vec::new();
             return;
@@ -54,19 +73,68 @@ impl Window {
         let bytes = text.get(..MAIL_BYTES_MAX).unwrap_or(text).to_vec();
         // A server that ignores `<0.65536>` has sent all of it.
         let truncated = text.len() == FIRST_BYTES || text.len() > MAIL_BYTES_MAX;
-        let mail = RawMail {
-            uid: item.uid,
-            internal_date: item.internal_date(),
-            seen: clock::now(),
-            bytes,
-            truncated,
-        };
-        self.mails.push(mail);
+        let (uid, bytes_held) = (item.uid, bytes.len());
+        let internal_date = item.date.and_then(parse_internal_date);
+        let mail = RawMail { uid, internal_date, seen: clock::now(), bytes, truncated };
+        let mail = if truncated { State::Beginning(mail) } else { State::Digested(digest(mail)) };
+        self.mails.push(Held { uid, bytes: bytes_held, mail });
     }
 
     fn finish(&mut self) {
-        self.mails.sort_by_key(|mail| mail.uid);
-        self.mails.dedup_by_key(|mail| mail.uid);
+        self.mails.sort_by_key(|held| held.uid);
+        self.mails.dedup_by_key(|held| held.uid);
+    }
+
+    /// What was made of the mails, of long ones from their beginnings.
+    pub(super) fn cut_off(self, digest: Digest<'_, M>) -> impl DoubleEndedIterator<Item = M> {
+        self.mails.into_iter().filter_map(move |held| match held.mail {
+            State::Digested(mail) => mail,
+            State::Beginning(beginning) => digest(beginning),
+        })
+    }
+}
+
+/// Windows that were asked for and not read to their ends. The server works on the next one while one is digested.
+#[derive(Debug)]
+pub(super) struct Flight<M>(VecDeque<Open<M>>);
+
+#[derive(Debug)]
+struct Open<M> {
+    tag: String,
+    uids: RangeInclusive<u32>,
+    window: Window<M>,
+    /// How the command ended.
+    ended: Option<Result<(), Error>>,
+}
+
+impl<M> Flight<M> {
+    pub(super) fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    pub(super) fn windows(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Servers may work on several commands at once (RFC 3501, section 5.5), so an answer belongs to the window that spans
+    /// its UID, and a mail that no window spans is told about unasked. `n:*` means the last mail even when its UID is below
+    /// n.
+    fn take(&mut self, response: &Response<'_>, digest: Digest<'_, M>) {
+        match response {
+            Response::Done { tag, status, outcome } => {
+                if let Some(open) = self.0.iter_mut().find(|open| open.tag == tag.0) {
+                    open.ended = Some(tagged("UID FETCH", status, outcome));
+                }
+            }
+            Response::Fetch(_, attributes) => {
+                if let Some(item) = Item::of(attributes)
+                    && let Some(open) = self.0.iter_mut().find(|open| open.uids.contains(&item.uid))
+                {
+                    open.window.take(&item, digest);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -99,27 +167,54 @@ impl<'a> Item<'a> {
         item.uid = uid?;
         Some(item)
     }
-
-    fn internal_date(&self) -> Option<DateTime<Utc>> {
-        // The day is padded with a space (RFC 3501, date-day-fixed).
-        let at = DateTime::parse_from_str(self.date?.trim(), "%d-%b-%Y %H:%M:%S %z").ok()?;
-        Some(at.with_timezone(&Utc))
-    }
 }
 
 impl Session {
-    /// The mails with UIDs from `first` to `last` (to the end without it) of the selected folder. The tagged OK proves
-    /// that those not returned do not exist.
-    pub(super) async fn fetch(&mut self, first: u32, last: Option<u32>) -> Result<Window, Error> {
+    /// Asks for the mails with UIDs from `first` to `last` (to the end without it) of the selected folder.
+    pub(super) async fn ask<M>(
+        &mut self,
+        flight: &mut Flight<M>,
+        first: u32,
+        last: Option<u32>,
+    ) -> Result<(), Error> {
         let end = last.map_or_else(|| "*".to_owned(), |last| last.to_string());
         let line = format!("UID FETCH {first}:{end} (UID INTERNALDATE BODY.PEEK[]<0.{FIRST_BYTES}>)");
-        let mut window = Window::default();
-        let last = last.unwrap_or(u32::MAX);
-        self.wire
-            .command("UID FETCH", &line, FETCH_LIMIT, |response| window.take(response, first, last))
-            .await?;
-        window.finish();
-        Ok(window)
+        let tag = self.wire.send("UID FETCH", &line).await?;
+        let uids = first..=last.unwrap_or(u32::MAX);
+        flight.0.push_back(Open { tag, uids, window: Window::new(), ended: None });
+        Ok(())
+    }
+
+    /// The window that was asked for first; None when none is on its way. The tagged OK proves that the mails not returned
+    /// do not exist.
+    pub(super) async fn land<M>(
+        &mut self,
+        flight: &mut Flight<M>,
+        digest: Digest<'_, M>,
+    ) -> Result<Option<Window<M>>, Error> {
+        let Some(Open { tag, ended, .. }) = flight.0.front() else { return Ok(None) };
+        if ended.is_none() {
+            let tag = tag.clone();
+            self.wire
+                .finish("UID FETCH", &tag, FETCH_LIMIT, |response| flight.take(response, digest))
+                .await?;
+        }
+        let Some(mut open) = flight.0.pop_front() else { return Ok(None) };
+        open.ended.unwrap_or(Ok(()))?;
+        open.window.finish();
+        Ok(Some(open.window))
+    }
+
+    /// One window, while no other is on its way.
+    pub(super) async fn fetch<M>(
+        &mut self,
+        first: u32,
+        last: Option<u32>,
+        digest: Digest<'_, M>,
+    ) -> Result<Window<M>, Error> {
+        let mut flight = Flight::new();
+        self.ask(&mut flight, first, last).await?;
+        Ok(self.land(&mut flight, digest).await?.unwrap_or_else(Window::new))
     }
 
     /// The UIDs of the newest `count` mails, ascending, of the folder that was opened just now and holds `exists` mails.
@@ -145,11 +240,19 @@ impl Session {
     }
 
     /// Fetches the rest of a mail that is longer than the first piece, up to [`MAIL_BYTES_MAX`].
-    pub(super) async fn complete(&mut self, mail: &mut RawMail) -> Result<(), Error> {
+    /// What comes meanwhile of windows on their way is put there.
+    pub(super) async fn complete<M>(
+        &mut self,
+        mail: &mut RawMail,
+        flight: &mut Flight<M>,
+        digest: Digest<'_, M>,
+    ) -> Result<(), Error> {
         // One octet more than is kept tells whether the server has more.
         while mail.truncated && mail.bytes.len() <= MAIL_BYTES_MAX {
             let wanted = (MAIL_BYTES_MAX + 1 - mail.bytes.len()).min(8 * FIRST_BYTES);
-            let Some(piece) = self.piece(mail.uid, mail.bytes.len(), wanted).await? else { return Ok(()) };
+            let others = |response: &Response<'_>| flight.take(response, digest);
+            let piece = self.piece(mail.uid, mail.bytes.len(), wanted, others).await?;
+            let Some(piece) = piece else { return Ok(()) };
             mail.truncated = piece.len() >= wanted;
             mail.bytes.extend_from_slice(&piece);
         }
@@ -159,19 +262,27 @@ impl Session {
     }
 
     /// None when the mail is gone, or when the server sent another piece than was asked for.
-    async fn piece(&mut self, uid: u32, offset: usize, length: usize) -> Result<Option<Vec<u8>>, Error> {
+    async fn piece(
+        &mut self,
+        uid: u32,
+        offset: usize,
+        length: usize,
+        mut others: impl FnMut(&Response<'_>),
+    ) -> Result<Option<Vec<u8>>, Error> {
         let line = format!("UID FETCH {uid} (UID BODY.PEEK[]<{offset}.{length}>)");
         let mut piece = None;
         self.wire
             .command("UID FETCH", &line, FETCH_LIMIT, |response| {
-                let Response::Fetch(_, attributes) = response else { return };
-                if let Some(Item { uid: found, text, offset: Some(origin), .. }) = Item::of(attributes)
+                if let Response::Fetch(_, attributes) = response
+                    && let Some(Item { uid: found, text, offset: Some(origin), .. }) = Item::of(attributes)
                     && found == uid
                     && usize::try_from(origin) == Ok(offset)
                 {
                     // NIL is one way to say that nothing is left.
                     let text = text.unwrap_or_default();
                     piece = Some(text.get(..length).unwrap_or(text).to_vec());
+                } else {
+                    others(response);
                 }
             })
             .await?;

@@ -83,7 +83,7 @@ impl Incoming {
     fn put(&mut self, mended: Vec<u8>) {
         let end = self.start + self.scan.at;
         self.filled = self.filled - self.scan.at + mended.len();
-        self.buffer.splice(self.start..end, mended);
+        drop(self.buffer.splice(self.start..end, mended));
     }
 
     /// The first `length` bytes that were not read yet.

@@ -7,9 +7,9 @@ use tokio::time::{Instant, timeout};
 
 use super::Cursor;
 use super::error::Error;
+use super::fetch::Digest;
 use super::plan;
 use super::session::{Examined, Session};
-use crate::mail::RawMail;
 
 /// Nothing older than so many mails is read: what became of a mail matters until the next deadline, and spam may be
 /// there by the hundred thousand.
@@ -95,20 +95,26 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Setup`] and [`Error::Refused`] leave the connection as it was; after all others it is of no use.
-    pub(super) async fn read_junk(
+    pub(super) async fn read_junk<M>(
         &mut self,
         folder: &str,
         known: Option<Cursor>,
-    ) -> Result<(Vec<RawMail>, Cursor), Error> {
+        digest: Digest<'_, M>,
+    ) -> Result<(Vec<M>, Cursor), Error> {
         let read = async {
             let examined = self.examine(folder).await?;
-            self.read_step(plan::reconcile(known, &examined), examined).await
+            self.read_step(plan::reconcile(known, &examined), examined, digest).await
         };
         let slow = Error::Silent { command: "the reading of the Junk folder", limit: LIMIT };
         timeout(LIMIT, read).await.unwrap_or(Err(slow))
     }
 
-    async fn read_step(&mut self, cursor: Cursor, folder: Examined) -> Result<(Vec<RawMail>, Cursor), Error> {
+    async fn read_step<M>(
+        &mut self,
+        cursor: Cursor,
+        folder: Examined,
+        digest: Digest<'_, M>,
+    ) -> Result<(Vec<M>, Cursor), Error> {
         let end = folder.uidnext.map_or(cursor.high, |uidnext| uidnext.saturating_sub(1));
         if end <= cursor.high && cursor.low <= 1 {
             return Ok((Vec::new(), cursor));
@@ -116,11 +122,11 @@ impl Session {
         let newest = self.newest_uids(folder.exists, NEWEST_MAX).await?;
         let step = step(cursor, end, &newest);
         let Some((first, last)) = step.window else { return Ok((Vec::new(), step.cursor)) };
-        let window = self.fetch(first, Some(last)).await?;
+        let window = self.fetch(first, Some(last), digest).await?;
         if window.overflow {
             return Err(Error::Protocol("more of each mail than was asked for".to_owned()));
         }
-        Ok((window.mails, step.cursor))
+        Ok((window.cut_off(digest).collect(), step.cursor))
     }
 }
 

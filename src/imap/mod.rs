@@ -32,7 +32,6 @@ use chrono::{DateTime, Utc};
 use crate::engine::History;
 use crate::expiry::Validity;
 use crate::fullness::Fullness;
-use crate::mail::RawMail;
 
 pub use probe::{Folder, Probe, probe};
 pub use reader::spawn;
@@ -55,11 +54,11 @@ impl Cursor {
     }
 }
 
-/// What a mailbox's reader tells the main loop.
+/// What a mailbox's reader tells the main loop; `M` is what it makes of a mail.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<M> {
     /// Mails of one folder and the cursor that is true once they are stored. `junk`: it is the Junk folder.
-    Mails { mailbox: String, folder: String, junk: bool, mails: Vec<RawMail>, cursor: Cursor },
+    Mails { mailbox: String, folder: String, junk: bool, mails: Vec<M>, cursor: Cursor },
     /// From now on the Junk folder can be read, or cannot for this reason.
     Junk { mailbox: String, error: Option<String> },
     /// Every configured folder was read up to its end by a look that began at `started`; all its mails came before

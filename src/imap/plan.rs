@@ -6,7 +6,7 @@ use super::session::Examined;
 /// UIDs in the first window of a connection; also the newest mails read before anything is judged.
 pub(super) const WIDTH_FIRST: u32 = 500;
 /// What a window should bring: enough to make the round trip not matter, little enough to hold in memory.
-const MAILS_WANTED: u64 = 4_000;
+const MAILS_WANTED: u64 = 2_000;
 const BYTES_WANTED: u64 = 4 << 20;
 /// A sparse region is crossed in growing steps; a dense one behind it must not come as too much of a surprise.
 const GROWTH_MAX: u64 = 8;
@@ -37,30 +37,38 @@ pub(super) fn is_fresh(cursor: Cursor) -> bool {
     cursor.low > cursor.high && cursor.low > 1
 }
 
-/// The next window above what has been read, `uidnext` being the end.
-pub(super) fn newer(cursor: Cursor, uidnext: u32, pace: &Pace) -> Option<(u32, u32)> {
-    let first = cursor.high.checked_add(1)?;
-    let last = cursor.high.saturating_add(pace.width).min(uidnext.saturating_sub(1));
-    (first <= last).then_some((first, last))
-}
-
-/// The next window of history: below what has been read.
-pub(super) fn older(cursor: Cursor, pace: &Pace) -> Option<(u32, u32)> {
-    let last = cursor.low.checked_sub(1).filter(|last| *last > 0)?;
-    Some((cursor.low.saturating_sub(pace.width).max(1), last))
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
-    Newer,
+    /// Above what has been read, up to the UID `last`.
+    Newer { last: u32 },
+    /// History: below what has been read.
     Older,
 }
 
 impl Direction {
+    /// The first and the last UID of the next window.
+    pub(super) fn next(self, cursor: Cursor, pace: &Pace) -> Option<(u32, u32)> {
+        let (first, last) = match self {
+            Self::Newer { last } => {
+                (cursor.high.checked_add(1)?, cursor.high.saturating_add(pace.width).min(last))
+            }
+            Self::Older => (cursor.low.saturating_sub(pace.width).max(1), cursor.low.checked_sub(1)?),
+        };
+        (first <= last).then_some((first, last))
+    }
+
+    /// The cursor once the window is stored that [`Self::next`] told.
+    pub(super) fn over(self, cursor: Cursor, (first, last): (u32, u32)) -> Cursor {
+        match self {
+            Self::Newer { .. } => self.advance(cursor, last),
+            Self::Older => self.advance(cursor, first),
+        }
+    }
+
     /// The cursor once everything up to (or down to) `uid` is stored.
     pub(super) fn advance(self, cursor: Cursor, uid: u32) -> Cursor {
         match self {
-            Self::Newer => Cursor { high: uid, ..cursor },
+            Self::Newer { .. } => Cursor { high: uid, ..cursor },
             Self::Older => Cursor { low: uid, ..cursor },
         }
     }
@@ -113,8 +121,8 @@ mod tests {
         let start = reconcile(None, &folder(7, 10_001, 10_000));
         assert_eq!(start, cursor(7, 10_001, 10_000));
         assert!(is_fresh(start));
-        assert_eq!(newer(start, 10_001, &Pace::new()), None);
-        assert_eq!(older(start, &Pace::new()), Some((9_501, 10_000)));
+        assert_eq!(Direction::Newer { last: 10_000 }.next(start, &Pace::new()), None);
+        assert_eq!(Direction::Older.next(start, &Pace::new()), Some((9_501, 10_000)));
     }
 
     #[test]
@@ -122,7 +130,7 @@ mod tests {
         for uidnext in [Some(1), Some(4_000_000_000), None] {
             let start = reconcile(None, &Examined { uidvalidity: 7, uidnext, exists: 0 });
             assert_eq!((start.low, is_fresh(start)), (1, false));
-            assert_eq!(older(start, &Pace::new()), None);
+            assert_eq!(Direction::Older.next(start, &Pace::new()), None);
         }
     }
 
@@ -144,9 +152,9 @@ mod tests {
         let mut at = reconcile(None, &folder(1, 4_000_000_000, 3));
         let mut pace = Pace::new();
         let mut windows = 0;
-        while let Some((first, last)) = older(at, &pace) {
+        while let Some((first, last)) = Direction::Older.next(at, &pace) {
             pace.learn(last - first + 1, 0, 0);
-            at = Direction::Older.advance(at, first);
+            at = Direction::Older.over(at, (first, last));
             windows += 1;
         }
         assert!(windows <= 10, "{windows}");
@@ -159,16 +167,16 @@ mod tests {
             let width = pace.width;
             pace.learn(width, width as usize, width as usize * 600);
         }
-        assert_eq!(pace.width, 4_000);
-        pace.learn(4_000, 4_000, 8 << 20);
         assert_eq!(pace.width, 2_000);
+        pace.learn(2_000, 2_000, 8 << 20);
+        assert_eq!(pace.width, 1_000);
     }
 
     #[test]
     fn a_single_new_mail_does_not_make_the_windows_narrow() {
         let mut pace = Pace::new();
         pace.learn(1, 1, 600);
-        assert_eq!(pace.width, 4_000);
+        assert_eq!(pace.width, 2_000);
     }
 
     #[test]
@@ -191,17 +199,18 @@ mod tests {
             let mut pace = Pace::new();
             let mut at = start;
             for _ in 0..200 {
-                let Some((first, last)) = older(at, &pace) else { break };
+                let Some((first, last)) = Direction::Older.next(at, &pace) else { break };
                 prop_assert!(1 <= first && first <= last && last == at.low - 1);
-                at = Direction::Older.advance(at, first);
+                at = Direction::Older.over(at, (first, last));
                 let (mails, bytes) = *findings.next().unwrap();
                 pace.learn(last - first + 1, mails, bytes);
                 prop_assert!(pace.width >= 1);
             }
             let end = uidnext.saturating_add(later);
-            while let Some((first, last)) = newer(at, end, &pace) {
+            let newer = Direction::Newer { last: end - 1 };
+            while let Some((first, last)) = newer.next(at, &pace) {
                 prop_assert!(first == at.high + 1 && last < end);
-                at = Direction::Newer.advance(at, last);
+                at = newer.over(at, (first, last));
                 pace.learn(last - first + 1, 1, 600);
             }
             prop_assert_eq!(at.high, end - 1);

@@ -1,5 +1,7 @@
 //! Reads one mailbox for ever: looks for new mails, fills in history, waits.
 
+mod windows;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +13,13 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use self::windows::Until;
 use super::auth::Credential;
 use super::backoff::Backoff;
 use super::certificate::Shown;
 use super::connect;
 use super::error::Error;
-use super::fetch::Window;
+use super::fetch::Flight;
 use super::gauge::Gauge;
 use super::idle::Woken;
 use super::junk::JunkWatch;
@@ -29,8 +32,6 @@ use crate::engine::History;
 use crate::mail::RawMail;
 use crate::oauth2::TokenSource;
 
-const BATCH_MAILS_MAX: usize = 500;
-const BATCH_BYTES_MAX: usize = 4 << 20;
 /// RFC 2177 allows 29 minutes; Exchange Online stops pushing long before that without a word.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 /// A server that pushes without having anything new must not be asked in a tight loop.
@@ -39,35 +40,44 @@ const POLL_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Reads `mailbox` from `cursors` (one per folder; none means a first start) until the receiver of `events` is dropped
 /// or the task is aborted. Each permit of `requests` is one look as soon as possible, which begins after the request.
-pub fn spawn(
+///
+/// `digest` makes of each mail, with the folder it lies in, what is handed over, or None: of no interest. It is called as
+/// soon as the mail has come, because what is made of it takes less memory than the mail, and while others wait for the disk.
+pub fn spawn<M: Send + 'static>(
     mailbox: Mailbox,
     cursors: BTreeMap<String, Cursor>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Event<M>>,
     requests: Arc<Notify>,
+    digest: impl Fn(&str, RawMail) -> Option<M> + Send + Sync + 'static,
 ) -> JoinHandle<()> {
-    tokio::spawn(supervise(Arc::new(Shared::new(mailbox, cursors, events, requests)), run))
+    tokio::spawn(supervise(Arc::new(Shared::new(mailbox, cursors, events, requests, Box::new(digest))), run))
 }
 
+/// What is made of a mail of a folder.
+type DigestIn<M> = Box<dyn Fn(&str, RawMail) -> Option<M> + Send + Sync>;
+
 /// What outlives a connection.
-struct Shared {
+struct Shared<M> {
     mailbox: Mailbox,
     tokens: Option<TokenSource>,
     cursors: Mutex<BTreeMap<String, Cursor>>,
     /// Held by each connection in its turn.
     gauge: AsyncMutex<Gauge>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Event<M>>,
     requests: Arc<Notify>,
+    digest: DigestIn<M>,
     /// The current connection has completed a look.
     looked: AtomicBool,
     junk: JunkWatch,
 }
 
-impl Shared {
+impl<M> Shared<M> {
     fn new(
         mailbox: Mailbox,
         cursors: BTreeMap<String, Cursor>,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<Event<M>>,
         requests: Arc<Notify>,
+        digest: DigestIn<M>,
     ) -> Self {
         let tokens = match &mailbox.login {
             Login::OAuth2(oauth2) => Some(TokenSource::new(oauth2.clone())),
@@ -75,7 +85,7 @@ impl Shared {
         };
         let cursors = Mutex::new(cursors);
         let (looked, junk, gauge) = (AtomicBool::new(false), JunkWatch::default(), AsyncMutex::default());
-        Self { mailbox, tokens, cursors, gauge, events, requests, looked, junk }
+        Self { mailbox, tokens, cursors, gauge, events, requests, digest, looked, junk }
     }
 
     fn cursor(&self, folder: &str) -> Option<Cursor> {
@@ -83,7 +93,7 @@ impl Shared {
     }
 
     /// Hands over mails and, with them, how far the folder is read.
-    async fn tell(&self, folder: &str, mails: Vec<RawMail>, cursor: Cursor) -> Result<(), Error> {
+    async fn tell(&self, folder: &str, mails: Vec<M>, cursor: Cursor) -> Result<(), Error> {
         if mails.is_empty() && self.cursor(folder) == Some(cursor) {
             return Ok(());
         }
@@ -102,7 +112,7 @@ impl Shared {
         self.send(Event::Junk { mailbox: self.mailbox.name.clone(), error }).await
     }
 
-    async fn send(&self, event: Event) -> Result<(), Error> {
+    async fn send(&self, event: Event<M>) -> Result<(), Error> {
         self.events.send(event).await.map_err(|_| Error::Ended)
     }
 
@@ -119,7 +129,7 @@ impl Shared {
 
 /// Opens one connection after another with `run`. Each is a task of its own, for imap-proto may panic on an answer; those
 /// that are known to make it panic are mended (see `mend`).
-async fn supervise<F>(shared: Arc<Shared>, run: impl Fn(Arc<Shared>) -> F)
+async fn supervise<M: Send + 'static, F>(shared: Arc<Shared<M>>, run: impl Fn(Arc<Shared<M>>) -> F)
 where
     F: Future<Output = Result<Infallible, Error>> + Send + 'static,
 {
@@ -158,7 +168,7 @@ where
 }
 
 /// One connection, from its opening to its failure.
-async fn run(shared: Arc<Shared>) -> Result<Infallible, Error> {
+async fn run<M: Send>(shared: Arc<Shared<M>>) -> Result<Infallible, Error> {
     let credential = Credential::obtain(&shared.mailbox, shared.tokens.as_ref()).await?;
     let session = match connect::open(&shared.mailbox, &credential).await {
         Ok(session) => session,
@@ -196,8 +206,8 @@ async fn run(shared: Arc<Shared>) -> Result<Infallible, Error> {
     }
 }
 
-struct Reader<'a> {
-    shared: &'a Shared,
+struct Reader<'a, M> {
+    shared: &'a Shared<M>,
     session: Session,
     gauge: MutexGuard<'a, Gauge>,
     selected: Option<&'a str>,
@@ -208,7 +218,7 @@ struct Reader<'a> {
     can_idle: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, M: Send> Reader<'a, M> {
     /// Reads every folder up to its end.
     async fn look(&mut self) -> Result<History, Error> {
         let started = clock::now();
@@ -220,16 +230,10 @@ impl<'a> Reader<'a> {
             let (mut cursor, uidnext) = self.select(folder).await?;
             if plan::is_fresh(cursor) {
                 self.paces.remove(folder.as_str());
-                cursor = self.read_older(folder, cursor).await?;
+                cursor = self.read_on(folder, Direction::Older, cursor, Until::OneWindow).await?.cursor;
             }
-            let end = uidnext.unwrap_or(0);
-            while let Some((first, last)) = plan::newer(cursor, end, self.pace(folder)) {
-                let window = self.session.fetch(first, Some(last)).await?;
-                cursor = match settle(&window, self.pace(folder), last - first + 1)? {
-                    Settled::TryNarrower => cursor,
-                    Settled::Good => self.deliver(folder, window, Direction::Newer, cursor, last).await?,
-                };
-            }
+            let newer = Direction::Newer { last: uidnext.map_or(0, |uidnext| uidnext.saturating_sub(1)) };
+            cursor = self.read_on(folder, newer, cursor, Until::TheEnd).await?.cursor;
             shared.tell(folder, Vec::new(), cursor).await?;
         }
         // Before the look is announced, because who is silent is judged then.
@@ -246,7 +250,8 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         self.selected = Some(folder);
-        match self.session.read_junk(folder, shared.cursor(folder)).await {
+        let digest = |mail| (shared.digest)(folder, mail);
+        match self.session.read_junk(folder, shared.cursor(folder), &digest).await {
             Ok((mails, cursor)) => {
                 shared.tell_junk(None).await?;
                 shared.tell(folder, mails, cursor).await
@@ -313,8 +318,7 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             let Some(cursor) = self.shared.cursor(folder) else { return Ok(()) };
-            self.read_older(folder, cursor).await?;
-            if self.look_is_due() {
+            if self.read_on(folder, Direction::Older, cursor, Until::ALookIsDue).await?.look_is_due {
                 return Ok(());
             }
         }
@@ -329,58 +333,6 @@ impl<'a> Reader<'a> {
         let mut request = std::pin::pin!(self.shared.requests.notified());
         // True when a permit was there to take; a fresh `Notified` that stays pending takes none.
         request.as_mut().enable()
-    }
-
-    /// One window of history, newest mails first.
-    async fn read_older(&mut self, folder: &'a str, cursor: Cursor) -> Result<Cursor, Error> {
-        while let Some((first, last)) = plan::older(cursor, self.pace(folder)) {
-            let window = self.session.fetch(first, Some(last)).await?;
-            match settle(&window, self.pace(folder), last - first + 1)? {
-                Settled::TryNarrower => {}
-                Settled::Good => return self.deliver(folder, window, Direction::Older, cursor, first).await,
-            }
-        }
-        Ok(cursor)
-    }
-
-    /// Hands over a window in batches. `end` is the UID up (or down) to which the window's tagged OK reaches.
-    async fn deliver(
-        &mut self,
-        folder: &str,
-        window: Window,
-        direction: Direction,
-        cursor: Cursor,
-        end: u32,
-    ) -> Result<Cursor, Error> {
-        if window.without_text > 0 {
-            tracing::warn!(
-                folder,
-                mails = window.without_text,
-                "the server shows mails without their text; skipped"
-            );
-        }
-        let mut mails = window.mails;
-        if direction == Direction::Older {
-            mails.reverse();
-        }
-        let (mut batch, mut bytes, mut reached) = (Vec::new(), 0, cursor);
-        for mut mail in mails {
-            if mail.truncated {
-                self.session.complete(&mut mail).await?;
-            }
-            if batch.len() == BATCH_MAILS_MAX
-                || (!batch.is_empty() && bytes + mail.bytes.len() > BATCH_BYTES_MAX)
-            {
-                self.shared.tell(folder, std::mem::take(&mut batch), reached).await?;
-                bytes = 0;
-            }
-            bytes += mail.bytes.len();
-            reached = direction.advance(cursor, mail.uid);
-            batch.push(mail);
-        }
-        let reached = direction.advance(cursor, end);
-        self.shared.tell(folder, batch, reached).await?;
-        Ok(reached)
     }
 
     /// Waits until a look is due; reads what the server announces meanwhile.
@@ -422,13 +374,16 @@ impl<'a> Reader<'a> {
         self.session.wire.take_news();
         let Some(cursor) = self.shared.cursor(folder) else { return Ok(News::NeedsLook) };
         let Some(first) = cursor.high.checked_add(1) else { return Ok(News::NeedsLook) };
-        let window = self.session.fetch(first, None).await?;
+        let shared = self.shared;
+        let digest = |mail| (shared.digest)(folder, mail);
+        let window = self.session.fetch(first, None, &digest).await?;
         if window.overflow {
             return Ok(News::NeedsLook);
         }
         let newest = window.mails.last().map(|mail| mail.uid);
-        let last = newest.unwrap_or(cursor.high);
-        self.deliver(folder, window, Direction::Newer, cursor, last).await?;
+        let end = Cursor { high: newest.unwrap_or(cursor.high), ..cursor };
+        let newer = Direction::Newer { last: u32::MAX };
+        self.deliver(folder, window, newer, (cursor, end), &mut Flight::new()).await?;
         // Who asks for a look is about to judge, and must know what lies in Junk.
         if self.requested() {
             return Ok(News::NeedsLook);
@@ -453,23 +408,6 @@ async fn pause(until: Instant, requests: &Notify) -> Woken {
         () = requests.notified() => Woken::Requested,
         () = sleep_until(until) => Woken::Elapsed,
     }
-}
-
-enum Settled {
-    Good,
-    TryNarrower,
-}
-
-/// Learns from a window how wide the next one may be.
-fn settle(window: &Window, pace: &mut Pace, span: u32) -> Result<Settled, Error> {
-    if !window.overflow {
-        pace.learn(span, window.mails.len(), window.bytes);
-        return Ok(Settled::Good);
-    }
-    let narrower = pace.overflowed(span);
-    narrower
-        .map(|()| Settled::TryNarrower)
-        .ok_or_else(|| Error::Protocol("the same mail again and again".to_owned()))
 }
 
 #[cfg(test)]

@@ -60,11 +60,11 @@ async fn newest<E, F: Future<Output = Result<(), E>>>(
     let uids = session.newest_uids(examined.exists, count).await?;
     for step in uids.rchunks(STEP) {
         let (Some(first), Some(last)) = (step.first(), step.last()) else { continue };
-        let window = session.fetch(*first, Some(*last)).await?;
+        let window = session.fetch(*first, Some(*last), &Some).await?;
         if window.overflow {
             return Err(Error::Protocol("more of each mail than was asked for".to_owned()));
         }
-        for mail in window.mails.into_iter().rev() {
+        for mail in window.cut_off(&Some).rev() {
             on(Sampled { folder: folder.to_owned(), mail }).await.map_err(|_| Error::Ended)?;
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::front::Front;
 use super::store_alarm::StoreAlarm;
+use super::take::Arrival;
 use super::{EVENTS_TOGETHER_MAX, Parcel, Readers, Service};
 use crate::audit::Note;
 use crate::clock;
@@ -93,7 +94,7 @@ struct Daemon {
     /// Answers that wait until what they say is stored.
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// Events that the store could not be asked about yet.
-    stuck: Vec<Event>,
+    stuck: Vec<Event<Arrival>>,
     /// A look was taken in, completed or known to have failed, and what follows from it is not stored yet.
     judged: bool,
     /// Set while the store fails.
@@ -169,7 +170,7 @@ impl Daemon {
         }
     }
 
-    fn take_events(&mut self, first: Event) {
+    fn take_events(&mut self, first: Event<Arrival>) {
         self.stuck.push(first);
         while self.stuck.len() < EVENTS_TOGETHER_MAX
             && let Ok(event) = self.readers.events.try_recv()
@@ -237,7 +238,7 @@ impl Daemon {
             // The readers wait because of the store: that is no alarm about the mailbox.
             self.service.engine.excuse_readers(clock::now());
         }
-        while let Some(event) = self.stuck.first() {
+        while let Some(event) = self.stuck.first_mut() {
             self.service.take(event)?;
             self.judged |= matches!(event, Event::Looked { .. } | Event::Failed { .. });
             self.stuck.remove(0);

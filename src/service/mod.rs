@@ -39,9 +39,10 @@ pub use daemon::{run, run_until};
 use digests::Digests;
 pub use once::{Once, once};
 use refresh::Refreshing;
+use take::Arrival;
 
 /// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
-const EVENTS_WAITING_MAX: usize = 8;
+const EVENTS_WAITING_MAX: usize = 4;
 
 /// Between two times at which old mails are looked for, and between two pieces when there is more.
 const PRUNING: TimeDelta = TimeDelta::hours(1);
@@ -54,7 +55,7 @@ const EVENTS_TOGETHER_MAX: usize = 8;
 struct Service {
     engine: Engine,
     store: Store,
-    roster: Roster,
+    roster: Arc<Roster>,
     cursors: BTreeMap<Place, Cursor>,
     batch: Batch,
     /// Keys of the mails in `batch`.
@@ -92,7 +93,7 @@ impl Service {
         let store = Store::open(&config.state, &config.name)?;
         let snapshot = Snapshot { link_key: link_key(&store)?, ..store.load()? };
         let cursors = store.cursors()?;
-        let roster = Roster::new(&config.checkers, keys);
+        let roster = Arc::new(Roster::new(&config.checkers, keys));
         let notes = vec![Note::start(env!("CARGO_PKG_VERSION")), Note::configuration(&Judged::of(&config))];
         let engine = Engine::restore(config, snapshot, clock::now());
         Ok(Self {
@@ -117,13 +118,13 @@ impl Service {
     /// Takes in one event of a reader.
     ///
     /// # Errors
-    /// When the store cannot be read. The event may be given again: what was taken in of it is not taken in twice.
-    fn take(&mut self, event: &Event) -> Result<()> {
+    /// When the store cannot be read. The event may be given again: it still holds what was not taken in.
+    fn take(&mut self, event: &mut Event<Arrival>) -> Result<()> {
         match event {
             Event::Mails { mailbox, folder, junk, mails, cursor } => {
                 let place = Place { mailbox: mailbox.clone(), folder: folder.clone(), junk: *junk };
                 self.take_mails(&place, mails, *cursor)?;
-                if !junk {
+                if !*junk {
                     self.reading.reached(mailbox, folder, *cursor);
                 }
             }
@@ -226,7 +227,7 @@ impl Service {
 
     /// Takes over a new configuration. What was not stored yet is read again by the new readers.
     fn reconfigure(&mut self, config: Config, keys: &Keys) {
-        self.roster = Roster::new(&config.checkers, keys);
+        self.roster = Arc::new(Roster::new(&config.checkers, keys));
         self.batch.notes.push(Note::configuration(&Judged::of(&config)));
         self.engine.reconfigure(config, clock::now());
     }
@@ -308,7 +309,7 @@ impl Service {
     }
 
     fn start_readers(&self) -> Readers {
-        Readers::start(self.engine.config(), &self.cursors)
+        Readers::start(self.engine.config(), &self.cursors, &self.roster)
     }
 }
 
@@ -341,13 +342,13 @@ fn survive_file_size_limit() -> Result<()> {
 
 /// One reader per mailbox; dropping them ends them.
 struct Readers {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Event<Arrival>>,
     requests: Vec<Arc<Notify>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
-    fn start(config: &Config, cursors: &BTreeMap<Place, Cursor>) -> Self {
+    fn start(config: &Config, cursors: &BTreeMap<Place, Cursor>, roster: &Arc<Roster>) -> Self {
         let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let mut readers = Self { events, requests: Vec::new(), tasks: Vec::new() };
         for mailbox in &config.mailboxes {
@@ -362,7 +363,9 @@ impl Readers {
                 .collect();
             let request = Arc::new(Notify::new());
             readers.requests.push(Arc::clone(&request));
-            readers.tasks.push(imap::spawn(mailbox.clone(), known, sender.clone(), request));
+            let (its, roster) = (mailbox.clone(), Arc::clone(roster));
+            let digest = move |folder: &str, raw| Arrival::of(&raw, folder, &its, &roster);
+            readers.tasks.push(imap::spawn(mailbox.clone(), known, sender.clone(), request, digest));
         }
         readers
     }

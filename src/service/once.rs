@@ -75,8 +75,8 @@ impl Service {
             let mut next = Some(event);
             let mut taken = 0;
             // What waits already is stored together: each commit waits for the disk.
-            while let Some(event) = next {
-                self.take(&event)?;
+            while let Some(mut event) = next {
+                self.take(&mut event)?;
                 match event {
                     Event::Looked { mailbox, history: History::Complete, .. } => {
                         unread.remove(&mailbox);

@@ -3,29 +3,52 @@
 use anyhow::Result;
 
 use super::Service;
+use crate::config::Mailbox;
 use crate::imap::Cursor;
 use crate::intake::{Again, SameRun, Taken, take_in, take_in_junk};
 use crate::mail::RawMail;
+use crate::report::Roster;
 use crate::store::{Kept, Place};
+use crate::time::Time;
 use crate::trust::Why;
 
-impl Service {
-    pub(super) fn take_mails(&mut self, place: &Place, mails: &[RawMail], cursor: Cursor) -> Result<()> {
-        let (mailbox, roster) = (&place.mailbox, &self.roster);
-        let taken: Vec<(&RawMail, Taken)> = if place.junk {
-            mails.iter().filter_map(|raw| Some((raw, take_in_junk(raw, mailbox, roster)?))).collect()
+/// A mail as its reader hands it over.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// INTERNALDATE, even one in the future.
+    stamped: Option<Time>,
+    taken: Taken,
+}
+
+impl Arrival {
+    /// None of a mail in the Junk folder that is nobody's business.
+    pub(super) fn of(raw: &RawMail, folder: &str, mailbox: &Mailbox, roster: &Roster) -> Option<Self> {
+        let taken = if mailbox.junk.as_deref() == Some(folder) {
+            take_in_junk(raw, &mailbox.name, roster)?
         } else {
-            mails.iter().map(|raw| (raw, take_in(raw, mailbox, roster))).collect()
+            take_in(raw, &mailbox.name, roster)
         };
-        let mut known = self.store.known(taken.iter().map(|(_, taken)| &taken.key))?;
-        let runs = self.store.known_runs(taken.iter().filter_map(|(_, taken)| taken.run_key.as_ref()))?;
+        Some(Self { stamped: raw.internal_date, taken })
+    }
+}
+
+impl Service {
+    /// Empties `mails`, unless the store cannot be asked about them.
+    pub(super) fn take_mails(
+        &mut self,
+        place: &Place,
+        mails: &mut Vec<Arrival>,
+        cursor: Cursor,
+    ) -> Result<()> {
+        let mut known = self.store.known(mails.iter().map(|mail| &mail.taken.key))?;
+        let runs = self.store.known_runs(mails.iter().filter_map(|mail| mail.taken.run_key.as_ref()))?;
         self.runs
             .extend(runs.into_iter().filter(|(key, _)| !self.runs.contains_key(key)).collect::<Vec<_>>());
         let reached = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
         let reached = reached.or_else(|| self.cursors.get(place).copied());
-        for (raw, mut taken) in taken {
-            let came_in = reached.is_some_and(|reached| reached.lacks(cursor, raw.uid));
-            let stamped = raw.internal_date.filter(|_| came_in);
+        for Arrival { stamped, mut taken } in mails.drain(..) {
+            let came_in = reached.is_some_and(|reached| reached.lacks(cursor, taken.uid));
+            let stamped = stamped.filter(|_| came_in);
             if let Some(id) = &taken.canary {
                 self.engine.canary_came(id, taken.observation.received);
             }
@@ -81,7 +104,6 @@ mod tests {
     use super::*;
     use crate::config::{Config, Sources};
     use crate::engine::{Comparison, History};
-    use crate::time::Time;
     use chrono::{TimeDelta, TimeZone, Utc};
 
     fn at(second: i64) -> Time {
@@ -117,7 +139,9 @@ mod tests {
     fn tells(service: &mut Service, folder: &str, raw: RawMail, after: Cursor) -> bool {
         let clock = |service: &Service| service.engine.mailboxes()["MONITOR"].clock.clone();
         let before = clock(service);
-        service.take_mails(&place(folder), &[raw], after).unwrap();
+        let mailbox = &service.engine.config().mailboxes[0];
+        let arrival = Arrival::of(&raw, folder, mailbox, &service.roster).unwrap();
+        service.take_mails(&place(folder), &mut vec![arrival], after).unwrap();
         before != clock(service)
     }
 

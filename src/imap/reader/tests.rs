@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use super::super::peer::{Contents, Fault, Peer};
+use super::windows::BATCH_MAILS_MAX;
 use super::*;
 use crate::config::{Secret, Server, Tls};
 use crate::fullness::{Fullness, Limits, Source};
@@ -34,7 +35,7 @@ fn mailbox(port: u16, folders: &[&str], poll: TimeDelta) -> Mailbox {
 
 /// A reader under test and all it has told.
 struct Watch {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Event<RawMail>>,
     requests: Arc<Notify>,
     task: JoinHandle<()>,
     /// In the order in which they came, by folder.
@@ -54,7 +55,7 @@ impl Watch {
     fn of(mailbox: Mailbox, cursors: BTreeMap<String, Cursor>) -> Self {
         let (sender, events) = mpsc::channel(4);
         let requests = Arc::new(Notify::new());
-        let task = spawn(mailbox, cursors.clone(), sender, Arc::clone(&requests));
+        let task = spawn(mailbox, cursors.clone(), sender, Arc::clone(&requests), |_, mail| Some(mail));
         let (uids, failures, junk, fullness) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { events, requests, task, uids, cursors, failures, junk, fullness }
     }
@@ -318,6 +319,43 @@ async fn a_failure_is_told_and_the_next_connection_goes_on_without_a_gap() {
 }
 
 #[tokio::test]
+async fn a_window_without_its_end_holds_back_those_that_were_asked_for_behind_it() {
+    let peer = Peer::start(&[("INBOX", Contents::dense(10_000))]).await;
+    let second = "UID FETCH 5501:7500";
+    peer.change(|world| world.faults = vec![("UID FETCH 7501:9500".to_owned(), Fault::Says(""))]);
+    let mut watch = Watch::inbox(&peer);
+    assert_eq!(watch.look().await, History::Filling);
+    while peer.asked(second) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The answer to the second one has been sent by then.
+    let told = timeout(Duration::from_millis(300), watch.look()).await;
+    assert!(told.is_err() && watch.failures.is_empty(), "{:?}", watch.failures);
+    assert_eq!((watch.uids.len(), watch.cursor()), (500, (7, 9_501, 10_000)));
+    assert_eq!(peer.asked("UID FETCH"), 3, "two are asked for at a time");
+}
+
+#[tokio::test]
+async fn a_window_that_is_too_full_is_read_again_in_narrower_ones_with_those_behind_it() {
+    let mut contents = Contents::dense(12_000);
+    // The newest are few and small, those before them many.
+    for uid in 11_501..=12_000 {
+        if uid % 100 != 0 {
+            contents.mails.remove(&uid);
+        }
+    }
+    for uid in 3_000..=11_500 {
+        contents.mails.insert(uid, vec![b'x'; 6_000]);
+    }
+    let uids: Vec<u32> = contents.mails.keys().rev().copied().collect();
+    let peer = Peer::start(&[("INBOX", contents)]).await;
+    let mut watch = Watch::inbox(&peer);
+    watch.complete().await;
+    assert_eq!((watch.seen() == uids, watch.cursor()), (true, (7, 1, 12_000)));
+    assert!(peer.asked("UID FETCH 7501:11500") == 1 && peer.asked("UID FETCH") > 4);
+}
+
+#[tokio::test]
 async fn a_suggested_backoff_is_not_shortened_by_requests_and_an_ordinary_one_is() {
     let peer = Peer::start(&[("INBOX", Contents::dense(1))]).await;
     let throttled = "TAG NO Request is throttled. Suggested Backoff Time: 700 milliseconds\r\n";
@@ -472,14 +510,15 @@ async fn a_mail_without_a_date_and_a_code_without_a_space_do_not_keep_the_others
 
 #[tokio::test]
 async fn a_panic_over_one_mailbox_is_told_under_its_name_and_the_others_go_on() {
-    let (sender, mut events) = mpsc::channel(64);
+    let (sender, mut events) = mpsc::channel::<Event<RawMail>>(64);
     let fallen = Mailbox { name: "CUSTOMER".to_owned(), ..mailbox(1, &["INBOX"], TimeDelta::seconds(3600)) };
-    let fallen = Shared::new(fallen, BTreeMap::new(), sender.clone(), Arc::default());
+    let fallen =
+        Shared::new(fallen, BTreeMap::new(), sender.clone(), Arc::default(), Box::new(|_, mail| Some(mail)));
     let panics = |_| async { Err((|| -> Error { panic!("what a parser may do") })()) };
     let falling = tokio::spawn(supervise(Arc::new(fallen), panics));
     let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
     let sound = mailbox(peer.port, &["INBOX"], TimeDelta::milliseconds(100));
-    let going_on = spawn(sound, BTreeMap::new(), sender, Arc::default());
+    let going_on = spawn(sound, BTreeMap::new(), sender, Arc::default(), |_, mail| Some(mail));
     let (mut failures, mut looks) = (0, 0);
     while failures < 2 || looks < 5 {
         let event = timeout(Duration::from_secs(30), events.recv()).await.expect("no event within 30 s");
