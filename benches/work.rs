@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bresse_watchdog::engine::{Engine, History, Snapshot};
-use bresse_watchdog::intake::{Key, Taken};
+use bresse_watchdog::intake::{Key, Taken, take_in};
 use bresse_watchdog::mail::RawMail;
 use bresse_watchdog::report::Roster;
 use bresse_watchdog::store::Store;
@@ -25,6 +25,7 @@ const CHECKERS: usize = 7;
 /// For counting: enough that starting up does not matter.
 const COUNTED: usize = 4_000;
 const MEASURING: Duration = Duration::from_secs(3);
+const HOSTILE_TRIES: usize = 20;
 
 fn main() {
     let stage = std::env::args().nth(1).filter(|argument| argument != "--bench");
@@ -52,6 +53,43 @@ fn speed() {
     println!("  judge           {:>10.0}", rate(|| taken.clone(), judge));
     let rate = rate(|| taken.clone(), store);
     println!("  judge and store {rate:>10.0}   (into a new file, {BATCH} in a transaction)");
+    hostile();
+}
+
+/// What one mail costs whose headers or text were made to be expensive. Linear means: a column is ten times the one before.
+fn hostile() {
+    println!("Hostile mails, microseconds to read one of:     1 KB     10 KB    100 KB      1 MB");
+    for (name, head, unit, tail) in [
+        ("encoded words", "Subject: ", "=?utf-8?Q?=C3=A9?=\r\n ", "\r\n\r\n"),
+        ("one line of =?", "Subject: ", "=?", "\r\n\r\n"),
+        ("folded recipients", "To: ", "a@b.c,\r\n ", "\r\n\r\n"),
+        ("open brackets", "To: ", "<\"(", "\r\n\r\n"),
+        ("Received headers", "", "Received: from (((a by b; Fri, 20 Nov 2026 03:11:58 +0100\r\n", "\r\n"),
+        ("headers of one byte", "", "a:\r\n", "\r\n"),
+        ("parts without end", "Content-Type: multipart/mixed; boundary=a\r\n\r\n", "--a\r\n\r\n", ""),
+        ("nested HTML", "Content-Type: text/html\r\n\r\n", "<a <b &", ""),
+        ("tokens", "To: bresse1+monitor@domain.com\r\n\r\n", "x.OK ", ""),
+        ("quoted-printable", "Content-Transfer-Encoding: quoted-printable\r\n\r\n", "=\u{e9}=3D", ""),
+    ] {
+        print!("  {name:36}");
+        for size in [1_000, 10_000, 100_000, 1_000_000] {
+            let text = [head, &unit.repeat(size / unit.len()), tail].concat();
+            print!("{:>10.1}", cost(text.into_bytes()).as_secs_f64() * 1e6);
+        }
+        println!();
+    }
+}
+
+/// The best of some tries.
+fn cost(bytes: Vec<u8>) -> Duration {
+    let roster = Roster::new(&config(CHECKERS).checkers, &Default::default());
+    let raw = RawMail { uid: 1, internal_date: None, seen: now(), bytes, truncated: false };
+    let once = || {
+        let began = Instant::now();
+        black_box(take_in(&raw, MAILBOX, &roster));
+        began.elapsed()
+    };
+    (0..HOSTILE_TRIES).map(|_| once()).min().unwrap()
 }
 
 /// The best of all tries of `work`, which does [`COUNTED`] reports.
