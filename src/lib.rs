@@ -16,7 +16,8 @@
 //! ```
 //!
 //! The shell ([`service`]) feeds the core what the readers saw, stores what the core decided in one transaction, and
-//! only then sends. It decides nothing itself.
+//! only then sends. It decides nothing itself. That order is kept by [`flow`], which knows no clock and waits for nothing:
+//! `tests/centuries` runs it in a time of its own.
 //!
 //! # What always holds
 //!
@@ -100,6 +101,7 @@ pub mod store;
 mod past;
 mod inquiry;
 mod summary;
+pub mod flow;
 pub mod rerun;
 pub mod channel;
 mod control;

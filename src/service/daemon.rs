@@ -12,12 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::front::Front;
 use super::store_alarm::StoreAlarm;
-use super::take::Arrival;
 use super::{EVENTS_TOGETHER_MAX, Parcel, Readers, Service};
-use crate::audit::Note;
 use crate::clock;
 use crate::config::{Config, environment};
 use crate::control::{Answer, Control, ORDERS_WAITING_MAX, Request};
+use crate::flow::Arrival;
 use crate::engine::BETWEEN_TRIES;
 use crate::imap::Event;
 use crate::keys;
@@ -34,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub async fn run(config: Config, file: Option<&Path>, overrides: &[(String, String)]) -> Result<()> {
     let mut signals = Signals::new()?;
     let mut daemon = Daemon::start(config).await?;
-    daemon.service.engine.watch_dependence(clock::now());
+    daemon.service.flow.engine.watch_dependence(clock::now());
     while let Told::Reload = daemon.work_until(signals.next()).await {
         daemon.reload(file, overrides).await;
     }
@@ -117,7 +116,7 @@ impl Daemon {
                 tracing::error!(error = format!("{error:#}"), "no command can give an order")
             })
             .ok();
-        let front = Front::open(&service.engine, sender).await;
+        let front = Front::open(&service.flow.engine, sender).await;
         let readers = service.start_readers();
         let daemon = Self {
             service,
@@ -165,7 +164,7 @@ impl Daemon {
             // While the store fails nothing more is read: the full queue makes the readers wait.
             Some(event) = self.readers.events.recv(), if !store_fails => self.take_events(event),
             Some(request) = self.orders.recv() => self.take_order(request),
-            () = self.front.wanted() => self.front.paint(&self.service.engine, self.alarm.is_some()),
+            () = self.front.wanted() => self.front.paint(&self.service.flow.engine, self.alarm.is_some()),
             () = sleep(wake) => {}
         }
     }
@@ -211,15 +210,15 @@ impl Daemon {
                 self.give_answers(None);
                 if let Some(alarm) = self.alarm.take() {
                     // They waited during this last try too, which lasts seconds when another program locks the file.
-                    self.service.engine.excuse_readers(clock::now());
-                    alarm.recover(self.service.engine.config());
+                    self.service.flow.engine.excuse_readers(clock::now());
+                    alarm.recover(self.service.flow.engine.config());
                 }
             }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
-                self.service.engine.store_failed();
+                self.service.flow.engine.store_failed();
                 self.give_answers(Some(&error));
-                let config = self.service.engine.config();
+                let config = self.service.flow.engine.config();
                 self.alarm.get_or_insert_with(|| StoreAlarm::raise(config, &error));
             }
         }
@@ -236,7 +235,7 @@ impl Daemon {
     fn try_settle(&mut self) -> Result<()> {
         if self.alarm.is_some() {
             // The readers wait because of the store: that is no alarm about the mailbox.
-            self.service.engine.excuse_readers(clock::now());
+            self.service.flow.engine.excuse_readers(clock::now());
         }
         while let Some(event) = self.stuck.first_mut() {
             self.service.take(event)?;
@@ -245,12 +244,12 @@ impl Daemon {
         }
         self.service.settle()?;
         if std::mem::take(&mut self.judged) {
-            self.service.engine.judgement_stored();
+            self.service.flow.engine.judgement_stored();
             notify(&[NotifyState::Watchdog]);
             self.front.judged(clock::now());
         }
         self.service.beat();
-        if self.service.engine.wants_look(clock::now()) {
+        if self.service.flow.engine.wants_look(clock::now()) {
             self.readers.look();
         }
         Ok(())
@@ -264,7 +263,7 @@ impl Daemon {
                 return;
             }
         };
-        if config.state != self.service.engine.config().state {
+        if config.state != self.service.flow.engine.config().state {
             tracing::error!(
                 "watchdog.state cannot change while the daemon runs; the old configuration stays"
             );
@@ -280,7 +279,7 @@ impl Daemon {
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.stuck.clear();
         self.service.reconfigure(config, &keys);
-        self.front.reopen(&self.service.engine).await;
+        self.front.reopen(&self.service.flow.engine).await;
         self.readers = self.service.start_readers();
         tracing::info!("the new configuration is in force");
     }
@@ -298,8 +297,7 @@ impl Daemon {
     }
 
     fn settle_last(&mut self) {
-        self.service.batch.notes.push(Note::stop());
-        if let Err(error) = self.service.store_only() {
+        if let Err(error) = self.service.store_last() {
             tracing::error!(error = format!("{error:#}"), "the state cannot be stored");
         }
     }

@@ -34,16 +34,16 @@ impl Service {
         if !self.digests.task.is_empty() || self.digests.not_before.is_some_and(|time| now < time) {
             return;
         }
-        let due = self.engine.due_digests(now);
+        let due = self.flow.engine.due_digests(now);
         if !due.is_empty() {
-            let config = self.engine.config().clone();
+            let config = self.flow.engine.config().clone();
             self.digests.task.spawn_blocking(move || make_all(&config, due));
         }
     }
 
     /// When [`Self::make_digests`] has something to do.
     pub(super) fn next_digest(&self) -> Option<Time> {
-        let next = self.engine.next_digest().filter(|_| self.digests.task.is_empty())?;
+        let next = self.flow.engine.next_digest().filter(|_| self.digests.task.is_empty())?;
         Some(self.digests.not_before.map_or(next, |earliest| earliest.max(next)))
     }
 
@@ -60,7 +60,7 @@ impl Service {
             match made {
                 Ok((letter, html)) => {
                     tracing::info!(subject = letter.subject, "a digest is queued");
-                    self.engine.digest_made(&due, &letter, &html, now);
+                    self.flow.engine.digest_made(&due, &letter, &html, now);
                 }
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "a digest cannot be made");

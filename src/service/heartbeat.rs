@@ -10,23 +10,23 @@ impl Service {
     /// Tells of a run, if one is due: after [`Self::settle`] has stored what was judged.
     pub(super) fn beat(&mut self) {
         let now = clock::now();
-        if let Some(run) = self.engine.take_run(now) {
+        if let Some(run) = self.flow.engine.take_run(now) {
             self.ping(now);
             self.report(run);
         }
-        if let Some(run) = self.engine.take_run_again(now) {
+        if let Some(run) = self.flow.engine.take_run_again(now) {
             self.report(run);
         }
     }
 
     fn ping(&mut self, now: Time) {
-        let heartbeat = self.engine.config().heartbeat.as_ref();
+        let heartbeat = self.flow.engine.config().heartbeat.as_ref();
         let Some(endpoint) = heartbeat.and_then(|heartbeat| heartbeat.ping.clone()) else { return };
         self.attempt(Parcel::Ping, async move { channel::ping(&endpoint, now).await });
     }
 
     fn report(&mut self, run: Run) {
-        let config = self.engine.config();
+        let config = self.flow.engine.config();
         let mail = config.heartbeat.as_ref().and_then(|heartbeat| heartbeat.mail.clone());
         let Some(mail) = mail else { return };
         let Some(channel) = config.channels.iter().find(|channel| channel.name == mail.channel).cloned()
@@ -46,7 +46,7 @@ impl Service {
                 tracing::warn!(error, "the channel does not take the report of the watchdog's own run");
             }
         }
-        self.engine.run_sent(began, sent, clock::now());
+        self.flow.engine.run_sent(began, sent, clock::now());
     }
 }
 

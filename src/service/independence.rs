@@ -33,8 +33,8 @@ pub(crate) async fn answers(config: &Config) -> Answers {
 impl Service {
     /// When it is time to: beside everything else.
     pub(super) fn ask_dns(&mut self, now: Time) {
-        if self.engine.wants_answers(now) {
-            let config = self.engine.config().clone();
+        if self.flow.engine.wants_answers(now) {
+            let config = self.flow.engine.config().clone();
             self.asking.spawn(async move { answers(&config).await });
         }
     }
@@ -47,7 +47,7 @@ impl Service {
                 return;
             }
         };
-        if let Some((since, why)) = self.engine.answered(&answers, clock::now()) {
+        if let Some((since, why)) = self.flow.engine.answered(&answers, clock::now()) {
             let since = rfc3339(since);
             tracing::warn!(
                 since,

@@ -8,7 +8,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::store_alarm::StoreAlarm;
 use super::{EVENTS_TOGETHER_MAX, Service};
-use crate::audit::Note;
 use crate::clock;
 use crate::config::Config;
 use crate::engine::History;
@@ -59,8 +58,8 @@ impl Service {
         }
         self.deliver_due().await?;
         let now = clock::now();
-        let table = LastSeen { other_mails: self.store.other_mails(now)?, ..LastSeen::of(&self.engine, now) };
-        let health = table.health(self.engine.config().blind_after());
+        let table = LastSeen { other_mails: self.flow.store.other_mails(now)?, ..LastSeen::of(&self.flow.engine, now) };
+        let health = table.health(self.flow.engine.config().blind_after());
         Ok(Once { table, health, failures })
     }
 
@@ -68,7 +67,7 @@ impl Service {
     async fn read_everything(&mut self) -> Result<Vec<String>> {
         let mut readers = self.start_readers();
         let mut unread: BTreeSet<String> =
-            self.engine.config().mailboxes.iter().map(|mailbox| mailbox.name.clone()).collect();
+            self.flow.engine.config().mailboxes.iter().map(|mailbox| mailbox.name.clone()).collect();
         let mut until = Instant::now() + TRYING;
         while !unread.is_empty() {
             let Ok(Some(event)) = timeout_at(until, readers.events.recv()).await else { break };
@@ -93,13 +92,13 @@ impl Service {
             self.settle()?;
         }
         let now = clock::now();
-        unread.iter().for_each(|mailbox| self.engine.give_up(mailbox, now));
+        unread.iter().for_each(|mailbox| self.flow.engine.give_up(mailbox, now));
         self.settle()?;
         Ok(unread.iter().map(|mailbox| self.failure_of(mailbox)).collect())
     }
 
     fn failure_of(&self, mailbox: &str) -> String {
-        let known = self.engine.mailboxes().get(mailbox).and_then(|state| state.last_failure.as_ref());
+        let known = self.flow.engine.mailboxes().get(mailbox).and_then(|state| state.last_failure.as_ref());
         known.map_or_else(
             || format!("The mailbox {mailbox} did not answer in time."),
             |(_, error)| error.clone(),
@@ -109,7 +108,7 @@ impl Service {
     async fn deliver_due(&mut self) -> Result<()> {
         let deadline = Instant::now() + DELIVERING;
         self.settle()?;
-        self.engine.judgement_stored();
+        self.flow.engine.judgement_stored();
         self.beat();
         while !self.deliveries.is_empty() {
             match timeout(deadline.saturating_duration_since(Instant::now()), self.deliveries.join_next())
@@ -122,9 +121,8 @@ impl Service {
             self.settle()?;
             self.beat();
         }
-        self.batch.notes.push(Note::stop());
         let refreshed = async { while self.refreshing.tasks.join_next().await.is_some() {} };
         let _ = timeout(deadline.saturating_duration_since(Instant::now()), refreshed).await;
-        self.store_only()
+        self.store_last()
     }
 }

@@ -57,10 +57,10 @@ impl Service {
         }
         let forgetful = |channel: &&Channel| channel::forgets(channel);
         let channels: Vec<Channel> =
-            self.engine.config().channels.iter().filter(forgetful).cloned().collect();
+            self.flow.engine.config().channels.iter().filter(forgetful).cloned().collect();
         self.refreshing.next = (!channels.is_empty()).then(|| now + EVERY);
         for channel in channels {
-            let standing = self.engine.standing(&channel, now);
+            let standing = self.flow.engine.standing(&channel, now);
             let turn = Arc::clone(self.refreshing.turns.entry(channel.name.clone()).or_default());
             let Some(turn) = turn.try_write_owned().ok().filter(|_| !standing.is_empty()) else { continue };
             self.refreshing.tasks.spawn(async move {

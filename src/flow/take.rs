@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Service;
+use super::Flow;
 use crate::config::Mailbox;
 use crate::imap::Cursor;
 use crate::intake::{Again, SameRun, Taken, take_in, take_in_junk};
@@ -14,7 +14,7 @@ use crate::trust::Why;
 
 /// A mail as its reader hands it over.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub struct Arrival {
     /// INTERNALDATE, even one in the future.
     stamped: Option<Time>,
     taken: Taken,
@@ -22,7 +22,7 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// None of a mail in the Junk folder that is nobody's business.
-    pub(super) fn of(raw: &RawMail, folder: &str, mailbox: &Mailbox, roster: &Roster) -> Option<Self> {
+    pub fn of(raw: &RawMail, folder: &str, mailbox: &Mailbox, roster: &Roster) -> Option<Self> {
         let taken = if mailbox.junk.as_deref() == Some(folder) {
             take_in_junk(raw, &mailbox.name, roster)?
         } else {
@@ -32,7 +32,7 @@ impl Arrival {
     }
 }
 
-impl Service {
+impl Flow {
     /// Empties `mails`, unless the store cannot be asked about them.
     pub(super) fn take_mails(
         &mut self,
@@ -123,7 +123,7 @@ mod tests {
         RawMail { uid, internal_date, seen, bytes: text.into_bytes(), truncated: false }
     }
 
-    fn service(folder: &tempfile::TempDir) -> Service {
+    fn flow(folder: &tempfile::TempDir) -> Flow {
         let text = format!(
             "[watchdog]\nname = \"bresse8\"\nstate = \"sqlite:{}\"\n[mailbox]\nhost = \"mail.example\"\n\
              user = \"monitor@domain.com\"\npassword = \"secret\"\n[[checker]]\nname = \"bresse1\"\nprovider = \"free\"\n\
@@ -132,45 +132,45 @@ mod tests {
         );
         let sources =
             Sources { text: &text, file: "watchdog.toml", environment: &BTreeMap::new(), overrides: &[] };
-        Service::open(Config::load(&sources).unwrap(), &BTreeMap::new()).unwrap()
+        Flow::open(Config::load(&sources).unwrap(), &BTreeMap::new(), None, at(0)).unwrap()
     }
 
     /// Whether reading this mail, when `before` had been read of the folder, told anything of the clocks.
-    fn tells(service: &mut Service, folder: &str, raw: RawMail, after: Cursor) -> bool {
-        let clock = |service: &Service| service.engine.mailboxes()["MONITOR"].clock.clone();
-        let before = clock(service);
-        let mailbox = &service.engine.config().mailboxes[0];
-        let arrival = Arrival::of(&raw, folder, mailbox, &service.roster).unwrap();
-        service.take_mails(&place(folder), &mut vec![arrival], after).unwrap();
-        before != clock(service)
+    fn tells(flow: &mut Flow, folder: &str, raw: RawMail, after: Cursor) -> bool {
+        let clock = |flow: &Flow| flow.engine.mailboxes()["MONITOR"].clock.clone();
+        let before = clock(flow);
+        let mailbox = &flow.engine.config().mailboxes[0];
+        let arrival = Arrival::of(&raw, folder, mailbox, &flow.roster).unwrap();
+        flow.take_mails(&place(folder), &mut vec![arrival], after).unwrap();
+        before != clock(flow)
     }
 
-    #[tokio::test]
-    async fn only_a_mail_that_came_since_the_last_look_tells_of_the_clocks() {
+    #[test]
+    fn only_a_mail_that_came_since_the_last_look_tells_of_the_clocks() {
         let folder = tempfile::tempdir().unwrap();
-        let mut service = service(&folder);
+        let mut flow = flow(&folder);
         let cursor = |low, high| Cursor { uidvalidity: 7, low, high };
-        assert!(!tells(&mut service, "INBOX", mail(90, -1_000, 1), cursor(90, 100)), "the newest history");
-        service.engine.looked("MONITOR", at(0), History::Filling, at(2));
-        assert!(!tells(&mut service, "INBOX", mail(80, -2_000, 3), cursor(80, 100)), "older history");
+        assert!(!tells(&mut flow, "INBOX", mail(90, -1_000, 1), cursor(90, 100)), "the newest history");
+        flow.engine.looked("MONITOR", at(0), History::Filling, at(2));
+        assert!(!tells(&mut flow, "INBOX", mail(80, -2_000, 3), cursor(80, 100)), "older history");
         assert!(
-            tells(&mut service, "INBOX", mail(101, 5, 10), cursor(80, 101)),
+            tells(&mut flow, "INBOX", mail(101, 5, 10), cursor(80, 101)),
             "it was not there at the look"
         );
         assert!(
-            !tells(&mut service, "Archive", mail(102, 6, 11), cursor(1, 102)),
+            !tells(&mut flow, "Archive", mail(102, 6, 11), cursor(1, 102)),
             "a folder never read before"
         );
         let renumbered = Cursor { uidvalidity: 8, low: 1, high: 103 };
         assert!(
-            !tells(&mut service, "INBOX", mail(103, -3_000, 12), renumbered),
+            !tells(&mut flow, "INBOX", mail(103, -3_000, 12), renumbered),
             "the folder was numbered anew"
         );
-        assert!(!tells(&mut service, "Archive", mail(103, 5, 13), cursor(1, 103)), "it was moved from INBOX");
-        assert!(tells(&mut service, "INBOX", mail(104, 7, 14), Cursor { high: 104, ..renumbered }));
-        service.store_only().unwrap();
-        drop(service);
-        let again = self::service(&folder);
+        assert!(!tells(&mut flow, "Archive", mail(103, 5, 13), cursor(1, 103)), "it was moved from INBOX");
+        assert!(tells(&mut flow, "INBOX", mail(104, 7, 14), Cursor { high: 104, ..renumbered }));
+        flow.commit(at(14)).unwrap();
+        drop(flow);
+        let again = self::flow(&folder);
         assert_ne!(
             again.engine.mailboxes()["MONITOR"].clock,
             Comparison::default(),
