@@ -153,14 +153,8 @@ mod tests {
         assert!(!tells(&mut flow, "INBOX", mail(90, -1_000, 1), cursor(90, 100)), "the newest history");
         flow.engine.looked("MONITOR", at(0), History::Filling, at(2));
         assert!(!tells(&mut flow, "INBOX", mail(80, -2_000, 3), cursor(80, 100)), "older history");
-        assert!(
-            tells(&mut flow, "INBOX", mail(101, 5, 10), cursor(80, 101)),
-            "it was not there at the look"
-        );
-        assert!(
-            !tells(&mut flow, "Archive", mail(102, 6, 11), cursor(1, 102)),
-            "a folder never read before"
-        );
+        assert!(tells(&mut flow, "INBOX", mail(101, 5, 10), cursor(80, 101)), "it was not there at the look");
+        assert!(!tells(&mut flow, "Archive", mail(102, 6, 11), cursor(1, 102)), "a folder never read before");
         let renumbered = Cursor { uidvalidity: 8, low: 1, high: 103 };
         assert!(
             !tells(&mut flow, "INBOX", mail(103, -3_000, 12), renumbered),

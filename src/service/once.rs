@@ -58,7 +58,10 @@ impl Service {
         }
         self.deliver_due().await?;
         let now = clock::now();
-        let table = LastSeen { other_mails: self.flow.store.other_mails(now)?, ..LastSeen::of(&self.flow.engine, now) };
+        let table = LastSeen {
+            other_mails: self.flow.store.other_mails(now)?,
+            ..LastSeen::of(&self.flow.engine, now)
+        };
         let health = table.health(self.flow.engine.config().blind_after());
         Ok(Once { table, health, failures })
     }

@@ -23,7 +23,7 @@ const JUNK: &str = "Junk";
 
 /// What outlives a process.
 pub(crate) enum Disk {
-    File { path: PathBuf, auditor: Option<Auditor> },
+    File { path: PathBuf, auditor: Option<Box<Auditor>> },
     Ram(Box<Ram>),
 }
 
@@ -87,11 +87,11 @@ impl Disk {
         let Self::File { path, auditor } = self else { return Ok(()) };
         let auditor = match auditor {
             Some(auditor) => auditor,
-            None => auditor.insert(Auditor {
+            None => auditor.insert(Box::new(Auditor {
                 db: Connection::open_with_flags(&*path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap(),
                 chain: Chain::new(None),
                 seq: 0,
-            }),
+            })),
         };
         auditor.follow()
     }
@@ -101,7 +101,9 @@ impl Auditor {
     fn follow(&mut self) -> Result<(), String> {
         let mut statement = self
             .db
-            .prepare_cached("SELECT seq, at_ms, kind, about, content, hash FROM ledger WHERE seq > $1 ORDER BY seq")
+            .prepare_cached(
+                "SELECT seq, at_ms, kind, about, content, hash FROM ledger WHERE seq > $1 ORDER BY seq",
+            )
             .unwrap();
         let mut rows = statement.query([self.seq]).unwrap();
         while let Some(row) = rows.next().unwrap() {

@@ -58,7 +58,10 @@ impl Mail {
         let name = &site.watched[self.checker].name;
         let mut text = String::with_capacity(600);
         if self.chain {
-            for (from, by, when) in [("mx.domain.example", "store.domain.example", self.received), ("host", "relay.example", self.left)] {
+            for (from, by, when) in [
+                ("mx.domain.example", "store.domain.example", self.received),
+                ("host", "relay.example", self.left),
+            ] {
                 let when = whole_second(when).to_rfc2822();
                 let _ = write!(text, "Received: from {from} by {by} with ESMTP; {when}\r\n");
             }

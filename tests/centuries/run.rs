@@ -146,7 +146,7 @@ impl<'p> Life<'p> {
                 self.watchdog.off = self.watchdog.ahead.abs();
             }
             What::ClockCalm(_) => {}
-            What::Heal => self.heal()?,
+            What::Heal => self.heal(),
             What::Poke => self.world.poke(&self.plan.site),
             What::Boots => self.boot()?,
             of_watchdog if self.watchdog.asleep_until > self.world.now => {
@@ -447,7 +447,11 @@ impl<'p> Life<'p> {
             site: &self.plan.site,
             other: &self.plan.other,
             now: self.world.now,
-            well_since: if self.world.server == Mood::Well { self.watchdog.well_since } else { self.world.now },
+            well_since: if self.world.server == Mood::Well {
+                self.watchdog.well_since
+            } else {
+                self.world.now
+            },
             awake_since: self.watchdog.awake_since,
             off: self.watchdog.off,
         };
@@ -491,7 +495,7 @@ impl<'p> Life<'p> {
         Ok(())
     }
 
-    fn heal(&mut self) -> Held {
+    fn heal(&mut self) {
         self.healed = true;
         self.world.heal();
         self.set_clock(0);
@@ -501,7 +505,6 @@ impl<'p> Life<'p> {
         self.world.plan(now + quiet, What::Poke);
         self.world.plan(now + 2 * quiet, What::End);
         self.ask_for_look(now);
-        Ok(())
     }
 
     fn end(&mut self) -> Result<Ended, String> {

@@ -64,7 +64,6 @@ impl Folder {
         self.mails.drain(..).map(|(_, mail)| mail).collect()
     }
 
-
     fn between(&self, first: u32, last: u32) -> Vec<(u32, Mail)> {
         let from = self.mails.partition_point(|(uid, _)| *uid < first);
         self.mails.iter().skip(from).take_while(|(uid, _)| *uid <= last).copied().collect()
@@ -126,7 +125,6 @@ pub(crate) fn look(
     read_newer(inbox, false, &mut cursors.inbox, &mut told);
     told.push(Told::Looked { started, history: History::Complete });
     if broken {
-
         told.truncate(rng.usize(0..told.len()));
         told.push(Told::Failed { login_refused: false });
         // The reader goes on from what it has told.

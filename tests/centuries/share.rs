@@ -69,7 +69,8 @@ fn many(made: Made, enough: impl Fn(&Tally) -> bool + Sync) -> bool {
     let (tally, violations) = all.into_inner().unwrap();
     violations.iter().for_each(|violation| println!("VIOLATION: {violation}"));
     let minutes = began.elapsed().as_secs_f64() / 60.0;
-    let faults: Vec<String> = tally.faults.iter().map(|(kind, count)| format!("  {count:>9} {kind}")).collect();
+    let faults: Vec<String> =
+        tally.faults.iter().map(|(kind, count)| format!("  {count:>9} {kind}")).collect();
     println!("{}", faults.join("\n"));
     println!(
         "{made:?}: {tally}, {} violations; {:.1} million reports a minute on {cores} cores, {:.1} minutes",

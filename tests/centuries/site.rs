@@ -82,7 +82,7 @@ impl Site {
         );
         for watched in &self.watched {
             let test = |name: &&str| format!("{{ service = \"{name}\", timeout = \"{TIMEOUT}ms\" }}");
-            let tests: Vec<String> = SERVICES.iter().take(watched.services).map(|name| test(&name)).collect();
+            let tests: Vec<String> = SERVICES.iter().take(watched.services).map(test).collect();
             let _ = write!(
                 text,
                 "[[checker]]\nname = \"{}\"\nprovider = \"{}\"\naddress = \"{}+monitor@domain.example\"\n\

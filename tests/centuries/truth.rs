@@ -176,7 +176,9 @@ impl Truth {
                 self.hear(&mail, world.is_split(mail.checker), &moment.site.watched[mail.checker]);
             }
         }
-        let gap = self.looked.is_none_or(|before| started - before > moment.site.blind_after - moment.off - 2 * SECOND);
+        let gap = self
+            .looked
+            .is_none_or(|before| started - before > moment.site.blind_after - moment.off - 2 * SECOND);
         let excused = gap && !proof;
         for place in 0..self.known.len() {
             if self.known[place].watched.is_none() {
@@ -197,8 +199,11 @@ impl Truth {
     /// The newest of them are stored, and judged: the rest is history that is still being read.
     pub(crate) fn glimpsed(&mut self, mark: u64, world: &World, site: &Site) {
         let count = usize::try_from(mark.saturating_sub(self.unread_from)).unwrap();
-        let mails: Vec<Mail> = self.unread.iter().take(count).filter(|mail| !mail.auto_reply).copied().collect();
-        mails.iter().for_each(|mail| self.hear(mail, world.is_split(mail.checker), &site.watched[mail.checker]));
+        let mails: Vec<Mail> =
+            self.unread.iter().take(count).filter(|mail| !mail.auto_reply).copied().collect();
+        mails
+            .iter()
+            .for_each(|mail| self.hear(mail, world.is_split(mail.checker), &site.watched[mail.checker]));
     }
 
     /// A failed try is stored.
@@ -221,7 +226,11 @@ impl Truth {
         // Without a chain the product knows only how long its mails usually take.
         let doubt = if mail.chain { 2 * SECOND } else { STRAIGHT + watched.margin };
         let delay = mail.received - mail.left;
-        let lived = if delay <= watched.margin - 2 * SECOND && delay <= STRAIGHT + SECOND { mail.received } else { mail.left - doubt };
+        let lived = if delay <= watched.margin - 2 * SECOND && delay <= STRAIGHT + SECOND {
+            mail.received
+        } else {
+            mail.left - doubt
+        };
         known.lived = known.lived.max(Some(lived - SECOND));
         for (service, said) in mail.results.iter().enumerate().take(watched.services) {
             if *said != 0 || (mail.dryrun && !split) {
@@ -254,9 +263,10 @@ impl Truth {
                 return Ok(());
             }
             let name = &moment.site.watched[place].name;
-            let alarmed = moment.engine.open_incidents().any(|one| {
-                one.subject == Subject::Silence && one.has(name) && one.token().is_some()
-            });
+            let alarmed = moment
+                .engine
+                .open_incidents()
+                .any(|one| one.subject == Subject::Silence && one.has(name) && one.token().is_some());
             if !alarmed {
                 let facts = moment.engine.facts().get(name);
                 return Err(format!(
@@ -299,14 +309,20 @@ impl Truth {
                 let lived = known.lived.or(known.watched).unwrap_or_default();
                 let silent = moment.now - lived;
                 if silent + moment.off + SECOND < moment.deadlines(place).0 {
-                    return Err(format!("{name} is alarmed as silent {silent} ms after it was heard: {incident:?}\n{:#?}", known.mails));
+                    return Err(format!(
+                        "{name} is alarmed as silent {silent} ms after it was heard: {incident:?}\n{:#?}",
+                        known.mails
+                    ));
                 }
             }
             Subject::Service(service) if !world.is_split(place) => {
                 let service = SERVICES.iter().position(|one| one == service).unwrap();
                 if !known.newest[service].is_some_and(|(_, bad)| bad) {
                     let newest = known.newest[service];
-                    return Err(format!("{name} said nothing bad of a service, but {newest:?}: {incident:?}\n{:#?}", known.mails));
+                    return Err(format!(
+                        "{name} said nothing bad of a service, but {newest:?}: {incident:?}\n{:#?}",
+                        known.mails
+                    ));
                 }
             }
             _ => {}

@@ -127,7 +127,11 @@ impl World {
         let new = |watched: &crate::site::Watched| Checker {
             next_run: rng.i64(0..watched.cycle),
             dead_until: 0,
-            offset: if rng.u32(0..4) == 0 { rng.i64(-3 * HOUR..3 * HOUR) } else { rng.i64(-2 * SECOND..2 * SECOND) },
+            offset: if rng.u32(0..4) == 0 {
+                rng.i64(-3 * HOUR..3 * HOUR)
+            } else {
+                rng.i64(-2 * SECOND..2 * SECOND)
+            },
             drift_ppm: rng.i64(-20..=20),
             chain: rng.bool(),
             one_mail_per_result: rng.u32(0..5) == 0,
@@ -197,7 +201,13 @@ impl World {
         for (service, said) in results.iter_mut().enumerate().take(services) {
             let fails = failing.1 > now && failing.0 == service;
             let forgotten = forgets.1 > now && forgets.0 == service;
-            *said = if forgotten { 0 } else if fails { 2 } else { 1 };
+            *said = if forgotten {
+                0
+            } else if fails {
+                2
+            } else {
+                1
+            };
         }
         if !self.healed && self.chance(self.bad_mails / 20) {
             let service = self.rng.usize(0..services);
