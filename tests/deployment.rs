@@ -112,31 +112,3 @@ fn tree() -> BTreeSet<String> {
 }
 
 /// A page that promises tests must not outlive them.
-#[test]
-fn every_test_that_the_threat_model_names_is_there() {
-    let page = read("docs/threats.md");
-    let rows = page.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 3);
-    let cells = rows.filter_map(|row| row.rsplit(" | ").next());
-    let named: BTreeSet<&str> = cells
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .filter(|name| name.matches('_').count() >= 3)
-        .collect();
-    assert!(named.len() >= 30, "{named:?}");
-    let sources: String = ["src", "tests"].iter().map(|folder| texts(&at_root(folder))).collect();
-    let missing: Vec<&&str> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-}
-
-/// All Rust files below a folder, in one text.
-fn texts(folder: &Path) -> String {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .map(|path| match path.is_dir() {
-            true => texts(&path),
-            false if path.extension().is_some_and(|extension| extension == "rs") => {
-                fs::read_to_string(path).unwrap()
-            }
-            false => String::new(),
-        })
-        .collect()
-}
