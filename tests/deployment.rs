@@ -110,5 +110,3 @@ fn tree() -> BTreeSet<String> {
     let text = String::from_utf8(tree.stdout).unwrap();
     text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
-
-/// A page that promises tests must not outlive them.

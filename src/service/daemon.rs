@@ -16,8 +16,8 @@ use super::{EVENTS_TOGETHER_MAX, Parcel, Readers, Service};
 use crate::clock;
 use crate::config::{Config, environment};
 use crate::control::{Answer, Control, ORDERS_WAITING_MAX, Request};
-use crate::flow::Arrival;
 use crate::engine::BETWEEN_TRIES;
+use crate::flow::Arrival;
 use crate::imap::Event;
 use crate::keys;
 

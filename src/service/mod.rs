@@ -28,6 +28,7 @@ use crate::independence::Answers;
 use crate::orders::Order;
 use crate::outbox::{Message, Sent};
 use crate::progress::Reading;
+use crate::report::Roster;
 use crate::store::Place;
 use crate::time::Time;
 use crate::trust::Keys;

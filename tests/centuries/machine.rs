@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bresse_watchdog::audit::{Chain, Row, Value};
 use bresse_watchdog::config::Config;
 use bresse_watchdog::engine::{Engine, Snapshot};
-use bresse_watchdog::flow::Flow;
+use bresse_watchdog::flow::{Arrival, Flow};
 use bresse_watchdog::imap::Event;
 use bresse_watchdog::outbox::Message;
 use bresse_watchdog::time::Time;
@@ -14,7 +14,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::disk;
-use crate::mails::{MAILBOX, at};
+use crate::mails::{MAILBOX, Mail, at};
 use crate::server::{Cursors, Told};
 use crate::site::Site;
 
@@ -157,7 +157,10 @@ impl Machine {
     /// `ahead`: of the watchdog's clock, in milliseconds.
     pub(crate) fn take(&mut self, told: &Told, site: &Site, disk: &Disk, (now, ahead): (Time, i64)) {
         match (self, disk) {
-            (Self::Flow(flow), _) => flow.take(&event(told, site, (now, ahead)), now).unwrap(),
+            (Self::Flow(flow), _) => {
+                let mut event = event(flow, told, site, (now, ahead));
+                flow.take(&mut event, now).unwrap();
+            }
             (Self::Core(core), Disk::Ram(ram)) => core.take(told, site, ram, (now, ahead)),
             (Self::Core(_), Disk::File { .. }) => unreachable!("the core alone has no file"),
         }
@@ -197,12 +200,17 @@ impl Machine {
 /// More than a server keeps.
 const KNOWN_MAX: usize = 20_000;
 
-fn event(told: &Told, site: &Site, (now, ahead): (Time, i64)) -> Event {
+/// What the mailbox's reader would hand over.
+fn event(flow: &Flow, told: &Told, site: &Site, (now, ahead): (Time, i64)) -> Event<Arrival> {
     let mailbox = MAILBOX.to_owned();
     match told {
         Told::Mails { junk, mails, cursor } => {
             let folder = if *junk { JUNK } else { INBOX }.to_owned();
-            let mails = mails.iter().map(|(uid, mail)| mail.raw(*uid, site, now)).collect();
+            let config = &flow.engine.config().mailboxes[0];
+            let arrival = |(uid, mail): &(u32, Mail)| {
+                Arrival::of(&mail.raw(*uid, site, now), &folder, config, flow.roster())
+            };
+            let mails = mails.iter().filter_map(arrival).collect();
             Event::Mails { mailbox, folder, junk: *junk, mails, cursor: *cursor }
         }
         Told::Looked { started, history } => {

@@ -514,7 +514,7 @@ async fn a_panic_over_one_mailbox_is_told_under_its_name_and_the_others_go_on() 
     let fallen = Mailbox { name: "CUSTOMER".to_owned(), ..mailbox(1, &["INBOX"], TimeDelta::seconds(3600)) };
     let fallen =
         Shared::new(fallen, BTreeMap::new(), sender.clone(), Arc::default(), Box::new(|_, mail| Some(mail)));
-    let panics = |_| async { Err((|| -> Error { panic!("what a parser may do") })()) };
+    let panics = |_| async { panic!("what a parser may do") };
     let falling = tokio::spawn(supervise(Arc::new(fallen), panics));
     let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
     let sound = mailbox(peer.port, &["INBOX"], TimeDelta::milliseconds(100));
