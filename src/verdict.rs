@@ -45,7 +45,7 @@ pub struct Watch {
     /// Whether all mails were read, down to the oldest.
     pub history_known: bool,
     /// Whether the newest mail of a checker that was heard is known. Each source is read newest first, so it is not
-    /// while several of them are still being read.
+    /// while several of them are still being read, or one is read again.
     pub newest_known: bool,
 }
 

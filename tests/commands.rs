@@ -157,7 +157,10 @@ async fn propose_uses_what_it_has_read_when_the_server_goes_away() {
     let watchdog = Watchdog::new(&without_channel(world.imap.address().port()));
     let proposed = run(&watchdog, &["propose"]);
     assert_eq!(proposed.status, 0, "{proposed:?}");
-    assert!(proposed.stdout.contains("reading ended early (127.0.0.1: the server closed"), "{proposed:?}");
+    // A server that goes away without having read the next command resets the connection.
+    let early = ["the server closed", "the connection broke"];
+    let told = |why: &&str| proposed.stdout.contains(&format!("reading ended early (127.0.0.1: {why}"));
+    assert!(early.iter().any(told), "{proposed:?}");
     assert!(proposed.stdout.contains("# 300 mails, the last received"), "{}", proposed.stdout);
 }
 
@@ -514,15 +517,15 @@ async fn the_daemon_alarms_a_dependence_once_and_not_while_dns_is_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_read_shows_on_a_terminal_how_far_it_is_and_nowhere_else() {
     let world = World::start();
-    for minute in (0..3_000).rev() {
+    for minute in (0..12_000).rev() {
         let at = ago(TimeDelta::minutes(5 * minute + 1));
         world.store.append("INBOX", Report::new("bresse1", at).mail(), at);
     }
     let plain = run(&Watchdog::new(&world.config(TWO_CHECKERS)), &["once"]);
-    assert!(!plain.stderr.contains(" of 3000"), "{}", plain.stderr);
+    assert!(!plain.stderr.contains(" of 12000"), "{}", plain.stderr);
     let watchdog = Watchdog::new(&world.config(TWO_CHECKERS));
     let seen = tokio::task::block_in_place(|| watchdog.run_on_terminal("once"));
-    assert!(seen.contains(" of 3000\r"), "{seen}");
+    assert!(seen.contains(" of 12000\r"), "{seen}");
     let drawn: Vec<&str> = seen.split('\r').filter(|line| line.starts_with('[')).collect();
     assert!(!drawn.is_empty() && drawn.is_sorted(), "it grows: {drawn:?}");
     assert!(!drawn.iter().any(|line| line.contains("100 %")), "what is done needs no bar: {drawn:?}");

@@ -43,6 +43,8 @@ pub struct Mailbox {
     pub junk_failure: Option<String>,
     /// All mails were read, down to the oldest.
     pub history_known: bool,
+    /// Its mails were numbered anew, and not all of them are read again yet.
+    renumbered: bool,
     /// The receipt of the newest mail.
     pub last_receipt: Option<Time>,
     /// The first receipt since the mailbox is not read any more: after the first failed try, or else after `heard_until`.
@@ -151,6 +153,7 @@ impl Mailbox {
         self.login_refused = false;
         let failed = self.failing.take().map(|(_, last)| last);
         self.history_known = history == History::Complete;
+        self.renumbered &= history == History::Filling;
         let Some(from) = until_now else { return (Before::Observed, None) };
         if started - from <= blind_after {
             return (Before::Observed, Some(from));
@@ -199,6 +202,15 @@ impl Engine {
         self.close_mailbox_incident(mailbox, now);
         self.judge_own_clock(mailbox, now);
         self.judge(started, ahead, now);
+    }
+
+    /// A folder of `mailbox` is numbered anew (UIDVALIDITY) and read again, its newest mails first: what is known of a checker
+    /// is from before, and a newer mail of it may lie among those that are not read yet.
+    pub fn renumbered(&mut self, mailbox: &str) {
+        if let Some(state) = self.mailboxes.get_mut(mailbox) {
+            state.renumbered = true;
+            self.dirty.mailboxes.insert(mailbox.to_owned());
+        }
     }
 
     /// How full `mailbox` is; None when nobody says how much it may hold.
@@ -341,13 +353,14 @@ pub fn watch_of(
     let several_sources =
         mailboxes.len() > 1 || config.mailboxes.iter().any(|mailbox| mailbox.folders.len() > 1);
     let all_known = mailboxes.values().all(|mailbox| mailbox.history_known);
+    let renumbered = mailboxes.values().any(|mailbox| mailbox.renumbered);
     let best = receiving.iter().max_by_key(|(_, mailbox)| mailbox.heard_until);
     Watch {
         heard_until: best.and_then(|(_, mailbox)| mailbox.heard_until_there()),
         ahead: best.map_or(TimeDelta::zero(), |(_, mailbox)| mailbox.ahead()),
         blind_after: best.and_then(|(name, _)| blind_after(config, name)).unwrap_or_default(),
         history_known: all_known,
-        newest_known: all_known || !several_sources,
+        newest_known: all_known || !(several_sources || renumbered),
     }
 }
 

@@ -46,6 +46,9 @@ impl Flow {
             .extend(runs.into_iter().filter(|(key, _)| !self.runs.contains_key(key)).collect::<Vec<_>>());
         let reached = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
         let reached = reached.or_else(|| self.cursors.get(place).copied());
+        if !place.junk && reached.is_some_and(|reached| reached.uidvalidity != cursor.uidvalidity) {
+            self.engine.renumbered(&place.mailbox);
+        }
         for Arrival { stamped, mut taken } in mails.drain(..) {
             let came_in = reached.is_some_and(|reached| reached.lacks(cursor, taken.uid));
             let stamped = stamped.filter(|_| came_in);
@@ -170,5 +173,26 @@ mod tests {
             Comparison::default(),
             "a restart forgets nothing"
         );
+    }
+
+    #[test]
+    fn silence_waits_until_a_folder_that_was_numbered_anew_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut flow = flow(&folder);
+        let cursor = |uidvalidity, low| Cursor { uidvalidity, low, high: 100 };
+        let silent = |flow: &Flow| flow.engine.facts()["bresse1"].silent.is_some();
+        tells(&mut flow, "INBOX", mail(100, 0, 1), cursor(7, 1));
+        flow.engine.looked("MONITOR", at(1), History::Complete, at(1));
+        flow.commit(at(1)).unwrap();
+        flow.take_mails(&place("INBOX"), &mut Vec::new(), cursor(8, 90)).unwrap();
+        flow.engine.looked("MONITOR", at(50_000), History::Filling, at(50_000));
+        assert!(!silent(&flow), "its newest mail may lie below the first window");
+        flow.commit(at(50_000)).unwrap();
+        drop(flow);
+        let mut flow = self::flow(&folder);
+        flow.engine.looked("MONITOR", at(50_001), History::Filling, at(50_001));
+        assert!(!silent(&flow), "a restart forgets nothing");
+        flow.engine.looked("MONITOR", at(50_002), History::Complete, at(50_002));
+        assert!(silent(&flow));
     }
 }
