@@ -28,6 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -37,6 +38,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
+
+static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
 /// No input is longer.
 const INPUT_BYTES_MAX: usize = 64 << 10;
@@ -83,8 +86,12 @@ fn main() -> ExitCode {
             Some(minutes) => long(&target, Duration::from_secs(60 * minutes)),
         })
     });
-    let trials = trials.collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let trials: Vec<Trial> = trials.collect();
+    let entrances = trials.len();
+    let ended = libtest_mimic::run(&arguments, trials);
+    let tried = EXECUTIONS.load(Ordering::Relaxed);
+    println!("{tried} inputs at {entrances} entrances, {} of which failed", ended.num_failed);
+    ended.exit_code()
 }
 
 fn short(target: &Target) -> Result<(), Failed> {
@@ -133,6 +140,7 @@ fn long(target: &Target, limit: Duration) -> Result<(), Failed> {
 fn attempt(target: &Target, input: &[u8]) -> Result<(), Failed> {
     static PANIC: Mutex<String> = Mutex::new(String::new());
     std::panic::set_hook(Box::new(|panic| *PANIC.lock().unwrap() = panic.to_string().replace('\n', " ")));
+    EXECUTIONS.fetch_add(1, Ordering::Relaxed);
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let begun = now(ClockId::ThreadCPUTime);
