@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) clock_steps: bool,
     /// Per thousand mails.
     pub(crate) bad_mails: u32,
+    /// UIDs that the reader asks for at once, of history.
+    pub(crate) window: u32,
 }
 
 impl Plan {
@@ -65,6 +67,7 @@ impl Plan {
             gentle: false,
             clock_steps: rng.u32(0..4) == 0,
             bad_mails: [0, 10, 40, 100][rng.usize(0..4)],
+            window: [5, 30, 100, 500][rng.usize(0..4)],
         }
     }
 

@@ -311,6 +311,8 @@ impl<'p> Life<'p> {
     /// What a look found reaches the core, step by step.
     fn read(&mut self, told: &[Told]) -> Held {
         let failed = matches!(told.last(), Some(Told::Failed { .. }));
+        // It broke off reading history because the next look was due.
+        let filling = !failed && !matches!(told.last(), Some(Told::Looked { .. }));
         for together in told.chunks(EVENTS_TOGETHER_MAX) {
             let now = (self.clock(), self.watchdog.ahead);
             for one in together {
@@ -340,6 +342,9 @@ impl<'p> Life<'p> {
             self.watchdog.well_since = now;
             let backoff = self.watchdog.rng.i64(5 * SECOND..MINUTE);
             self.ask_for_look(now + backoff);
+        } else if filling {
+            self.watchdog.well_since = now;
+            self.ask_for_look(now);
         } else if self.watchdog.again {
             self.ask_for_look(now);
         } else {

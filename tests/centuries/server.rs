@@ -11,8 +11,8 @@ use crate::site::Ms;
 
 /// So many mails come in one batch of a reader.
 const BATCH: usize = 100;
-/// So many UIDs are read first of a folder that is new to the reader.
-const FIRST_WINDOW: u32 = 500;
+/// A look is due after one window of history in so many.
+const LOOK_DUE_ONCE_IN: u32 = 4;
 /// The server keeps no more than so many mails in a folder.
 const KEPT: usize = 600;
 
@@ -30,12 +30,14 @@ pub(crate) enum Mood {
 pub(crate) struct Folder {
     uidvalidity: u32,
     uidnext: u32,
+    /// So many UIDs a reader asks for at once, of history.
+    window: u32,
     mails: VecDeque<(u32, Mail)>,
 }
 
 impl Folder {
-    pub(crate) fn new() -> Self {
-        Self { uidvalidity: 1, uidnext: 1, mails: VecDeque::new() }
+    pub(crate) fn new(window: u32) -> Self {
+        Self { uidvalidity: 1, uidnext: 1, window, mails: VecDeque::new() }
     }
 
     pub(crate) fn put(&mut self, mail: Mail) {
@@ -115,15 +117,18 @@ pub(crate) fn look(
     let mut cursor = inbox.reconcile(cursors.inbox);
     if cursor.low > cursor.high && cursor.low > 1 {
         cursor = read_older(inbox, cursor, &mut told);
-        told.push(Told::Looked { started, history: history(cursor) });
+        cursors.inbox = Some(cursor);
+    } else {
+        cursor = read_newer(inbox, false, &mut cursors.inbox, &mut told);
     }
-    cursors.inbox = Some(cursor);
+    told.push(Told::Looked { started, history: history(cursor) });
     while cursor.low > 1 {
         cursor = read_older(inbox, cursor, &mut told);
         cursors.inbox = Some(cursor);
+        if rng.u32(0..LOOK_DUE_ONCE_IN) == 0 {
+            break;
+        }
     }
-    read_newer(inbox, false, &mut cursors.inbox, &mut told);
-    told.push(Told::Looked { started, history: History::Complete });
     if broken {
         told.truncate(rng.usize(0..told.len()));
         told.push(Told::Failed { login_refused: false });
@@ -145,16 +150,19 @@ fn history(cursor: Cursor) -> History {
 
 fn read_older(folder: &Folder, cursor: Cursor, told: &mut Vec<Told>) -> Cursor {
     let last = cursor.low - 1;
-    let cursor = Cursor { low: last.saturating_sub(FIRST_WINDOW).max(1), ..cursor };
+    let cursor = Cursor { low: cursor.low.saturating_sub(folder.window).max(1), ..cursor };
     let mut mails = folder.between(cursor.low, last);
     mails.reverse();
     told.push(Told::Mails { junk: false, mails, cursor });
     cursor
 }
 
-fn read_newer(folder: &Folder, junk: bool, known: &mut Option<Cursor>, told: &mut Vec<Told>) {
-    // Of Junk the history is no matter here: it is read from where it is.
-    let mut cursor = Cursor { low: 1, ..folder.reconcile(*known) };
+fn read_newer(folder: &Folder, junk: bool, known: &mut Option<Cursor>, told: &mut Vec<Told>) -> Cursor {
+    let mut cursor = folder.reconcile(*known);
+    if junk {
+        // Its history is no matter here: it is read from where it is.
+        cursor.low = 1;
+    }
     let fresh = known.is_none_or(|known| known.uidvalidity != cursor.uidvalidity);
     let mails = folder.between(cursor.high + 1, folder.uidnext - 1);
     if mails.is_empty() && fresh {
@@ -166,4 +174,5 @@ fn read_newer(folder: &Folder, junk: bool, known: &mut Option<Cursor>, told: &mu
         }
     }
     *known = Some(cursor);
+    cursor
 }
