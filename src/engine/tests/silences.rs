@@ -320,13 +320,13 @@ fn nobody_is_called_silent_while_history_may_still_hold_his_mails() {
 #[test]
 fn nobody_is_called_silent_by_what_was_known_before_the_mailbox_was_numbered_anew() {
     let mut world = World::all_heard(0);
+    ["b1", "b2", "b3"].iter().for_each(|name| world.hear(name, 390));
     world.engine.renumbered("MONITOR");
     for second in [DEADLINE + 1, DEADLINE + 61] {
         world.engine.looked("MONITOR", at(second), History::Filling, at(second));
         world.deliver(second);
     }
     world.expect(&[]);
-    ["b1", "b2", "b3"].iter().for_each(|name| world.hear(name, 390));
     world.look(DEADLINE + 62);
     world.expect(&["b4_Checker.NOK"]);
 }
