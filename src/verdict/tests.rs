@@ -112,6 +112,13 @@ fn each_state_begins_and_ends_at_its_boundary() {
 }
 
 #[test]
+fn blindness_counts_by_the_watchdogs_own_clock() {
+    let watch = Watch { ahead: TimeDelta::seconds(600), ..watch(100) };
+    assert_eq!(judge(&heard(0), watch, at(880)).state, State::Ok, "three minutes, and ten that it is ahead");
+    assert_eq!(judge(&heard(0), watch, at(881)).state, State::Blind);
+}
+
+#[test]
 fn nobody_is_judged_before_the_first_look() {
     let blind = Watch { heard_until: None, ..watch(0) };
     assert_eq!(judge(&never_heard(), blind, at(9_999)).state, State::Waiting);

@@ -54,6 +54,53 @@ fn a_failing_alarm_goes_to_the_fallback_after_the_third_try() {
 }
 
 #[test]
+fn who_refused_an_alarm_after_its_answer_was_lost_hears_of_its_end() {
+    let mut world = with_fallback();
+    let alarm = due(&mut world, 401).remove(0);
+    world.engine.sent(alarm.id, Sent::failed("the answer was lost"), at(402));
+    let again = due(&mut world, 420).remove(0);
+    world.engine.sent(again.id, Sent::Refused("550 no such user".into()), at(421));
+    let copy = due(&mut world, 421).remove(0);
+    world.engine.sent(copy.id, Sent::Accepted("250".into()), at(422));
+    world.hear("b4", 500);
+    world.engine.looked("MONITOR", at(500), History::Complete, at(500));
+    let channels: Vec<String> = due(&mut world, 500).into_iter().map(|message| message.channel).collect();
+    assert!(channels.contains(&"mail".to_owned()), "it may have had the alarm: {channels:?}");
+}
+
+#[test]
+fn what_is_recovered_while_its_incident_goes_on_is_not_handed_over_any_more() {
+    let mut both = config();
+    both.channels.push(channel_config("backup", true));
+    let mut world = World::new(both);
+    ["b1", "b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 0));
+    world.look(0);
+    ["b1", "b2"].iter().for_each(|name| world.hear(name, 390));
+    world.hear("b3", 60);
+    for second in [150, 300, DEADLINE + 1] {
+        world.engine.looked("MONITOR", at(second), History::Complete, at(second));
+    }
+    for second in [DEADLINE + 1, DEADLINE + 10] {
+        let alarm = due(&mut world, second).remove(0);
+        assert_eq!((alarm.channel.as_str(), alarm.token.as_str()), ("mail", "b4_Checker"));
+        world.engine.sent(alarm.id, Sent::failed("451 later"), at(second));
+    }
+    world.engine.looked("MONITOR", at(DEADLINE + 61), History::Complete, at(DEADLINE + 61));
+    world.hear("b4", DEADLINE + 70);
+    world.engine.looked("MONITOR", at(DEADLINE + 80), History::Complete, at(DEADLINE + 80));
+    assert!(world.engine.open_incidents().any(|incident| incident.has("b3")), "it goes on");
+    let alarm = due(&mut world, DEADLINE + 80).remove(0);
+    world.engine.sent(alarm.id, Sent::failed("451 later"), at(DEADLINE + 80));
+    let told = due(&mut world, DEADLINE + 120);
+    let late: Vec<&str> = told
+        .iter()
+        .filter(|message| message.channel == "backup" && message.kind == Kind::Alarm)
+        .map(|message| message.token.as_str())
+        .collect();
+    assert!(!late.contains(&"b4_Checker"), "it would stand there for ever: {late:?}");
+}
+
+#[test]
 fn a_channel_gets_only_the_events_it_wants() {
     let mut picky = config();
     picky.channels[0].events = [Event::Service].into();

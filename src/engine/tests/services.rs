@@ -157,3 +157,21 @@ fn a_service_that_is_no_longer_tested_closes_its_incident() {
     world.deliver(310);
     world.expect(&["SQL.OK"]);
 }
+
+#[test]
+fn a_mail_that_was_cut_off_before_a_service_ends_no_alarm_about_it() {
+    let mut world = World::all_heard(0);
+    world.report("b1", 300, "DRYRUN.OK SQL.NOK SHOP.OK");
+    ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 300));
+    world.look(310);
+    world.expect(&["SQL.NOK"]);
+    let mut cut = report("MONITOR", "b1", 600, "DRYRUN.OK SHOP.OK");
+    cut.mail.truncated = true;
+    world.engine.observe(&cut);
+    ["b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 600));
+    world.look(700);
+    world.expect(&[]);
+    ["b1", "b2", "b3", "b4"].iter().for_each(|name| world.hear(name, 900));
+    world.look(910);
+    world.expect(&["SQL.OK"]);
+}
