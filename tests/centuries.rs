@@ -14,6 +14,8 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod disk;
+#[path = "centuries/known.rs"]
+mod known;
 #[path = "centuries/machine.rs"]
 mod machine;
 #[path = "centuries/mails.rs"]

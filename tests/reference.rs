@@ -1,6 +1,10 @@
-//! A second, naive judgement, held against the product on random short worlds.
+//! A second, naive judgement, held against the product on random short worlds, each of them shown in four ways.
+//!
+//! `cargo test --test reference` plays some hundred and all that ever were judged differently;
+//! `cargo test --release --test reference -- worlds 20000` so many, on every core, and prints in its last line what it saw.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 #[path = "reference/backtest.rs"]
 mod backtest;
@@ -13,6 +17,11 @@ mod stage;
 #[path = "reference/world.rs"]
 mod world;
 
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Failed, Trial};
 use stage::{Showing, Stage};
 use world::World;
 
@@ -65,22 +74,57 @@ fn shrunk(mut world: World) -> World {
     world
 }
 
-fn try_world(seed: u64) {
+fn try_world(seed: u64) -> Result<(), String> {
     let world = World::random(seed);
     if complaint(&world).is_none() {
-        return;
+        return Ok(());
     }
     let world = shrunk(world);
     let text = complaint(&world).expect("it failed a moment ago");
-    panic!("seed {seed}\n{world}\n{text}");
+    Err(format!("seed {seed}\n{world}\n{text}"))
 }
 
-#[test]
-fn the_product_agrees_with_the_naive_judgement_in_random_worlds() {
-    (0..WORLDS).for_each(try_world);
+fn try_all(seeds: impl IntoIterator<Item = u64>) -> Result<(), Failed> {
+    seeds.into_iter().try_for_each(try_world).map_err(Failed::from)
 }
 
-#[test]
-fn what_once_was_judged_differently_is_not_any_more() {
-    FAILED_ONCE.into_iter().for_each(try_world);
+/// Plays the worlds `0..count` on every core.
+fn try_many(count: u64) -> ExitCode {
+    let (began, next, differ) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= count {
+                return;
+            }
+            if let Err(text) = try_world(seed) {
+                differ.fetch_add(1, Ordering::Relaxed);
+                println!("{text}");
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    let (differ, seconds) = (differ.into_inner(), began.elapsed().as_secs_f64());
+    println!(
+        "{count} worlds, each shown in four ways, {differ} judged differently, {seconds:.0} s on {threads} threads"
+    );
+    if differ == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, count] = words.as_slice()
+        && word == "worlds"
+    {
+        return try_many(count.parse().expect("worlds wants a number"));
+    }
+    let trials = vec![
+        Trial::test("the_product_agrees_with_the_naive_judgement_in_random_worlds", || try_all(0..WORLDS)),
+        Trial::test("what_once_was_judged_differently_is_not_any_more", || try_all(FAILED_ONCE)),
+        Trial::test("replaying_what_a_live_watchdog_saw_gives_its_announcements", || {
+            backtest::replayed().map_err(Failed::from)
+        }),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -217,7 +217,7 @@ fn event(flow: &Flow, told: &Told, site: &Site, (now, ahead): (Time, i64)) -> Ev
             Event::Looked { mailbox, started: at(started + ahead), history: *history }
         }
         Told::Failed { login_refused } => {
-            let error = "the mail server does not answer".to_owned();
+            let error = "the mail server does not answer: NOK".to_owned();
             Event::Failed { mailbox, at: now, error, login_refused: *login_refused }
         }
     }
@@ -230,6 +230,9 @@ impl Core {
             Told::Mails { junk, mails, cursor } => {
                 let reached = if *junk { &mut self.cursors.junk } else { &mut self.cursors.inbox };
                 let before = reached.replace(*cursor);
+                if !*junk && before.is_some_and(|before| before.uidvalidity != cursor.uidvalidity) {
+                    self.engine.renumbered(MAILBOX);
+                }
                 for (uid, mail) in mails {
                     let observation = mail.observation(site, now, *junk);
                     // In Junk and elsewhere one mail is two.
@@ -248,8 +251,8 @@ impl Core {
             Told::Looked { started, history } => {
                 self.engine.looked(MAILBOX, at(started + ahead), *history, now);
             }
-            Told::Failed { login_refused: true } => self.engine.login_refused(MAILBOX, "no", now),
-            Told::Failed { login_refused: false } => self.engine.look_failed(MAILBOX, "no", now),
+            Told::Failed { login_refused: true } => self.engine.login_refused(MAILBOX, "NO nok", now),
+            Told::Failed { login_refused: false } => self.engine.look_failed(MAILBOX, "NO nok", now),
         }
     }
 }

@@ -300,7 +300,7 @@ impl<'p> Life<'p> {
         let (watchdog, world) = (&mut self.watchdog, &mut self.world);
         let folders = (&world.inbox, &world.junk);
         let told = look(folders, world.server, &mut watchdog.cursors, broken, (world.now, &mut watchdog.rng));
-        watchdog.mark = self.truth.mark();
+        watchdog.mark = self.truth.mark(world, &self.plan.site);
         watchdog.reading = true;
         watchdog.again = false;
         let took = if self.plan.gentle { 500 } else { watchdog.rng.i64(1..2 * SECOND) };
@@ -478,8 +478,8 @@ impl<'p> Life<'p> {
         let busy = Some(TimeDelta::minutes(2));
         let (taken, sent, took) = match self.world.far[place] {
             Far::Takes => (true, Sent::Accepted("250 ok".into()), 300),
-            Far::Fails => (false, Sent::failed("connection refused"), 100),
-            Far::Refuses => (false, Sent::Refused("550 no".into()), 100),
+            Far::Fails => (false, Sent::failed("connection refused (NOK)"), 100),
+            Far::Refuses => (false, Sent::Refused("550 nok.NOK".into()), 100),
             Far::IsNotHeard => (true, Sent::failed("it did not answer in time"), 30 * SECOND),
             Far::IsBusy => (false, Sent::Failed { error: "429".into(), retry_after: busy }, 100),
         };

@@ -36,12 +36,31 @@ pub(crate) fn killed(seed: u64, made: Made, reports: i64) -> Result<(), String> 
     let differ = killed.table.iter().zip(&spared.table).find(|(one, other)| one != other);
     match differ {
         Some((one, other)) => Err(format!("{made:?} world {seed}, killed and not:\n{one}\n{other}")),
+        None if killed.table.len() != spared.table.len() => {
+            Err(format!("{made:?} world {seed}: somebody is missing"))
+        }
         None => Ok(()),
     }
 }
 
+/// What came of many worlds.
+struct Lived {
+    made: Made,
+    tally: Tally,
+    violations: Vec<String>,
+    minutes: f64,
+    threads: usize,
+}
+
+impl Lived {
+    /// Millions of reports a minute.
+    fn rate(&self) -> f64 {
+        self.tally.reports as f64 / 1e6 / self.minutes
+    }
+}
+
 /// Lives through worlds on every core, from seed 0 on, until `enough`.
-fn many(made: Made, enough: impl Fn(&Tally) -> bool + Sync) -> bool {
+fn many(made: Made, enough: impl Fn(&Tally) -> bool + Sync) -> Lived {
     let (began, next) = (Instant::now(), AtomicU64::new(0));
     let all = Mutex::new((Tally::default(), Vec::<String>::new()));
     let work = || {
@@ -54,31 +73,64 @@ fn many(made: Made, enough: impl Fn(&Tally) -> bool + Sync) -> bool {
                 _ => Ok(()),
             };
             let (tally, violations) = &mut *all.lock().unwrap();
-            match lived {
-                Ok(ended) => *tally += &ended.tally,
-                Err(error) => violations.push(error),
+            for error in lived.map(|ended| *tally += &ended.tally).err().into_iter().chain(checked.err()) {
+                println!("VIOLATION: {error}");
+                violations.push(error);
             }
-            violations.extend(checked.err());
             if enough(tally) || violations.len() > VIOLATIONS_MAX {
                 return;
             }
         }
     };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let (tally, violations) = all.into_inner().unwrap();
-    violations.iter().for_each(|violation| println!("VIOLATION: {violation}"));
     let minutes = began.elapsed().as_secs_f64() / 60.0;
-    let faults: Vec<String> =
-        tally.faults.iter().map(|(kind, count)| format!("  {count:>9} {kind}")).collect();
-    println!("{}", faults.join("\n"));
+    let lived = Lived { made, tally, violations, minutes, threads };
+    print(&lived);
+    lived
+}
+
+fn print(lived: &Lived) {
+    let Lived { made, tally, violations, minutes, threads } = lived;
+    tally.faults.iter().for_each(|(kind, count)| println!("  {count:>9} {kind}"));
     println!(
-        "{made:?}: {tally}, {} violations; {:.1} million reports a minute on {cores} cores, {:.1} minutes",
+        "{made:?}: {tally}, {} violations; {:.1} million reports a minute on {threads} threads, {minutes:.1} minutes",
         violations.len(),
-        tally.reports as f64 / 1e6 / minutes,
-        minutes
+        lived.rate(),
     );
-    violations.is_empty()
+}
+
+/// In one line, the last one.
+fn conclude(whole: &Lived, core: &Lived) -> ExitCode {
+    let mut tally = whole.tally.clone();
+    tally += &core.tally;
+    let violations = whole.violations.len() + core.violations.len();
+    println!(
+        "{} checker-years, {} reports, {} faults, {} alarms, {violations} violations; \
+         {:.1} million reports a minute with the store, {:.1} million by the core alone, on {} threads",
+        grouped(tally.checker_years() as u64),
+        grouped(tally.reports),
+        grouped(tally.all_faults()),
+        grouped(tally.alarms),
+        whole.rate(),
+        core.rate(),
+        core.threads
+    );
+    exit(violations == 0)
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn exit(good: bool) -> ExitCode {
@@ -89,7 +141,7 @@ fn exit(good: bool) -> ExitCode {
 pub(crate) fn share() -> ExitCode {
     let whole = many(Made::Whole, |tally| tally.reports >= WHOLE_REPORTS && tally.all_faults() >= FAULTS);
     let core = many(Made::Core, |tally| tally.reports >= CORE_REPORTS);
-    exit(whole && core)
+    conclude(&whole, &core)
 }
 
 /// A tenth of them with the store.
@@ -97,7 +149,7 @@ pub(crate) fn years(years: u64) -> ExitCode {
     let years = years as f64;
     let whole = many(Made::Whole, |tally| tally.checker_years() >= years / 10.0);
     let core = many(Made::Core, |tally| tally.checker_years() >= years * 0.9);
-    exit(whole && core)
+    conclude(&whole, &core)
 }
 
 pub(crate) fn seed(seed: u64) -> ExitCode {

@@ -6,37 +6,18 @@ use bresse_watchdog::engine::Engine;
 use bresse_watchdog::incident::{Incident, Subject};
 use bresse_watchdog::outbox::{Kind, Message};
 
+use crate::known::Known;
 use crate::mails::Mail;
+use crate::server::KEPT;
 use crate::site::{CHANNELS, MINUTE, Ms, SECOND, SERVICES, Site};
-use crate::world::{STRAIGHT, World};
+use crate::world::World;
 
 pub(crate) type Held = Result<(), String>;
 
 /// A look that was asked for ends within this.
 const LOOK_MAX: Ms = 5 * SECOND;
-/// Mails that wait longer to be read than so many later ones were deleted meanwhile, perhaps.
-const UNREAD_MAX: usize = 400;
 /// A refused message is tried again after an hour.
 const CHANNEL_IDLE_MAX: Ms = 75 * MINUTE;
-
-const SHOWN: usize = 12;
-
-/// What is known of one checker.
-#[derive(Debug, Clone, Default)]
-struct Known {
-    /// No mail of it that anybody can read was received later.
-    received: Option<Ms>,
-    /// The watchdog knows that it lived then, at least.
-    lived: Option<Ms>,
-    /// When a watchdog that knows of it first looked.
-    watched: Option<Ms>,
-    /// Its newest run that says something about a service, and whether that is bad.
-    newest: [Option<(Ms, bool)>; SERVICES.len()],
-    /// It was found to be silent.
-    silent: bool,
-    /// The newest that were found, for whoever has to understand what went wrong.
-    mails: VecDeque<Mail>,
-}
 
 /// What a person was told of one token of one incident.
 #[derive(Debug, Default)]
@@ -56,14 +37,21 @@ pub(crate) struct Truth {
     /// In the inbox, and no complete look at it is stored yet; the number of the first.
     unread: VecDeque<Mail>,
     unread_from: u64,
+    /// How far a look has seen.
+    marked: u64,
     /// Those before this one were deleted.
     gone: u64,
     /// Reports that a stored look found.
     pub(crate) found: BTreeSet<u64>,
     /// The last complete look that is stored.
     pub(crate) looked: Option<Ms>,
-    /// The first try after it that is known to have failed.
-    failed: Option<Ms>,
+    /// The first and the last try after it that are known to have failed.
+    failed: Option<(Ms, Ms)>,
+    /// Some history was still to be read by a look after it.
+    glimpsed: bool,
+    newest_receipt: Ms,
+    /// When everybody was last given a grace, perhaps.
+    graced: Option<Ms>,
     /// The last one that was taken in by this process.
     pub(crate) seen: Option<Ms>,
     /// Members of incidents that were examined.
@@ -113,10 +101,6 @@ impl Truth {
     /// Something that anybody may read lies in the inbox.
     pub(crate) fn arrived(&mut self, mail: Mail, longest: Ms) {
         self.unread.push_back(mail);
-        if self.unread.len() > UNREAD_MAX {
-            self.unread.pop_front();
-            self.unread_from += 1;
-        }
         if !mail.auto_reply {
             let known = &mut self.known[mail.checker];
             if known.received.is_none_or(|before| before < mail.received) {
@@ -149,12 +133,18 @@ impl Truth {
         self.overdue.insert((due, place));
     }
 
-    /// What lies in the inbox at this moment.
-    pub(crate) fn mark(&mut self) -> u64 {
-        while self.unread_from < self.gone && self.unread.pop_front().is_some() {
+    /// What lies in the inbox at this moment, which a look begins to read.
+    pub(crate) fn mark(&mut self, world: &World, site: &Site) -> u64 {
+        while self.unread_from < self.gone || self.unread.len() > KEPT {
+            let Some(mail) = self.unread.pop_front() else { break };
             self.unread_from += 1;
+            // A look that was broken off has told it, perhaps.
+            if self.unread_from <= self.marked && !mail.auto_reply {
+                self.hear(&mail, world, site);
+            }
         }
-        self.unread_from + self.unread.len() as u64
+        self.marked = self.unread_from + self.unread.len() as u64;
+        self.marked
     }
 
     /// Nothing lies in the inbox any more, but a look that is under way may have seen what lay there up to `mark`.
@@ -162,24 +152,31 @@ impl Truth {
         let kept = usize::try_from(mark.saturating_sub(self.unread_from)).unwrap();
         self.unread.truncate(kept);
         self.gone = self.unread_from + self.unread.len() as u64;
+        self.marked = self.marked.min(self.gone);
     }
 
     /// A complete look that began at `started` is stored, with all that lay in the inbox up to `mark`.
     pub(crate) fn looked(&mut self, started: Ms, mark: u64, world: &World, moment: &Moment<'_>) {
-        let mut proof = false;
+        let (mut proof, mut came_in) = (false, false);
         while self.unread_from < mark {
             let Some(mail) = self.unread.pop_front() else { break };
             self.unread_from += 1;
             proof |= self.proves(&mail, started, moment);
+            came_in |= mail.received < self.revived_after(started, moment);
+            self.newest_receipt = self.newest_receipt.max(mail.received);
             if !mail.auto_reply {
                 self.found.insert(mail.id);
-                self.hear(&mail, world.is_split(mail.checker), &moment.site.watched[mail.checker]);
+                self.hear(&mail, world, moment.site);
             }
         }
         let gap = self
             .looked
             .is_none_or(|before| started - before > moment.site.blind_after - moment.off - 2 * SECOND);
         let excused = gap && !proof;
+        self.excuse(started, came_in, moment);
+        if excused {
+            self.graced = Some(started);
+        }
         for place in 0..self.known.len() {
             if self.known[place].watched.is_none() {
                 self.known[place].watched = Some(started);
@@ -194,53 +191,54 @@ impl Truth {
         }
         self.looked = Some(started);
         self.failed = None;
+        self.glimpsed = false;
+    }
+
+    /// What came earlier did not come to a mailbox that was down until just now.
+    fn revived_after(&self, started: Ms, moment: &Moment<'_>) -> Ms {
+        let failed = self.failed.map_or(started, |(_, last)| last + 2 * SECOND);
+        failed.max(started - moment.site.blind_after + 10 * SECOND)
+    }
+
+    /// "No alarm right after the mailbox was down": everybody whose deadline was not over before gets one more. Certain
+    /// only where every try failed, nothing came in, all was read at once, and no clock misleads.
+    fn excuse(&mut self, started: Ms, came_in: bool, moment: &Moment<'_>) {
+        let (Some(before), Some(_)) = (self.looked, self.failed) else { return };
+        let down = started - before > moment.site.blind_after + 2 * SECOND && !came_in;
+        let first = self.graced.is_none_or(|graced| self.newest_receipt > graced + 2 * SECOND);
+        if down && first && !self.glimpsed && moment.off == 0 {
+            for (place, known) in self.known.iter_mut().enumerate() {
+                let base = known.lived.max(known.watched).max(known.excused);
+                if base.is_some_and(|base| base + moment.deadlines(place).0 > before + 2 * SECOND) {
+                    known.excused = Some(started);
+                }
+            }
+        }
     }
 
     /// The newest of them are stored, and judged: the rest is history that is still being read.
     pub(crate) fn glimpsed(&mut self, mark: u64, world: &World, site: &Site) {
+        self.glimpsed = true;
         let count = usize::try_from(mark.saturating_sub(self.unread_from)).unwrap();
         let mails: Vec<Mail> =
             self.unread.iter().take(count).filter(|mail| !mail.auto_reply).copied().collect();
-        mails
-            .iter()
-            .for_each(|mail| self.hear(mail, world.is_split(mail.checker), &site.watched[mail.checker]));
+        mails.iter().for_each(|mail| self.hear(mail, world, site));
     }
 
     /// A failed try is stored.
     pub(crate) fn failed(&mut self, now: Ms) {
-        self.failed.get_or_insert(now);
+        self.failed = Some((self.failed.map_or(now, |(first, _)| first), now));
     }
 
     /// It came while nobody could read, and long enough before somebody could again.
     fn proves(&self, mail: &Mail, started: Ms, moment: &Moment<'_>) -> bool {
-        let after = self.looked.max(self.failed).unwrap_or_default() + SECOND + moment.off;
+        let failed = self.failed.map(|(first, _)| first);
+        let after = self.looked.max(failed).unwrap_or_default() + SECOND + moment.off;
         (after..started - moment.site.blind_after - 10 * SECOND - moment.off).contains(&mail.received)
     }
 
-    fn hear(&mut self, mail: &Mail, split: bool, watched: &crate::site::Watched) {
-        let known = &mut self.known[mail.checker];
-        known.mails.push_back(*mail);
-        if known.mails.len() > SHOWN {
-            known.mails.pop_front();
-        }
-        // Without a chain the product knows only how long its mails usually take.
-        let doubt = if mail.chain { 2 * SECOND } else { STRAIGHT + watched.margin };
-        let delay = mail.received - mail.left;
-        let lived = if delay <= watched.margin - 2 * SECOND && delay <= STRAIGHT + SECOND {
-            mail.received
-        } else {
-            mail.left - doubt
-        };
-        known.lived = known.lived.max(Some(lived - SECOND));
-        for (service, said) in mail.results.iter().enumerate().take(watched.services) {
-            if *said != 0 || (mail.dryrun && !split) {
-                let newest = &mut known.newest[service];
-                if newest.is_none_or(|(run, _)| run <= mail.run) {
-                    let worse = newest.is_some_and(|(run, bad)| run == mail.run && bad);
-                    *newest = Some((mail.run, *said != 1 || worse));
-                }
-            }
-        }
+    fn hear(&mut self, mail: &Mail, world: &World, site: &Site) {
+        self.known[mail.checker].hear(mail, world, &site.watched[mail.checker]);
     }
 
     /// Everything that must hold whenever the watchdog has stored what it decided.
@@ -290,7 +288,7 @@ impl Truth {
                 let seen = (incident.number, name.to_owned());
                 let Some(place) = self.by_name.get(name).copied() else { continue };
                 if !self.examined.contains(&seen) {
-                    if world.clock_set[place] < moment.now {
+                    if self.known[place].dates_are_understood(world.clock_set[place]) {
                         self.is_evident(incident, place, world, moment)?;
                     }
                     self.examined.insert(seen);
@@ -306,12 +304,12 @@ impl Truth {
         let (known, name) = (&self.known[place], &moment.site.watched[place].name);
         match &incident.subject {
             Subject::Silence => {
-                let lived = known.lived.or(known.watched).unwrap_or_default();
+                let lived = known.lived.or(known.watched).max(known.excused).unwrap_or_default();
                 let silent = moment.now - lived;
                 if silent + moment.off + SECOND < moment.deadlines(place).0 {
                     return Err(format!(
-                        "{name} is alarmed as silent {silent} ms after it was heard: {incident:?}\n{:#?}",
-                        known.mails
+                        "{name} is alarmed as silent {silent} ms after it was heard or excused: {incident:?}\n{:#?}",
+                        known.shown()
                     ));
                 }
             }
@@ -321,7 +319,7 @@ impl Truth {
                     let newest = known.newest[service];
                     return Err(format!(
                         "{name} said nothing bad of a service, but {newest:?}: {incident:?}\n{:#?}",
-                        known.mails
+                        known.shown()
                     ));
                 }
             }

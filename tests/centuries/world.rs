@@ -117,8 +117,8 @@ pub(crate) struct World {
     pub(crate) moved: Vec<Mail>,
     /// So often the inbox was emptied.
     pub(crate) emptied: u64,
-    /// Checkers whose dates cannot be trusted until then.
-    pub(crate) clock_set: Vec<Ms>,
+    /// When somebody last set the clock of each checker.
+    pub(crate) clock_set: Vec<Option<Ms>>,
 }
 
 impl World {
@@ -159,7 +159,7 @@ impl World {
             tally: Tally::default(),
             moved: vec![],
             emptied: 0,
-            clock_set: vec![0; checkers.len()],
+            clock_set: vec![None; checkers.len()],
             checkers,
         };
         for place in 0..world.checkers.len() {
@@ -346,7 +346,7 @@ impl World {
                 checker.forgets = (service, long);
                 self.tally.fault("a checker forgets a service");
             }
-            7 => self.set_clock(place, cycle),
+            7 => self.set_clock(place),
             8 | 9 => {
                 if checker.held_until <= now {
                     checker.held_until = long;
@@ -376,9 +376,9 @@ impl World {
         }
     }
 
-    fn set_clock(&mut self, place: usize, cycle: Ms) {
+    fn set_clock(&mut self, place: usize) {
         self.checkers[place].offset += self.rng.i64(-2 * HOUR..2 * HOUR);
-        self.clock_set[place] = self.now + 60 * cycle;
+        self.clock_set[place] = Some(self.now);
         self.tally.fault("a checker's clock is set");
     }
 

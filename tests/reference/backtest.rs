@@ -239,8 +239,10 @@ fn complaint(seed: u64) -> Option<String> {
     })
 }
 
-#[test]
-fn replaying_what_a_live_watchdog_saw_gives_its_announcements() {
+pub(crate) fn replayed() -> Result<(), String> {
     let complaints: Vec<String> = (0..WORLDS).filter_map(complaint).collect();
-    assert!(complaints.is_empty(), "{} of {WORLDS}\n{}", complaints.len(), complaints[0]);
+    match complaints.first() {
+        Some(first) => Err(format!("{} of {WORLDS}\n{first}", complaints.len())),
+        None => Ok(()),
+    }
 }

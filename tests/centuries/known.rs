@@ -1,0 +1,84 @@
+//! What the watchdog must know of one checker, by the mails that were found.
+
+use std::collections::VecDeque;
+
+use crate::mails::Mail;
+use crate::site::{Ms, SECOND, SERVICES, Watched};
+use crate::world::{STRAIGHT, World};
+
+/// After so many mails that came straight, dates by another clock than before are understood.
+const DATES_LEARNT_AFTER: u32 = 60;
+/// Two copies of one mail come with fewer others of their checker in between.
+const REMEMBERED: usize = 30;
+const SHOWN: usize = 12;
+
+/// What is known of one checker.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// No mail of it that anybody can read was received later.
+    pub(crate) received: Option<Ms>,
+    /// The watchdog knows that it lived then, at least.
+    pub(crate) lived: Option<Ms>,
+    /// When a watchdog that knows of it first looked.
+    pub(crate) watched: Option<Ms>,
+    /// Its newest run that says something about a service, and whether that is bad.
+    pub(crate) newest: [Option<(Ms, bool)>; SERVICES.len()],
+    /// It was found to be silent.
+    pub(crate) silent: bool,
+    /// Its age counts from here at the earliest: the mailbox was certainly down before.
+    pub(crate) excused: Option<Ms>,
+    /// The newest that were found.
+    mails: VecDeque<Mail>,
+    /// When its clock was set last, and how many mails came straight since then.
+    clock_set: (Option<Ms>, u32),
+}
+
+impl Known {
+    /// For whoever has to understand what went wrong.
+    pub(crate) fn shown(&self) -> Vec<&Mail> {
+        self.mails.iter().skip(self.mails.len().saturating_sub(SHOWN)).collect()
+    }
+
+    pub(crate) fn hear(&mut self, mail: &Mail, world: &World, watched: &Watched) {
+        let split = world.is_split(mail.checker);
+        // A glimpse of it is heard again, and a copy tells nothing that its first one did not.
+        if self.mails.iter().any(|one| one.id == mail.id && one.received <= mail.received) {
+            return;
+        }
+        self.mails.push_back(*mail);
+        if self.mails.len() > REMEMBERED {
+            self.mails.pop_front();
+        }
+        // Without a chain the product knows only how long its mails usually take.
+        let doubt = if mail.chain { 2 * SECOND } else { STRAIGHT + watched.margin };
+        let delay = mail.received - mail.left;
+        let clock_set = world.clock_set[mail.checker];
+        if self.clock_set.0 != clock_set {
+            self.clock_set = (clock_set, 0);
+        }
+        if mail.dryrun && delay <= STRAIGHT && Some(mail.left) > clock_set {
+            self.clock_set.1 += 1;
+        }
+        let lived = if delay <= watched.margin - 2 * SECOND && delay <= STRAIGHT + SECOND {
+            mail.received
+        } else {
+            mail.left - doubt
+        };
+        self.lived = self.lived.max(Some(lived - SECOND));
+        for (service, said) in mail.results.iter().enumerate().take(watched.services) {
+            if *said != 0 || (mail.dryrun && !split) {
+                let newest = &mut self.newest[service];
+                if newest.is_none_or(|(run, _)| run <= mail.run) {
+                    let worse = newest.is_some_and(|(run, bad)| run == mail.run && bad);
+                    *newest = Some((mail.run, *said != 1 || worse));
+                }
+            }
+        }
+    }
+
+    /// No date of a checker whose clock was just set can be trusted. `set`: when that was last done.
+    pub(crate) fn dates_are_understood(&self, set: Option<Ms>) -> bool {
+        let (of, straight) = self.clock_set;
+        set.is_none() || (of == set && straight >= DATES_LEARNT_AFTER)
+    }
+}
