@@ -158,6 +158,8 @@ impl Truth {
     /// A complete look that began at `started` is stored, with all that lay in the inbox up to `mark`.
     pub(crate) fn looked(&mut self, started: Ms, mark: u64, world: &World, moment: &Moment<'_>) {
         let (mut proof, mut came_in) = (false, false);
+        let down = self.looked.is_some_and(|before| started - before > moment.site.blind_after + 2 * SECOND);
+        let in_time = if down { self.in_time(moment) } else { vec![] };
         while self.unread_from < mark {
             let Some(mail) = self.unread.pop_front() else { break };
             self.unread_from += 1;
@@ -173,7 +175,7 @@ impl Truth {
             .looked
             .is_none_or(|before| started - before > moment.site.blind_after - moment.off - 2 * SECOND);
         let excused = gap && !proof;
-        self.excuse(started, came_in, moment);
+        self.excuse(started, came_in, &in_time, moment);
         if excused {
             self.graced = Some(started);
         }
@@ -202,18 +204,23 @@ impl Truth {
 
     /// "No alarm right after the mailbox was down": everybody whose deadline was not over before gets one more. Certain
     /// only where every try failed, nothing came in, all was read at once, and no clock misleads.
-    fn excuse(&mut self, started: Ms, came_in: bool, moment: &Moment<'_>) {
-        let (Some(before), Some(_)) = (self.looked, self.failed) else { return };
-        let down = started - before > moment.site.blind_after + 2 * SECOND && !came_in;
+    fn excuse(&mut self, started: Ms, came_in: bool, in_time: &[usize], moment: &Moment<'_>) {
+        let down = self.failed.is_some() && !came_in;
         let first = self.graced.is_none_or(|graced| self.newest_receipt > graced + 2 * SECOND);
         if down && first && !self.glimpsed && moment.off == 0 {
-            for (place, known) in self.known.iter_mut().enumerate() {
-                let base = known.lived.max(known.watched).max(known.excused);
-                if base.is_some_and(|base| base + moment.deadlines(place).0 > before + 2 * SECOND) {
-                    known.excused = Some(started);
-                }
-            }
+            in_time.iter().for_each(|place| self.known[*place].excused = Some(started));
         }
+    }
+
+    /// Whose deadline was certainly not over at the last complete look.
+    fn in_time(&self, moment: &Moment<'_>) -> Vec<usize> {
+        let Some(before) = self.looked else { return vec![] };
+        let in_time = |place: &usize| {
+            let known = &self.known[*place];
+            let base = known.lived.max(known.watched).max(known.excused);
+            base.is_some_and(|base| base + moment.deadlines(*place).0 > before + 2 * SECOND)
+        };
+        (0..self.known.len()).filter(in_time).collect()
     }
 
     /// The newest of them are stored, and judged: the rest is history that is still being read.
