@@ -19,6 +19,8 @@ pub(crate) struct Known {
     pub(crate) received: Option<Ms>,
     /// The watchdog knows that it lived then, at least.
     pub(crate) lived: Option<Ms>,
+    /// The same, as of the last complete look.
+    settled: Option<Ms>,
     /// When a watchdog that knows of it first looked.
     pub(crate) watched: Option<Ms>,
     /// Its newest run that says something about a service, and whether that is bad.
@@ -72,6 +74,25 @@ impl Known {
                     let worse = newest.is_some_and(|(run, bad)| run == mail.run && bad);
                     *newest = Some((mail.run, *said != 1 || worse));
                 }
+            }
+        }
+    }
+
+    /// All that lay in the inbox was read.
+    pub(crate) fn settle(&mut self) {
+        self.settled = self.lived;
+    }
+
+    /// Mails were deleted that it may have been heard by, or not.
+    pub(crate) fn unsettle(&mut self) {
+        self.lived = self.settled;
+    }
+
+    /// A deleted mail was told by a look that was broken off, or not: it is as good as any evidence.
+    pub(crate) fn hear_perhaps(&mut self, mail: &Mail) {
+        for newest in &mut self.newest {
+            if newest.is_none_or(|(run, _)| run <= mail.run) {
+                *newest = Some((mail.run, true));
             }
         }
     }

@@ -300,7 +300,7 @@ impl<'p> Life<'p> {
         let (watchdog, world) = (&mut self.watchdog, &mut self.world);
         let folders = (&world.inbox, &world.junk);
         let told = look(folders, world.server, &mut watchdog.cursors, broken, (world.now, &mut watchdog.rng));
-        watchdog.mark = self.truth.mark(world, &self.plan.site);
+        watchdog.mark = self.truth.mark();
         watchdog.reading = true;
         watchdog.again = false;
         let took = if self.plan.gentle { 500 } else { watchdog.rng.i64(1..2 * SECOND) };

@@ -134,13 +134,13 @@ impl Truth {
     }
 
     /// What lies in the inbox at this moment, which a look begins to read.
-    pub(crate) fn mark(&mut self, world: &World, site: &Site) -> u64 {
+    pub(crate) fn mark(&mut self) -> u64 {
         while self.unread_from < self.gone || self.unread.len() > KEPT {
             let Some(mail) = self.unread.pop_front() else { break };
             self.unread_from += 1;
-            // A look that was broken off has told it, perhaps.
             if self.unread_from <= self.marked && !mail.auto_reply {
-                self.hear(&mail, world, site);
+                self.known[mail.checker].hear_perhaps(&mail);
+                self.known[mail.checker].unsettle();
             }
         }
         self.marked = self.unread_from + self.unread.len() as u64;
@@ -149,6 +149,7 @@ impl Truth {
 
     /// Nothing lies in the inbox any more, but a look that is under way may have seen what lay there up to `mark`.
     pub(crate) fn emptied(&mut self, mark: u64) {
+        self.known.iter_mut().for_each(Known::unsettle);
         let kept = usize::try_from(mark.saturating_sub(self.unread_from)).unwrap();
         self.unread.truncate(kept);
         self.gone = self.unread_from + self.unread.len() as u64;
@@ -191,6 +192,7 @@ impl Truth {
                 self.expect(place, started, moment.deadlines(place).1);
             }
         }
+        self.known.iter_mut().for_each(Known::settle);
         self.looked = Some(started);
         self.failed = None;
         self.glimpsed = false;
