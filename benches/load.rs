@@ -135,7 +135,7 @@ struct Answers {
     fed: u64,
 }
 
-/// Asks and looks until standard input ends, and prints how many answers were `200 OK` and how many viewers were fed.
+/// Asks and looks until standard input ends, and prints how many answers came and how many viewers were fed.
 fn generate(port: u16, rate: u64) {
     let (answers, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let (ended, ends) = mpsc::channel::<()>();
@@ -184,18 +184,19 @@ fn ask(port: u16, pace: Duration, answers: &AtomicU64, over: &AtomicBool) {
         thread::sleep(next.saturating_duration_since(Instant::now()));
         next += pace;
         reader.get_mut().write_all(b"GET /lb/all HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        answers.fetch_add(u64::from(is_ok(&mut reader)), Ordering::Relaxed);
+        answers.fetch_add(u64::from(answered(&mut reader)), Ordering::Relaxed);
     }
 }
 
-fn is_ok(reader: &mut BufReader<TcpStream>) -> bool {
+/// With 200 or, while the service that is pushed is NOK, with 503.
+fn answered(reader: &mut BufReader<TcpStream>) -> bool {
     let (mut line, mut ok, mut length) = (String::new(), false, 0);
     loop {
         line.clear();
         assert!(reader.read_line(&mut line).unwrap() > 0, "the daemon keeps the connection");
         let lower = line.to_ascii_lowercase();
         if lower.starts_with("http/1.1 ") {
-            ok = lower.starts_with("http/1.1 200 ");
+            ok = ["http/1.1 200 ", "http/1.1 503 "].iter().any(|status| lower.starts_with(status));
         } else if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
         } else if line == "\r\n" {

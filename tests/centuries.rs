@@ -5,7 +5,7 @@
 //! ten times as much in the same time:
 //!
 //! ```text
-//! cargo test --release --test centuries -- share            what continuous integration lives through
+//! cargo test --release --test centuries -- share            a million reports with the store, five without
 //! cargo test --release --test centuries -- years 10000      so many checker-years, half an hour and more
 //! cargo test --release --test centuries -- seed 17          one world of each kind
 //! ```
