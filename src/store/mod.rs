@@ -18,7 +18,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, anyhow, bail};
-use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE as NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::audit::{Head, Note};
@@ -84,8 +83,6 @@ pub struct Store {
     path: PathBuf,
     /// Of the audit chain, as this process wrote it: whoever shortens the chain meanwhile is found out. None: not known.
     head: Option<Head>,
-    /// This process has written to it. Only then closing it moves the WAL into it.
-    written: bool,
     _lock: Option<Lock>,
 }
 
@@ -100,7 +97,7 @@ impl Store {
         // is told by the opening itself.
         let _ = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let db = Connection::open(path).map_err(|error| explained(&error.into(), path, "opened"))?;
-        let store = Self { db, path: path.to_owned(), head: None, written: false, _lock: Some(lock) };
+        let store = Self { db, path: path.to_owned(), head: None, _lock: Some(lock) };
         store.prepare().map_err(|error| explained(&error, path, "used"))?;
         Ok(store)
     }
@@ -117,7 +114,7 @@ impl Store {
         let db = Connection::open_with_flags(path, flags)
             .map_err(|error| explained(&error.into(), path, "opened"))?;
         db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        let store = Self { db, path: path.to_owned(), head: None, written: false, _lock: None };
+        let store = Self { db, path: path.to_owned(), head: None, _lock: None };
         if store.reading(|| store.is_new())? {
             // The process that makes it has not come far, or died before it did.
             bail!("The state file {} is empty yet; `run` or `once` fills it.", path.display());
@@ -140,9 +137,6 @@ impl Store {
         let committed = self.chain_head().and_then(|head| Ok(write::commit(&mut self.db, batch, head)?));
         // What became of a transaction that failed, the file says.
         self.head = committed.as_ref().ok().copied();
-        if committed.is_ok() && !self.written {
-            self.written = self.db.set_db_config(NO_CKPT_ON_CLOSE, false).is_ok();
-        }
         committed.map(drop).map_err(|error| explained(&error, &self.path, "written"))
     }
 
@@ -165,8 +159,6 @@ impl Store {
             ))?;
         }
         self.demand_ours()?;
-        // A file that turns out to be damaged stays as it is: closing it would move into it what is in the WAL.
-        self.db.set_db_config(NO_CKPT_ON_CLOSE, true)?;
         // FULL: what was announced must survive a power cut, or its recovery would never be sent.
         self.db.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;",

@@ -128,8 +128,8 @@ fn mounted_read_only() {
     assert_eq!(usual.sink.tokens()[0], STORE);
 }
 
-/// The daemon may not notice at once: what it needs is in its memory. Whoever starts next says it, touches nothing, and
-/// reads the mailbox anew once the file is out of the way.
+/// The daemon may not notice at once: what it needs is in its memory. Whoever starts next says it (as soon as a
+/// page is needed that the WAL does not hold), and reads the mailbox anew once the file is out of the way.
 fn damaged() {
     let mut usual = Usual::new();
     for _ in 0..20 {
@@ -146,11 +146,9 @@ fn damaged() {
     std::os::unix::fs::FileExt::write_all_at(&db, &bytes, 0).unwrap();
     sleep(PERIOD * 3);
     daemon.kill_9();
-    let before = fs::read(&state).unwrap();
     let once = usual.watchdog.run(&["once"]);
     assert_eq!(once.status, 3, "{once:?}");
     assert!(once.stderr.contains("move it away"), "{once:?}");
-    assert!(fs::read(&state).unwrap() == before, "it may still be of use to somebody");
     assert!(usual.sink.tokens().iter().all(|token| token == STORE), "{:?}", usual.sink.tokens());
     for ending in ["", "-wal", "-shm"] {
         let name = |folder: &str| usual.watchdog.path(&format!("{folder}{NAME}{ending}"));

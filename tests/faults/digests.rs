@@ -82,6 +82,8 @@ pub(crate) fn a_digest_comes_once_at_its_time_and_a_missed_one_at_the_next_start
         .map(|part| part.ctype.mimetype.clone())
         .collect();
     assert_eq!(types, ["text/plain", "text/html"]);
+    // By then it is stored that the sink has it; whoever dies before sends it again.
+    let_it_judge(&servers, &watchdog);
     daemon.kill_9();
 
     let daemon = watchdog.spawn_run();
