@@ -108,7 +108,12 @@ impl Watchdog {
 
     /// What `last-seen --format json` prints.
     pub(crate) fn last_seen(&self) -> Value {
-        let finished = self.run(&["last-seen", "--format", "json"]);
+        // A daemon that starts has made the file a moment before there is anything in it.
+        let asked = || {
+            let finished = self.run(&["last-seen", "--format", "json"]);
+            (!finished.stderr.contains("is empty yet")).then_some(finished)
+        };
+        let finished = wait_for(SERVER_PATIENCE, asked).expect("the state file stays empty");
         assert_eq!(finished.status, 0, "last-seen: {}", finished.stderr);
         serde_json::from_str(&finished.stdout)
             .unwrap_or_else(|error| panic!("last-seen printed no JSON ({error}): {}", finished.stdout))
