@@ -211,9 +211,8 @@ impl Engine {
         }
     }
 
-    /// What time alone does: a mailbox that was not read for too long, an acknowledgement or a credential that ends, a drill that is
-    /// due or over.
-    /// Silence is judged after a look only.
+    /// What time alone does: a mailbox that was not read for too long, an acknowledgement or a credential that ends, a drill
+    /// that is due or over. Silence is judged after a look only.
     pub fn tick(&mut self, now: Time) {
         self.notice_blindness(now);
         self.notice_expiry(now);

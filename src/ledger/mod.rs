@@ -297,8 +297,8 @@ impl Facts {
         true
     }
 
-    /// The mailbox was down, some time between two looks, `down_since` and `from`: age counts from then at the earliest, and what an open run lacks may still wait in
-    /// a queue for one more deadline.
+    /// The mailbox was down, some time between two looks, `down_since` and `from`: age counts from then at the earliest,
+    /// and what an open run lacks may still wait in a queue for one more deadline.
     pub fn excuse(&mut self, down_since: Time, from: Time) {
         self.grace_from = Some(from);
         self.runs.excuse(down_since, from, from + self.deadline_in_force().total());

@@ -11,7 +11,7 @@ use crate::tally::Tally;
 
 /// Reports in one world.
 const REPORTS: i64 = 40_000;
-/// What continuous integration demands.
+/// What a share has to reach.
 const WHOLE_REPORTS: u64 = 1_000_000;
 const CORE_REPORTS: u64 = 5_000_000;
 const FAULTS: u64 = 100_000;
@@ -137,7 +137,7 @@ fn exit(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What continuous integration lives through.
+/// Some minutes of it.
 pub(crate) fn share() -> ExitCode {
     let whole = many(Made::Whole, |tally| tally.reports >= WHOLE_REPORTS && tally.all_faults() >= FAULTS);
     let core = many(Made::Core, |tally| tally.reports >= CORE_REPORTS);
