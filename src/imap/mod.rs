@@ -10,6 +10,7 @@ mod certificate;
 mod connect;
 mod error;
 mod fetch;
+mod fetched;
 mod gauge;
 mod idle;
 mod incoming;

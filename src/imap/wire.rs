@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::error::{Error, unparsable};
+use super::fetched::fetched;
 use super::incoming::Incoming;
 use crate::net::Stream;
 
@@ -129,8 +130,9 @@ impl Wire {
     ) -> Result<R, Error> {
         let length = self.next_answer(name, limit).await?;
         let answer = self.incoming.front(length);
-        let Ok((rest, response)) = Response::parse(answer) else {
-            return Err(Error::Protocol(unparsable(answer)));
+        let (rest, response) = match fetched(answer) {
+            Some(response) => (&[][..], response),
+            None => Response::parse(answer).map_err(|_| Error::Protocol(unparsable(answer)))?,
         };
         match &response {
             Response::Data { status: Status::Bye, outcome } => return Err(Error::bye(words(outcome))),
