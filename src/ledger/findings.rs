@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::series::Series;
 use crate::config::Breach;
 use crate::time::Time;
+use rules::Found;
 pub(super) use rules::{Run, Surroundings, judge};
 
 /// So many names are kept of what a run names wrongly.
@@ -102,8 +103,8 @@ pub(super) struct Begun {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Judged {
     pub begun: Begun,
-    /// What shows that it breaks a rule, or None when it keeps it. A rule of which nothing can be said is absent.
-    pub told: Vec<(Breach, Option<Evidence>)>,
+    /// By each rule.
+    found: [(Breach, Found); Breach::ALL.len()],
 }
 
 /// What the runs judged so far amount to.
@@ -128,8 +129,12 @@ impl Findings {
     pub(super) fn learn(&mut self, run: Judged) {
         let at = run.begun.at;
         let newest = self.begun.last().map_or(at, |newest| newest.at);
-        for (breach, broken) in run.told {
-            self.learn_one(breach, at, broken, newest);
+        for (breach, found) in run.found {
+            match found {
+                Found::Unsaid => {}
+                Found::Kept => self.learn_one(breach, at, None, newest),
+                Found::Broken(evidence) => self.learn_one(breach, at, Some(evidence), newest),
+            }
         }
         if let Err(place) = self.begun.binary_search_by_key(&at, |run| run.at) {
             self.begun.insert(place, run.begun);

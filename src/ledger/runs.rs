@@ -338,17 +338,16 @@ impl Runs {
     /// Adds what a run says: its results merged, and what it lacks when it is over.
     fn tell(&self, run: &[Placed<'_>], services: &mut Few<String, Service>) {
         let Some(first) = run.first() else { return };
-        let mut said: BTreeMap<&str, Said> = BTreeMap::new();
-        for (service, result) in run.iter().flat_map(|mail| mail.piece.results.iter()) {
-            merge(said.entry(service), *result);
-        }
+        let said = |service: &str| {
+            run.iter().filter_map(|mail| mail.piece.results.get(service)).copied().reduce(Said::and)
+        };
         let cut_off = run.iter().any(|mail| mail.piece.truncated);
         let lacking = if cut_off { Outcome::Unread } else { Outcome::Missing };
         let over = self.is_over(run);
         let received = run.iter().map(|mail| mail.piece.arrival.received).min();
         for (service, added) in self.expected.iter() {
-            let outcome = match said.get(service.as_str()) {
-                Some(said) => Outcome::from(*said),
+            let outcome = match said(service) {
+                Some(said) => Outcome::from(said),
                 None if over && *added <= received => lacking,
                 None => continue,
             };
@@ -366,10 +365,6 @@ impl Runs {
 /// one was not due yet.
 fn is_late_for(run: Begun, first: &Placed<'_>) -> bool {
     run.dryrun && !first.piece.dryrun && first.at < run.at + first.piece.cycle() * 3 / 4
-}
-
-fn merge<K: Ord>(known: std::collections::btree_map::Entry<'_, K, Said>, result: Said) {
-    known.and_modify(|before| *before = before.and(result)).or_insert(result);
 }
 
 /// Cuts between runs of different numbers, where those are signed. Otherwise before every DRYRUN (but not between two

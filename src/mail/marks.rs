@@ -119,8 +119,9 @@ pub(super) fn holds_forward(text: &str) -> bool {
 
 /// Whether `line` and those of `after` are a header block.
 fn starts_header_block<'a>(line: &str, after: &(impl Iterator<Item = &'a str> + Clone)) -> bool {
-    let begun = line.strip_prefix('*').unwrap_or(line);
-    if !HEADER_BLOCKS.iter().any(|[from, ..]| begun.starts_with(from)) {
+    // Of most lines the first letter tells.
+    let begun = line.strip_prefix('*').unwrap_or(line).as_bytes().first();
+    if !HEADER_BLOCKS.iter().any(|[from, ..]| begun == from.as_bytes().first()) {
         return false;
     }
     let Some(first) = label(line) else { return false };
@@ -149,7 +150,8 @@ fn is_forward_line(line: &str) -> bool {
 fn starts_with_any(line: &str, markers: &[&str]) -> bool {
     let Some(first) = line.chars().next() else { return false };
     // Of most lines the first letter tells.
-    let may_be = |marker: &&&str| !first.is_ascii() || marker.starts_with(first.to_ascii_lowercase());
+    let lower = u8::try_from(first.to_ascii_lowercase()).ok();
+    let may_be = |marker: &&&str| !first.is_ascii() || marker.as_bytes().first().copied() == lower;
     markers.iter().filter(may_be).any(|marker| {
         let mut written = line.chars().flat_map(char::to_lowercase);
         marker.chars().all(|expected| written.next() == Some(expected))

@@ -40,7 +40,8 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// What a rule finds in a run.
-enum Found {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
     /// Nothing can be said, or not yet.
     Unsaid,
     Kept,
@@ -79,12 +80,7 @@ pub(crate) fn judge(runs: &[Run<'_>], around: &Surroundings<'_>) -> Vec<Judged> 
             (Breach::Overrun, overrun(run, first)),
             (Breach::Truncated, truncated(run)),
         ];
-        let told = found.into_iter().filter_map(|(breach, found)| match found {
-            Found::Unsaid => None,
-            Found::Kept => Some((breach, None)),
-            Found::Broken(evidence) => Some((breach, Some(evidence))),
-        });
-        Some(Judged { begun, told: told.collect() })
+        Some(Judged { begun, found })
     };
     runs.iter().filter_map(judge_one).collect()
 }
@@ -167,10 +163,13 @@ fn gap(run: &Run<'_>, first: &Piece, earlier: &[Begun], around: &Surroundings<'_
 fn rhythm(earlier: &[Begun], at: Time, first: &Piece) -> Option<TimeDelta> {
     let mut next = at;
     let lengths = earlier.iter().rev().map(|run| std::mem::replace(&mut next, run.at) - run.at);
-    let mut latest: Vec<TimeDelta> =
-        lengths.filter(|length| *length >= twice_within(first)).take(RHYTHM).collect();
+    let mut lengths = lengths.filter(|length| *length >= twice_within(first));
+    let mut latest = [TimeDelta::zero(); RHYTHM];
+    for length in &mut latest {
+        *length = lengths.next()?;
+    }
     latest.sort_unstable();
-    latest.get(RHYTHM / 2).copied().filter(|_| latest.len() == RHYTHM)
+    latest.get(RHYTHM / 2).copied()
 }
 
 /// The same token twice with the same result is one in a mail, and in two mails of a run it is not.
