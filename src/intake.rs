@@ -1,6 +1,6 @@
 //! Raw mail → what is kept of it: parsed, understood, and with a key by which a second copy is known. Pure.
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::ledger::Observation;
 use crate::mail::RawMail;
@@ -13,6 +13,8 @@ use crate::trust::{RUN_AHEAD_MAX, Why};
 const STRANGERS_TEXT_MAX: usize = 200;
 /// What is kept of a message's own identifier.
 const MESSAGE_ID_MAX: usize = 250;
+/// Most mails are identified by less.
+const PARTS_BYTES_USUAL: usize = 256;
 
 /// Tells a mail from every other, wherever and however often it is read: its date, so that neighbours in time are
 /// neighbours in an index, and a hash of what identifies it.
@@ -106,22 +108,37 @@ impl Taken {
 /// Names that are not configured may stand in it unsigned.
 fn run_key(mail: &Understood) -> Option<RunKey> {
     let (checker, run) = mail.checker.as_ref().zip(mail.run).filter(|_| mail.heard())?;
-    let mut hash = Sha256::new();
-    let mut add = |part: &str| {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
-    };
-    add(checker);
-    add(&run.timestamp().to_string());
+    let mut parts = Parts::new();
+    parts.add(checker);
+    parts.add(&run.timestamp().to_string());
     let said = |said: &Said| format!("{said:?}");
-    add(&mail.dryrun.as_ref().map_or(String::new(), said));
+    parts.add(&mail.dryrun.as_ref().map_or(String::new(), said));
     for (service, result) in &mail.results {
-        add(service);
-        add(&said(result));
+        parts.add(service);
+        parts.add(&said(result));
     }
-    let mut key = [0; 16];
-    key.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
-    Some(key)
+    Some(parts.hash())
+}
+
+/// Texts one after the other, each with its length before it.
+struct Parts(Vec<u8>);
+
+impl Parts {
+    fn new() -> Self {
+        Self(Vec::with_capacity(PARTS_BYTES_USUAL))
+    }
+
+    fn add(&mut self, part: &str) {
+        self.0.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(part.as_bytes());
+    }
+
+    /// The beginning of their SHA-256.
+    fn hash<const BYTES: usize>(&self) -> [u8; BYTES] {
+        let mut hash = [0; BYTES];
+        hash.iter_mut().zip(digest(&SHA256, &self.0).as_ref()).for_each(|(to, from)| *to = *from);
+        hash
+    }
 }
 
 /// Reads one mail of the Junk folder of `mailbox`. None when it is no evidence about a checker, and no canary: other
@@ -143,24 +160,20 @@ pub fn take_in_junk(raw: &RawMail, mailbox: &str, roster: &Roster) -> Option<Tak
 
 /// Message-ID alone is not enough: a sender that repeats one must not look like a dead one.
 pub(crate) fn key(mail: &Mail, received: Time) -> Key {
-    let mut hash = Sha256::new();
-    let mut add = |part: &str| {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
-    };
-    add(mail.message_id.as_deref().unwrap_or_default());
-    add(mail.from.as_deref().unwrap_or_default());
-    add(&mail.subject);
+    let mut parts = Parts::new();
+    parts.add(mail.message_id.as_deref().unwrap_or_default());
+    parts.add(mail.from.as_deref().unwrap_or_default());
+    parts.add(&mail.subject);
     if mail.message_id.is_none() {
-        mail.recipients.iter().for_each(|recipient| add(recipient));
-        mail.texts.iter().for_each(|text| add(text));
+        mail.recipients.iter().for_each(|recipient| parts.add(recipient));
+        mail.texts.iter().for_each(|text| parts.add(text));
     }
     // A mail without a date of its own is known by its receipt, which a copied mailbox keeps.
     let time = mail.sent.unwrap_or(received).timestamp();
     let mut key = [0; 16];
     let (date, rest) = key.split_at_mut(8);
     date.copy_from_slice(&time.to_be_bytes());
-    rest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+    rest.copy_from_slice(&parts.hash::<8>());
     key
 }
 
