@@ -1,6 +1,7 @@
 //! Reports to work on, and a configuration that expects them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bresse_watchdog::config::{Config, Sources};
 use bresse_watchdog::imap::Cursor;
@@ -56,7 +57,8 @@ pub(crate) fn batch(taken: Vec<Taken>, at: DateTime<Utc>) -> Batch {
     let place = Place { mailbox: MAILBOX.to_owned(), folder: "INBOX".to_owned(), junk: false };
     let high = taken.iter().map(|taken| taken.uid).max().unwrap_or_default();
     let cursors = vec![(place.clone(), Cursor { uidvalidity: 1, high, low: 1 })];
-    let mails = taken.into_iter().map(|taken| Kept { place: place.clone(), taken }).collect();
+    let place = Arc::new(place);
+    let mails = taken.into_iter().map(|taken| Kept { place: Arc::clone(&place), taken }).collect();
     Batch { at, mails, cursors, ..Batch::default() }
 }
 

@@ -189,6 +189,8 @@ impl FromStr for Head {
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// In lower case.
 pub fn hex(hash: &Hash) -> String {
     let mut text = String::with_capacity(64);
@@ -198,7 +200,7 @@ pub fn hex(hash: &Hash) -> String {
 
 /// [`hex`], at the end of `text`.
 pub(crate) fn push_hex(text: &mut String, hash: &Hash) {
-    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or_default();
     let mut digits = [0; 64];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);

@@ -39,7 +39,7 @@ pub struct Flow {
     roster: Arc<Roster>,
     cursors: BTreeMap<Place, Cursor>,
     batch: Batch,
-    /// Keys of the mails in `batch`.
+    /// Keys of the mails that were taken in with `batch`.
     keys: BTreeSet<intake::Key>,
     /// What is known of the signed runs that mails in `batch` are about.
     runs: BTreeMap<intake::RunKey, intake::SameRun>,
@@ -89,7 +89,7 @@ impl Flow {
         match event {
             Event::Mails { mailbox, folder, junk, mails, cursor } => {
                 let place = Place { mailbox: mailbox.clone(), folder: folder.clone(), junk: *junk };
-                self.take_mails(&place, mails, *cursor)?;
+                self.take_mails(place, mails, *cursor)?;
             }
             Event::Looked { mailbox, started, history } => {
                 tracing::debug!(mailbox, %started, ?history, "complete look");

@@ -1,5 +1,7 @@
 //! Mails on their way from a reader into the core: known ones are dropped, new ones observed and kept.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use super::Flow;
@@ -36,16 +38,17 @@ impl Flow {
     /// Empties `mails`, unless the store cannot be asked about them.
     pub(super) fn take_mails(
         &mut self,
-        place: &Place,
+        place: Place,
         mails: &mut Vec<Arrival>,
         cursor: Cursor,
     ) -> Result<()> {
-        let mut known = self.store.known(mails.iter().map(|mail| &mail.taken.key))?;
+        let place = Arc::new(place);
+        let known = self.store.known(mails.iter().map(|mail| &mail.taken.key))?;
         let runs = self.store.known_runs(mails.iter().filter_map(|mail| mail.taken.run_key.as_ref()))?;
         self.runs
             .extend(runs.into_iter().filter(|(key, _)| !self.runs.contains_key(key)).collect::<Vec<_>>());
-        let reached = self.batch.cursors.iter().rfind(|(of, _)| of == place).map(|(_, cursor)| *cursor);
-        let reached = reached.or_else(|| self.cursors.get(place).copied());
+        let reached = self.batch.cursors.iter().rfind(|(of, _)| *of == *place).map(|(_, cursor)| *cursor);
+        let reached = reached.or_else(|| self.cursors.get(&*place).copied());
         if !place.junk && reached.is_some_and(|reached| reached.uidvalidity != cursor.uidvalidity) {
             self.engine.renumbered(&place.mailbox);
         }
@@ -56,7 +59,7 @@ impl Flow {
                 self.engine.canary_came(id, taken.observation.received);
             }
             // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
-            let is_known = self.keys.contains(&taken.key) || !known.insert(taken.key);
+            let is_known = known.contains(&taken.key) || !self.keys.insert(taken.key);
             let copy = is_known || self.was_said_before(&mut taken) == Some(Again::Copy);
             let news = if copy {
                 self.engine.observe_copy(&taken.observation)
@@ -68,12 +71,11 @@ impl Flow {
                 self.engine.arrived(&taken.observation, stamped);
             }
             if !copy {
-                self.keys.insert(taken.key);
-                self.batch.mails.push(Kept { place: place.clone(), taken });
+                self.batch.mails.push(Kept { place: Arc::clone(&place), taken });
             }
         }
         if reached != Some(cursor) {
-            self.batch.cursors.push((place.clone(), cursor));
+            self.batch.cursors.push((Place::clone(&place), cursor));
         }
         Ok(())
     }
@@ -144,7 +146,7 @@ mod tests {
         let before = clock(flow);
         let mailbox = &flow.engine.config().mailboxes[0];
         let arrival = Arrival::of(&raw, folder, mailbox, &flow.roster).unwrap();
-        flow.take_mails(&place(folder), &mut vec![arrival], after).unwrap();
+        flow.take_mails(place(folder), &mut vec![arrival], after).unwrap();
         before != clock(flow)
     }
 
@@ -186,7 +188,7 @@ mod tests {
             flow.engine.looked("MONITOR", at(second), History::Complete, at(second));
         }
         flow.commit(at(301)).unwrap();
-        flow.take_mails(&place("INBOX"), &mut Vec::new(), cursor(8, 90)).unwrap();
+        flow.take_mails(place("INBOX"), &mut Vec::new(), cursor(8, 90)).unwrap();
         for second in (401..1_000).step_by(100) {
             flow.engine.looked("MONITOR", at(second), History::Filling, at(second));
         }

@@ -15,6 +15,8 @@ use super::{millis, time_of};
 
 /// So many reports are told of in one entry at most.
 const REPORTS_PER_ENTRY_MAX: usize = 500;
+/// A hash in hexadecimal, two quotation marks, a comma.
+const BYTES_PER_REPORT: usize = 67;
 /// A change is told as such as long as it is shorter than the whole by this factor.
 const CHANGE_SHORTER_BY: usize = 2;
 /// So an entry begins that tells all that is known of a checker.
@@ -36,8 +38,25 @@ struct Untold {
     /// The number of the first one.
     first: i64,
     count: usize,
-    /// The hash of each, as JSON.
-    hashes: String,
+    /// The entry so far.
+    content: String,
+}
+
+impl Untold {
+    fn begin(&mut self, first: i64) {
+        (self.first, self.count) = (first, 0);
+        self.content.clear();
+        // That of a first read is never made longer, and copied.
+        self.content.reserve(BYTES_PER_REPORT * (REPORTS_PER_ENTRY_MAX + 1));
+        self.content.push_str(&format!("{{\"first\":{first},\"sha256\":["));
+    }
+
+    fn tell(&mut self, hash: &Hash) {
+        self.content.push_str(if self.count == 0 { "\"" } else { ",\"" });
+        push_hex(&mut self.content, hash);
+        self.content.push('"');
+        self.count += 1;
+    }
 }
 
 /// What the chain tells of a checker.
@@ -85,22 +104,19 @@ impl<'a> Ledger<'a> {
         let next = self.reports.first + i64::try_from(self.reports.count).unwrap_or(i64::MAX);
         if next != id || self.reports.count >= REPORTS_PER_ENTRY_MAX {
             self.reports_end()?;
-            self.reports.first = id;
+            self.reports.begin(id);
         }
-        let told = &mut self.reports;
-        told.hashes.push_str(if told.count == 0 { "\"" } else { ",\"" });
-        push_hex(&mut told.hashes, hash);
-        told.hashes.push('"');
-        told.count += 1;
+        self.reports.tell(hash);
         Ok(())
     }
 
     pub(super) fn reports_end(&mut self) -> Result<()> {
-        let Untold { first, count, hashes } = std::mem::take(&mut self.reports);
-        if count == 0 {
+        let mut told = std::mem::take(&mut self.reports);
+        if told.count == 0 {
             return Ok(());
         }
-        self.append(Kind::Reports, "", &format!("{{\"first\":{first},\"sha256\":[{hashes}]}}"))
+        told.content.push_str("]}");
+        self.append(Kind::Reports, "", &told.content)
     }
 
     /// What is known of a checker changed: told as what is another now than in the entry that told all of it.

@@ -16,6 +16,7 @@ mod write;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Error, Result, anyhow, bail};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -40,6 +41,9 @@ const SCHEMA_VERSION: i64 = 1;
 const BUSY_MS: u64 = 5_000;
 /// More than there are different ones: to prepare one costs as much as to write ten reports.
 const STATEMENTS_MAX: usize = 64;
+/// So long the write-ahead log gets, in pages of 4 KiB, before it is written into the file. In a first read the same pages
+/// change in one transaction after the other.
+const WAL_PAGES: u32 = 4_000;
 const MOVE_AWAY: &str = "move it away (keep it for an audit) and start again: the mailbox is read anew";
 
 /// What is written in one transaction.
@@ -72,7 +76,7 @@ pub struct Place {
 /// A mail and where it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    pub place: Place,
+    pub place: Arc<Place>,
     pub taken: Taken,
 }
 
@@ -163,6 +167,7 @@ impl Store {
         self.db.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;",
         )?;
+        self.db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
         Ok(())
     }
 

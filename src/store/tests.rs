@@ -102,7 +102,7 @@ impl World {
         };
         let taken = take_in(&raw, mailbox, &self.roster);
         self.engine.observe(&taken.observation);
-        self.batch.mails.push(Kept { place: place(mailbox), taken });
+        self.batch.mails.push(Kept { place: place(mailbox).into(), taken });
     }
 
     /// A run in which everything is well.
@@ -482,7 +482,7 @@ fn what_became_of_a_mail_that_was_not_heard_is_known_afterwards_as_of_any_moment
     let junk = Place { mailbox: "left".to_owned(), folder: "Junk".to_owned(), junk: true };
     let taken = take_in_junk(&raw, "left", &world.roster).unwrap();
     world.engine.observe(&taken.observation);
-    world.batch.mails.push(Kept { place: junk, taken });
+    world.batch.mails.push(Kept { place: junk.into(), taken });
     world.take("left", "bresse2", "nothing to say", 100);
     world.look("left", 170);
     world.commit();

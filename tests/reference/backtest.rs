@@ -133,7 +133,7 @@ impl Live {
                 canary: None,
                 observation,
             };
-            self.batch.mails.push(Kept { place, taken });
+            self.batch.mails.push(Kept { place: place.into(), taken });
         }
         self.engine.looked(MAILBOX, start, History::Complete, end);
         self.last_look = start;
