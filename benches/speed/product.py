@@ -58,7 +58,8 @@ def state_bytes(dir):
 
 
 def environment():
-    return {"PATH": "/usr/bin:/bin", "IMAP_PASSWORD": PASSWORD}
+    # As deploy/bresse-watchdog.service starts it.
+    return {"PATH": "/usr/bin:/bin", "IMAP_PASSWORD": PASSWORD, "MALLOC_ARENA_MAX": "1"}
 
 
 def start(binary, dir, *arguments):
