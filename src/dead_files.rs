@@ -9,10 +9,10 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 use crate::clock;
+use crate::sha256::sha256;
 use crate::text::hex;
 use crate::web::{Picture, Viewer};
 
@@ -95,7 +95,7 @@ fn file_name(name: &str) -> String {
         safe.truncate(NAME_BYTES_MAX - 17);
         // No name that is short enough has a `~`.
         safe.push('~');
-        safe.extend(hex(&Sha256::digest(name.as_bytes())).chars().take(16));
+        safe.extend(hex(&sha256(name.as_bytes())).chars().take(16));
     }
     safe + SUFFIX
 }

@@ -1,11 +1,10 @@
 //! Raw mail → what is kept of it: parsed, understood, and with a key by which a second copy is known. Pure.
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use crate::ledger::Observation;
 use crate::mail::RawMail;
 use crate::mail::{self, Mail};
 use crate::report::{NotHeard, Roster, Said, Understood, understand};
+use crate::sha256::sha256;
 use crate::time::Time;
 use crate::trust::{RUN_AHEAD_MAX, Why};
 
@@ -136,7 +135,7 @@ impl Parts {
     /// The beginning of their SHA-256.
     fn hash<const BYTES: usize>(&self) -> [u8; BYTES] {
         let mut hash = [0; BYTES];
-        hash.iter_mut().zip(digest(&SHA256, &self.0).as_ref()).for_each(|(to, from)| *to = *from);
+        hash.iter_mut().zip(sha256(&self.0)).for_each(|(to, from)| *to = from);
         hash
     }
 }

@@ -51,6 +51,7 @@
 // The core.
 pub mod time;
 mod text;
+mod sha256;
 pub mod fullness;
 pub mod expiry;
 pub mod config;

@@ -19,10 +19,10 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, ServerConfig,
     SignatureScheme,
 };
-use sha2::{Digest, Sha256};
 
 use crate::config::Identity;
 use crate::expiry::Validity;
+use crate::sha256::sha256;
 use crate::text::hex;
 use crate::time::Time;
 
@@ -107,7 +107,7 @@ impl ServerCertVerifier for Pinned {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let seen: [u8; 32] = Sha256::digest(end_entity).into();
+        let seen = sha256(end_entity);
         if seen == self.pin {
             return Ok(ServerCertVerified::assertion());
         }

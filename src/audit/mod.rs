@@ -11,12 +11,12 @@ mod verify;
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use aws_lc_rs::digest as sha256;
-
 pub use configuration::Judged;
 pub(crate) use difference::changed;
 pub use standing::{Disbelieved, FindingThen, ServiceThen, Standing};
 pub use verify::{Chain, Fault, Row};
+
+use crate::sha256::sha256;
 
 /// Most rows are shorter, as they are encoded for hashing.
 const ROW_BYTES_USUAL: usize = 512;
@@ -62,12 +62,9 @@ impl Value<'_> {
 
 /// SHA-256 over these values, each with its type and, where it has one, its length before it.
 pub fn digest<'a>(values: impl IntoIterator<Item = Value<'a>>) -> Hash {
-    // In one piece: a hash that is fed piece by piece costs more for its bookkeeping than for a row this short.
     let mut encoded = Vec::with_capacity(ROW_BYTES_USUAL);
     values.into_iter().for_each(|value| value.encode(&mut encoded));
-    let mut hash = [0; 32];
-    hash.copy_from_slice(sha256::digest(&sha256::SHA256, &encoded).as_ref());
-    hash
+    sha256(&encoded)
 }
 
 /// What an entry tells of.

@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::config::Trust;
+use crate::sha256::sha256;
 use crate::time::Time;
 use crate::trust::Why;
 
@@ -72,7 +72,7 @@ impl Spoofs {
 
 /// `Debug` of a secret shows where it is, but not what it is: a key that is changed asks for the same.
 fn fingerprint(trust: &Trust) -> u64 {
-    let hash = Sha256::digest(format!("{trust:?}"));
+    let hash = sha256(format!("{trust:?}").as_bytes());
     hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 

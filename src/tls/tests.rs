@@ -42,7 +42,7 @@ impl Server {
     }
 
     fn fingerprint(&self) -> [u8; 32] {
-        Sha256::digest(&self.certificate).into()
+        sha256(&self.certificate)
     }
 }
 

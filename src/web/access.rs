@@ -15,7 +15,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use chrono::TimeDelta;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::Site;
@@ -23,6 +22,7 @@ use super::page::page;
 use super::server::Peer;
 use crate::config::{Role, Token, Web};
 use crate::links::Key;
+use crate::sha256::sha256;
 use crate::text::{from_hex, hex};
 use crate::time::Time;
 use crate::{clock, nonce};
@@ -162,7 +162,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Comparing hashes tells nobody how much of a wrong token was right; all are compared all the same.
 fn holder<'a>(web: &'a Web, given: &str) -> Option<&'a Token> {
-    let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
+    let given = sha256(given.as_bytes());
     let is = |token: &Token| aws_lc_rs::constant_time::verify_slices_are_equal(&token.sha256, &given).is_ok();
     web.tokens.iter().fold(None, |found, token| if is(token) { Some(token) } else { found })
 }
@@ -275,7 +275,7 @@ mod tests {
     use chrono::DateTime;
 
     fn token(name: &str, secret: &str) -> Token {
-        Token { name: name.into(), role: Role::Read, sha256: Sha256::digest(secret.as_bytes()).into() }
+        Token { name: name.into(), role: Role::Read, sha256: sha256(secret.as_bytes()) }
     }
 
     fn web(tokens: Vec<Token>) -> Web {

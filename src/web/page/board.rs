@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::health::{self, Limits};
 use super::moment::Moment;
 use super::{incidents, matrix, table};
 use crate::clock;
+use crate::sha256::sha256;
 use crate::text::hex;
 use crate::web::health::judged_within;
 use crate::web::{Picture, Site};
@@ -89,7 +89,7 @@ struct Event<'a> {
 
 /// `render` is asked with the ages and without.
 fn section(id: &'static str, render: impl Fn(bool) -> String) -> Arc<Section> {
-    let digest = Sha256::digest(render(false).as_bytes());
+    let digest = sha256(render(false).as_bytes());
     let hash = hex(digest.get(..HASH_BYTES).unwrap_or_default());
     let html = render(true);
     // A text is always JSON.
