@@ -28,8 +28,9 @@ const SILENCES_MAX: u32 = 50;
 /// The configuration in force at `time`, as far as something is judged by it; today's where the chain does not tell of one.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// [`crate::store::NotKept`], or when the store cannot be read.
 pub(crate) fn config(store: &Store, today: &Config, time: Time) -> Result<Config> {
+    store.demand_kept(time)?;
     let told = store.configuration(time)?.and_then(|text| Judged::read(&text));
     Ok(told.map_or_else(|| today.clone(), |judged| judged.in_place_of(today)))
 }

@@ -57,6 +57,15 @@ impl World {
         world
     }
 
+    /// Lets days pass of which a few are kept. Returns how many entries were cut away.
+    fn cut(&self) -> i64 {
+        let mut store = Store::open(&self.state(), "bresse8").unwrap();
+        for day in [10, 100] {
+            while store.cut(TimeDelta::days(80), Utc::now() + TimeDelta::days(day)).unwrap() {}
+        }
+        store.verify(None, |_| {}).unwrap().from.seq
+    }
+
     fn run(&self, arguments: &[&str]) -> Finished {
         tokio::task::block_in_place(|| self.watchdog.run(arguments))
     }
@@ -165,6 +174,38 @@ async fn a_ledger_that_tells_of_everything_is_whole_for_both_verifiers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_was_cut_is_whole_for_both_verifiers_and_says_since_when_it_is_kept() {
+    let world = World::new();
+    let first = Connection::open(world.state()).unwrap();
+    let first = texts(&first, "SELECT '1:' || lower(hex(hash)) FROM ledger WHERE seq = 1").remove(0);
+    let table = world.watchdog.last_seen();
+    assert!(world.cut() > 10);
+    assert_eq!(world.watchdog.last_seen()["checkers"][1]["services"], table["checkers"][1]["services"]);
+
+    let verified = world.run(&["audit", "verify"]);
+    assert_eq!((verified.status, verified.stderr.as_str()), (0, ""), "{verified:?}");
+    assert!(verified.stdout.contains("It is kept since "), "{}", verified.stdout);
+    let json = world.run(&["audit", "verify", "--format", "json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let since = json["kept_since"].as_str().expect("since when");
+    let head = world.run(&["audit", "head"]).stdout.trim().to_owned();
+    assert_eq!((verify(&world.state()), python(&world.state())), (Ok(head.clone()), Ok(head)));
+
+    let old = world.run(&["audit", "verify", "--head", &first]);
+    assert_eq!(old.status, 1, "{old:?}");
+    assert!(old.stderr.contains("whether it goes through entry 1 cannot be told any more"), "{old:?}");
+    assert!(verify_in_python(&[&first, world.state().to_str().unwrap()])[0].is_err());
+    let past = |time: &str| world.run(&["last-seen", "--as-of", time, "--format", "json"]);
+    assert_eq!(past(since).status, 0, "{:?}", past(since));
+    for command in [&["last-seen"][..], &["explain", "bresse1"], &["matrix"]] {
+        let refused = world.run(&[command, &["--as-of", "-1m"]].concat());
+        assert_eq!(refused.status, 1, "{command:?} {refused:?}");
+        let sentence = format!("What was before {since} is not kept any more ([retention] ledger).");
+        assert!(refused.stderr.contains(&sentence), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_was_mailed_shows_that_nothing_before_it_was_cut_off() {
     let world = World::new();
     let is_head = |mail: &AlarmMail| mail.subject().starts_with("MONITOR_Ledger bresse8: ");
@@ -200,6 +241,7 @@ async fn whatever_is_done_to_a_row_is_found_and_named_by_both_verifiers() {
         ("UPDATE ledger SET seq = seq + 1024 WHERE seq = 3", "Entry 3 of the ledger was removed"),
         ("DELETE FROM ledger WHERE seq = 4", "Entry 4 of the ledger was removed"),
         ("DELETE FROM ledger WHERE seq = 1", "Entry 1 of the ledger was removed"),
+        ("DELETE FROM ledger WHERE seq < 6", "Entry 1 of the ledger was removed"),
         ("INSERT INTO ledger SELECT 0, at_ms, kind, about, content, hash FROM ledger WHERE seq = 1", "Entry 0 of"),
         ("INSERT INTO ledger SELECT max(seq) + 1, at_ms, kind, about, content, hash FROM ledger", "was altered, or ins"),
         ("UPDATE reports SET received_ms = received_ms - 1 WHERE id = 2", "Report 2 was altered"),
@@ -228,7 +270,17 @@ async fn whatever_is_done_to_a_row_is_found_and_named_by_both_verifiers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_bit_that_is_changed_in_an_entry_is_found_there() {
+    any_bit_that_is_changed_is_found(&World::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_bit_that_is_changed_in_a_ledger_that_was_cut_is_found_there() {
     let world = World::new();
+    assert!(world.cut() > 10);
+    any_bit_that_is_changed_is_found(&world);
+}
+
+fn any_bit_that_is_changed_is_found(world: &World) {
     let path = world.copy("bits.db");
     let db = Connection::open(&path).unwrap();
     // Every byte of every entry's texts and hash with one of its bits, in both programs.

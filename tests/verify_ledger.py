@@ -24,13 +24,41 @@ def report_digest(*row):
     return digest(*first, bytes.fromhex(content[7:].decode()) if pruned else digest(content, hops)).hex()
 
 
-def verify(db, kept=0, kept_hash=""):
-    db.text_factory = Text
-    seq, head, told, pruned = 0, bytes(32), {}, 0
-    for number, at, kind, about, content, stored in db.execute("SELECT * FROM ledger ORDER BY seq"):
+def follow(entries, seq, head):
+    """Each entry with its hash, as far as they follow from the one before them."""
+    for number, at, kind, about, content, stored in entries:
         assert number == seq + 1, f"entry {seq + 1} is missing"
         seq, head = number, digest(head, number, at, kind, about, content)
         assert stored == head and not isinstance(stored, Text), f"entry {seq} was altered"
+        yield seq, head, kind, content
+
+
+def beginning(db):
+    """The entry before the first one: none, or what the newest cut says, if that is as it was written."""
+    cut = db.execute("SELECT content FROM ledger WHERE seq = (SELECT MAX(seq) FROM ledger WHERE kind = 'cut')").fetchone()
+    try:
+        seq, head = (lambda said: (said["until"], bytes.fromhex(said["sha256"])))(json.loads(cut[0])) if cut else (0, bytes(32))
+    except (ValueError, TypeError, KeyError):
+        seq, head = 0, bytes(32)
+    entries = db.execute("SELECT * FROM ledger ORDER BY seq")
+    first = entries.fetchone()
+    try:
+        list(follow([first] if first else [], seq, head))
+    except AssertionError:
+        # Not the first entry is to blame when a later one, the cut among them, is not as it was written.
+        try:
+            list(follow(entries, first[0], first[5]))
+        except AssertionError as error:
+            raise AssertionError(f"entry {first[0]} was altered" if str(error) == f"entry {first[0] + 1} was altered" else error)
+    return seq, head
+
+
+def verify(db, kept=0, kept_hash=""):
+    db.text_factory = Text
+    seq, head = beginning(db)
+    assert not kept or kept > seq or (kept, kept_hash) == (seq, head.hex()), f"entry {kept} is no longer kept, or another"
+    told, pruned = {}, 0
+    for seq, head, kind, content in follow(db.execute("SELECT * FROM ledger ORDER BY seq"), seq, head):
         assert kept != seq or kept_hash == head.hex(), f"entry {seq} is not the one that was kept"
         said = json.loads(content)
         if kind == b"reports":

@@ -1,7 +1,7 @@
 //! The audit chain: what was known when, in entries that each carry the hash of the one before. Pure.
 //!
-//! `docs/audit.md` says byte for byte what is hashed; this file is the same in code. An entry is never changed and never
-//! deleted, so whoever kept one entry's hash elsewhere can prove that nothing before it was.
+//! `docs/audit.md` says byte for byte what is hashed; this file is the same in code. An entry is never changed, and removed
+//! at the front only, which is told: whoever kept one entry's hash elsewhere can prove that nothing else was.
 
 mod configuration;
 mod difference;
@@ -91,6 +91,10 @@ pub enum Kind {
     Gap,
     /// The contents of mails were pruned, up to this report.
     Prune,
+    /// All that is in force was told again, from this entry on: what was before is not needed to know it.
+    Basis,
+    /// The entries up to this one, and the rows that only they tell of, were taken away.
+    Cut,
 }
 
 impl Kind {
@@ -108,6 +112,8 @@ impl Kind {
             Self::Silence => "silence",
             Self::Gap => "gap",
             Self::Prune => "prune",
+            Self::Basis => "basis",
+            Self::Cut => "cut",
         }
     }
 }

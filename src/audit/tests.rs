@@ -19,7 +19,11 @@ fn entries() -> Vec<(i64, i64, &'static str, &'static str, String, Hash)> {
 type Stored = (i64, i64, &'static str, &'static str, String, Hash);
 
 fn follow(entries: &[Stored], kept: Option<Head>) -> Result<Head, Fault> {
-    let mut chain = Chain::new(kept);
+    follow_from(Head::EMPTY, entries, kept)
+}
+
+fn follow_from(from: Head, entries: &[Stored], kept: Option<Head>) -> Result<Head, Fault> {
+    let mut chain = Chain::behind(from, kept);
     for (seq, at_ms, kind, about, content, hash) in entries {
         chain.take(&Row {
             seq: Value::Integer(*seq),
@@ -77,6 +81,22 @@ fn what_was_cut_off_or_written_anew_is_found_with_a_head_that_was_kept() {
     assert_eq!(follow(&whole[..2], Some(kept)), Err(Fault::CutOff { kept, last: 2 }));
     let forged = Head { seq: 2, hash: whole[0].5 };
     assert_eq!(follow(&whole, Some(forged)), Err(Fault::OtherHead { kept: forged, found: whole[1].5 }));
+}
+
+#[test]
+fn a_chain_that_was_cut_is_followed_from_the_entry_before() {
+    let whole = entries();
+    let head = |place: usize| Head { seq: whole[place].0, hash: whole[place].5 };
+    let rest = |kept| follow_from(head(0), &whole[1..], kept);
+    assert_eq!(rest(None), Ok(head(2)));
+    assert_eq!(rest(Some(head(0))), Ok(head(2)));
+    assert_eq!(rest(Some(head(1))), Ok(head(2)));
+    let forged = Head { seq: 1, hash: whole[1].5 };
+    assert_eq!(rest(Some(forged)), Err(Fault::OtherHead { kept: forged, found: whole[0].5 }));
+    assert_eq!(follow_from(forged, &whole[1..], None), Err(Fault::Altered(2)));
+    let kept = head(0);
+    assert_eq!(follow_from(head(1), &whole[2..], Some(kept)), Err(Fault::Before { kept, from: 2 }));
+    assert_eq!(follow_from(head(0), &whole[2..], None), Err(Fault::Removed(2)));
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub enum Fault {
     OtherHead { kept: Head, found: Hash },
     /// The chain ends before the head that was kept.
     CutOff { kept: Head, last: i64 },
+    /// The chain is whole, but begins after the head that was kept, behind this entry.
+    Before { kept: Head, from: i64 },
 }
 
 impl Fault {
@@ -49,21 +51,34 @@ impl Fault {
                 last + 1,
                 kept.seq
             ),
+            Self::Before { kept, from } => format!(
+                "The ledger is whole from entry {} on, but whether it goes through entry {} cannot be told any more: what was \
+                 before was taken away when it had been kept long enough.",
+                from + 1,
+                kept.seq
+            ),
         }
     }
 }
 
-/// Follows a chain from its beginning.
+/// Follows a chain from its beginning, or from where it was cut.
 #[derive(Debug, Clone)]
 pub struct Chain {
+    from: Head,
     head: Head,
     /// It has to go through this one.
     kept: Option<Head>,
 }
 
 impl Chain {
+    /// From its beginning.
     pub fn new(kept: Option<Head>) -> Self {
-        Self { head: Head::EMPTY, kept }
+        Self::behind(Head::EMPTY, kept)
+    }
+
+    /// `from` is the entry before the first one that is left.
+    pub fn behind(from: Head, kept: Option<Head>) -> Self {
+        Self { from, head: from, kept }
     }
 
     /// Takes in the next entry, in the order of `seq`.
@@ -90,14 +105,23 @@ impl Chain {
         }
     }
 
+    /// The last entry so far.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
     /// The head, when all entries were taken in.
     ///
     /// # Errors
-    /// When the one that was kept was not reached.
+    /// When the one that was kept was not among them.
     pub fn end(self) -> Result<Head, Fault> {
-        match self.kept.filter(|kept| kept.seq > self.head.seq) {
-            Some(kept) => Err(Fault::CutOff { kept, last: self.head.seq }),
-            None => Ok(self.head),
+        match self.kept {
+            Some(kept) if kept.seq > self.head.seq => Err(Fault::CutOff { kept, last: self.head.seq }),
+            Some(kept) if kept.seq < self.from.seq => Err(Fault::Before { kept, from: self.from.seq }),
+            Some(kept) if kept.seq == self.from.seq && kept.hash != self.from.hash => {
+                Err(Fault::OtherHead { kept, found: self.from.hash })
+            }
+            _ => Ok(self.head),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Follow the chain from its beginning, and hold every row that it tells of against it
+    /// Follow the chain from where it begins, and hold every row that it tells of against it
     Verify {
         /// A head that was kept elsewhere, as `audit head` prints it: nothing up to it may be missing or another
         #[arg(long, value_name = "SEQ:HASH")]
@@ -55,23 +55,33 @@ struct Found {
     head: String,
     reports: u64,
     pruned: u64,
+    /// Null: from its beginning.
+    kept_since: Option<String>,
 }
 
 fn verify(store: &Store, kept: Option<Head>, format: Format) -> Result<u8> {
     let (mut progress, all) = (Progress::start(), store.ledger_length()?);
     let verified = store.verify(kept, |done| progress.reached(done, all));
     drop(progress);
-    let Verified { head, reports, pruned } = verified?;
+    let Verified { head, from, kept_since, reports, pruned } = verified?;
+    let (entries, kept_since) = (head.seq - from.seq, kept_since.map(rfc3339));
     let text = match format {
         Format::Json => {
-            let found = Found { entries: head.seq, head: head.to_string(), reports, pruned };
+            let found = Found { entries, head: head.to_string(), reports, pruned, kept_since };
             serde_json::to_string_pretty(&found)? + "\n"
         }
-        Format::Csv => format!("entries,head,reports,pruned\n{},{head},{reports},{pruned}\n", head.seq),
+        Format::Csv => format!(
+            "entries,head,reports,pruned,kept_since\n{entries},{head},{reports},{pruned},{}\n",
+            kept_since.unwrap_or_default()
+        ),
         Format::Table => format!(
-            "The ledger is whole: {} entries, and {reports} reports that are as they were written; the content of {pruned} of \
-             them was pruned.\nHead {head}\n",
-            head.seq
+            "The ledger is whole: {entries} entries, and {reports} reports that are as they were written; the content of \
+             {pruned} of them was pruned.\n{}Head {head}\n",
+            kept_since.map_or_else(String::new, |since| format!(
+                "It is kept since {since}: the {} entries before entry {} were taken away.\n",
+                from.seq,
+                from.seq + 1
+            ))
         ),
     };
     output::print(&text)?;

@@ -394,6 +394,8 @@ pub enum Event {
 pub struct Retention {
     /// What mails said, from when they were first seen; 1 d to 3650 d. None (default): for ever.
     pub mails: Option<TimeDelta>,
+    /// The ledger, and everything that it tells of; 30 d to 3650 d, and no shorter than `mails`. None (default): for ever.
+    pub ledger: Option<TimeDelta>,
 }
 
 /// A mail that the watchdog sends to the mailbox through one of its channels, again and again.

@@ -541,6 +541,29 @@ fn twenty_thousand_checkers_are_allowed_and_one_more_is_not() {
 }
 
 #[test]
+fn the_ledger_is_kept_no_shorter_than_what_mails_said() {
+    let days = |text: &str| {
+        let Retention { mails, ledger } = load(&[&smallest(), "\n[retention]\n", text].concat()).retention;
+        [mails, ledger].map(|kept| kept.map(|kept| kept.num_days()))
+    };
+    assert_eq!(days(""), [None, None]);
+    assert_eq!(days("ledger = \"800d\""), [None, Some(800)]);
+    assert_eq!(days("mails = \"90d\"\nledger = \"90d\""), [Some(90), Some(90)]);
+    for (text, expected) in [
+        (
+            "ledger = \"30d\"\nmails = \"31d\"",
+            "retention.ledger: must not be shorter than `mails`: what mails said goes first",
+        ),
+        ("ledger = \"29d\"", "retention.ledger: "),
+        ("ledger = \"3651d\"", "retention.ledger: "),
+    ] {
+        let errors = load_with(&[&smallest(), "\n[retention]\n", text].concat(), &[], &[]).unwrap_err();
+        let [error] = errors.messages() else { panic!("{text}: {errors}") };
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
 fn a_byte_order_mark_and_windows_line_ends_are_no_error() {
     let text = format!("\u{feff}{}", smallest().replace('\n', "\r\n"));
     load(&text);

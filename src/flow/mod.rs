@@ -13,7 +13,7 @@ use anyhow::Result;
 use chrono::TimeDelta;
 
 use crate::audit::{Judged, Note};
-use crate::config::Config;
+use crate::config::{Config, Retention};
 use crate::engine::{Engine, Snapshot};
 use crate::fullness::Fullness;
 use crate::imap::{Cursor, Event};
@@ -47,6 +47,8 @@ pub struct Flow {
     due: Vec<Message>,
     /// None: at once.
     next_prune: Option<Time>,
+    /// What was received before is kept no more.
+    kept_since: Option<Time>,
 }
 
 impl Flow {
@@ -64,7 +66,7 @@ impl Flow {
         let store = Store::open(&config.state, &config.name)?;
         let secret = new_secret.map(|new| store.link_secret(&new)).transpose()?;
         let snapshot = Snapshot { link_key: secret.map(|secret| links::Key::new(&secret)), ..store.load()? };
-        let cursors = store.cursors()?;
+        let (cursors, kept_since) = (store.cursors()?, store.kept_since()?);
         let roster = Arc::new(Roster::new(&config.checkers, keys));
         let notes = vec![Note::start(env!("CARGO_PKG_VERSION")), Note::configuration(&Judged::of(&config))];
         let engine = Engine::restore(config, snapshot, now);
@@ -78,6 +80,7 @@ impl Flow {
             runs: BTreeMap::new(),
             due: Vec::new(),
             next_prune: None,
+            kept_since,
         })
     }
 
@@ -149,11 +152,19 @@ impl Flow {
     /// # Errors
     /// When the store cannot write.
     pub fn prune(&mut self, now: Time) -> Result<()> {
-        let Some(kept) = self.engine.config().retention.mails else { return Ok(()) };
-        if self.next_prune.is_none_or(|next| next <= now) {
-            let more = self.store.prune(now - kept, now)?;
-            self.next_prune = Some(now + if more { NEXT_PIECE } else { PRUNING });
+        let Retention { mails, ledger } = self.engine.config().retention;
+        if self.next_prune.is_some_and(|next| next > now) {
+            return Ok(());
         }
+        let mut more = false;
+        if let Some(kept) = mails.or(ledger) {
+            more |= self.store.prune(now - kept, now)?;
+        }
+        if let Some(kept) = ledger {
+            more |= self.store.cut(kept, now)?;
+            self.kept_since = self.store.kept_since()?;
+        }
+        self.next_prune = Some(now + if more { NEXT_PIECE } else { PRUNING });
         Ok(())
     }
 

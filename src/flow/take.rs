@@ -59,7 +59,9 @@ impl Flow {
                 self.engine.canary_came(id, taken.observation.received);
             }
             // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
-            let is_known = known.contains(&taken.key) || !self.keys.insert(taken.key);
+            let is_known = self.was_kept_once(&taken)
+                || known.contains(&taken.key)
+                || !self.keys.insert(taken.key);
             let copy = is_known || self.was_said_before(&mut taken) == Some(Again::Copy);
             let news = if copy {
                 self.engine.observe_copy(&taken.observation)
@@ -78,6 +80,11 @@ impl Flow {
             self.batch.cursors.push((Place::clone(&place), cursor));
         }
         Ok(())
+    }
+
+    /// It is older than all that is kept: whoever reads it anew must not take it for news, nor keep it again.
+    fn was_kept_once(&self, taken: &Taken) -> bool {
+        self.kept_since.is_some_and(|since| taken.observation.received < since)
     }
 
     /// Holds a signed report against another one of the same run with the same tokens. A replay is a report no more.
@@ -175,6 +182,57 @@ mod tests {
             Comparison::default(),
             "a restart forgets nothing"
         );
+    }
+
+    #[test]
+    fn a_mail_from_before_what_is_kept_is_neither_news_nor_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut flow = flow(&folder);
+        let day = |day: i64| day * 86_400;
+        let cursor = |uidvalidity| Cursor { uidvalidity, low: 1, high: 100 };
+        let kept = TimeDelta::days(30);
+        let reports = |flow: &Flow| {
+            let mut count = 0;
+            flow.store.entries(at(day(-1)), at(day(100)), |_, _| count += 1).unwrap();
+            count
+        };
+        for number in 0..60 {
+            let second = day(number);
+            tells(&mut flow, "INBOX", mail(u32::try_from(number).unwrap(), second, second + 1), cursor(7));
+            flow.engine.looked("MONITOR", at(second + 2), History::Complete, at(second + 2));
+            flow.commit(at(second + 2)).unwrap();
+            while flow.store.cut(kept, at(second + 3)).unwrap() {}
+        }
+        // As the daemon does when it starts again.
+        drop(flow);
+        let mut flow = self::flow(&folder);
+        let since = flow.kept_since.expect("some was cut");
+        assert!(since > at(day(20)) && since < at(day(31)), "{since}");
+        let before = reports(&flow);
+        let heard = |flow: &Flow| {
+            let facts = &flow.engine.facts()["bresse1"];
+            (facts.last_received, facts.heard_at(), facts.silent)
+        };
+        let known = heard(&flow);
+        // All of them again, under other numbers.
+        for number in 0..60 {
+            tells(
+                &mut flow,
+                "INBOX",
+                mail(u32::try_from(number).unwrap() + 200, day(number), day(60)),
+                cursor(8),
+            );
+        }
+        flow.engine.looked("MONITOR", at(day(59) + 60), History::Complete, at(day(59) + 60));
+        flow.commit(at(day(59) + 60)).unwrap();
+        assert_eq!((reports(&flow), heard(&flow)), (before, known));
+        assert!(before < 60, "{before} of 60 are kept");
+
+        // Without that they would come back.
+        flow.kept_since = None;
+        tells(&mut flow, "INBOX", mail(300, day(0), day(60)), cursor(8));
+        flow.commit(at(day(59) + 61)).unwrap();
+        assert_eq!(reports(&flow), before + 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::intake::take_in;
 use crate::mail::RawMail;
 use crate::outbox::Sent;
 use crate::report::Roster;
-use crate::store::{Batch, Kept, Place};
+use crate::store::{Batch, Kept, NotKept, Place};
 
 const MAILBOXES: [&str; 2] = ["left", "right"];
 /// A world lasts so long, in seconds, and something happens this often on average.
@@ -56,6 +56,8 @@ struct World {
     under_way: Vec<(Time, &'static str, Vec<u8>)>,
     /// What the table said, and when.
     tables: Vec<(Time, Value)>,
+    /// So long the ledger is kept.
+    kept: Option<TimeDelta>,
 }
 
 impl World {
@@ -80,6 +82,7 @@ impl World {
             uid: 0,
             under_way: vec![],
             tables: vec![],
+            kept: (seed % 2 == 1).then(|| TimeDelta::seconds(LENGTH / 5)),
         }
     }
 
@@ -102,6 +105,7 @@ impl World {
             }
             self.commit();
             self.remember();
+            self.cut();
         }
         self
     }
@@ -186,6 +190,14 @@ impl World {
         }
     }
 
+    /// A piece at most, as a daemon does.
+    fn cut(&mut self) {
+        let now = self.now;
+        if let Some(kept) = self.kept {
+            self.store().cut(kept, now).unwrap();
+        }
+    }
+
     fn commit(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         batch.at = self.now;
@@ -222,8 +234,16 @@ fn the_table_as_of_any_moment_is_the_one_that_was_shown_then() {
         let today = configuration(seed as usize);
         let tables = std::mem::take(&mut world.tables);
         let mut wrong = vec![];
+        let kept_since = world.store().kept_since().unwrap();
+        assert_eq!(kept_since.is_some(), world.kept.is_some(), "seed {seed}");
         for (time, table) in &tables {
-            let then = kept(last_seen(world.store(), &today, *time).unwrap());
+            let then = last_seen(world.store(), &today, *time);
+            if kept_since.is_some_and(|since| *time < since) {
+                let error = then.unwrap_err();
+                assert!(error.is::<NotKept>(), "{error}");
+                continue;
+            }
+            let then = kept(then.unwrap());
             let lines = |table: &Value| table["checkers"].as_array().cloned().unwrap_or_default();
             for (now, then) in lines(table).iter().zip(lines(&then)) {
                 if *now != then {

@@ -47,6 +47,10 @@ pub struct LedgerHead {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
     pub head: Head,
+    /// The entry before the first one.
+    pub from: Head,
+    /// What was in force then, and all that came since, is told. None: nothing was cut.
+    pub kept_since: Option<Time>,
     pub reports: u64,
     /// Those of them of which the content was pruned; its hash is held against the chain.
     pub pruned: u64,
@@ -121,7 +125,7 @@ impl Store {
         Ok((head != Head::EMPTY).then_some(head))
     }
 
-    /// How many entries there are, roughly: entries are numbered without gaps.
+    /// The number of the last entry, unverified: entries are numbered without gaps.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -189,8 +193,8 @@ impl Store {
         })
     }
 
-    /// Follows the chain from its beginning to its end, and holds every row it tells of against it. `progress` is told how
-    /// many entries were read.
+    /// Follows the chain from where it begins to its end, and holds every row it tells of against it. `progress` is told the
+    /// number of each entry that was read.
     ///
     /// # Errors
     /// One sentence that names the first thing that is not as it was written.
@@ -204,33 +208,26 @@ impl Store {
     fn verify_all(&self, kept: Option<Head>, mut progress: impl FnMut(u64)) -> Result<Verified> {
         // One transaction: a daemon may be writing.
         let transaction = self.db.unchecked_transaction()?;
-        let mut chain = Chain::new(kept);
+        let (from, cut) = self.beginning()?;
+        let mut chain = Chain::behind(from, kept);
         let mut told = Told::default();
         let mut statement =
             self.db.prepare("SELECT seq, at_ms, kind, about, content, hash FROM ledger ORDER BY seq")?;
         let mut rows = statement.query([])?;
-        let mut last = 0;
+        let mut last = from.seq;
         while let Some(row) = rows.next().map_err(|error| unreadable(last + 1, &error))? {
-            let column =
-                |column| row.get_ref(column).map(value).map_err(|error| unreadable(last + 1, &error));
-            let entry = audit::Row {
-                seq: column(0)?,
-                at_ms: column(1)?,
-                kind: column(2)?,
-                about: column(3)?,
-                content: column(4)?,
-                hash: column(5)?,
-            };
+            let entry = entry_of(row).map_err(|error| unreadable(last + 1, &error))?;
             chain.take(&entry).map_err(found)?;
             last += 1;
             told.take(self, last, &entry)?;
-            progress(last);
+            progress(u64::try_from(last).unwrap_or_default());
         }
         let head = chain.end().map_err(found)?;
         told.end(self)?;
         self.demand_sound_index()?;
         drop(transaction);
-        Ok(Verified { head, reports: told.reports, pruned: told.pruned })
+        let kept_since = cut.map(|cut| cut.since());
+        Ok(Verified { head, from, kept_since, reports: told.reports, pruned: told.pruned })
     }
 
     /// What is looked up by an index is looked up in what the chain proves.
@@ -253,11 +250,24 @@ struct ToldOfChecker {
     changed: Option<Map<String, Json>>,
 }
 
-fn unreadable(seq: u64, error: &rusqlite::Error) -> anyhow::Error {
+/// Columns: seq, at_ms, kind, about, content, hash.
+pub(super) fn entry_of<'a>(row: &'a Row<'_>) -> rusqlite::Result<audit::Row<'a>> {
+    let column = |column| row.get_ref(column).map(value);
+    Ok(audit::Row {
+        seq: column(0)?,
+        at_ms: column(1)?,
+        kind: column(2)?,
+        about: column(3)?,
+        content: column(4)?,
+        hash: column(5)?,
+    })
+}
+
+pub(super) fn unreadable(seq: i64, error: &rusqlite::Error) -> anyhow::Error {
     anyhow::anyhow!("Entry {seq} of the ledger cannot be read: {error}.")
 }
 
-fn found(fault: Fault) -> anyhow::Error {
+pub(super) fn found(fault: Fault) -> anyhow::Error {
     anyhow::anyhow!(fault.sentence())
 }
 
@@ -265,7 +275,7 @@ fn found(fault: Fault) -> anyhow::Error {
 #[derive(Default)]
 struct Told {
     /// By table and number: the entry that told last, and the hash.
-    rows: BTreeMap<(String, i64), (u64, String)>,
+    rows: BTreeMap<(String, i64), (i64, String)>,
     /// Reports up to this number are told of.
     reports_until: i64,
     reports: u64,
@@ -277,16 +287,23 @@ struct Told {
 }
 
 #[derive(Deserialize)]
-struct OneRow {
+pub(super) struct OneRow {
     table: String,
-    row: i64,
+    pub(super) row: i64,
     sha256: String,
 }
 
 #[derive(Deserialize)]
-struct Reports {
-    first: i64,
-    sha256: Vec<String>,
+pub(super) struct Reports {
+    pub(super) first: i64,
+    pub(super) sha256: Vec<String>,
+}
+
+impl Reports {
+    /// The number of the last one.
+    pub(super) fn last(&self) -> i64 {
+        self.first + i64::try_from(self.sha256.len()).unwrap_or_default() - 1
+    }
 }
 
 #[derive(Deserialize)]
@@ -295,7 +312,7 @@ struct Pruned {
 }
 
 impl Told {
-    fn take(&mut self, store: &Store, seq: u64, entry: &audit::Row<'_>) -> Result<()> {
+    fn take(&mut self, store: &Store, seq: i64, entry: &audit::Row<'_>) -> Result<()> {
         let (Value::Text(kind), Value::Text(content)) = (entry.kind, entry.content) else { return Ok(()) };
         match kind {
             b"reports" => self.take_reports(store, seq, &serde_json::from_slice(content)?),
@@ -313,7 +330,7 @@ impl Told {
         }
     }
 
-    fn take_reports(&mut self, store: &Store, seq: u64, reports: &Reports) -> Result<()> {
+    fn take_reports(&mut self, store: &Store, seq: i64, reports: &Reports) -> Result<()> {
         demand_none(store, self.reports_until, reports.first)?;
         let mut statement = store.db.prepare_cached(
             "SELECT id, mail_key, run_key, checker, mailbox, folder, uid, message_id, sent_ms, received_ms, seen_ms,

@@ -1,4 +1,4 @@
-//! What the audit chain is told, in the transaction of what it is about. Rows are added to it only.
+//! What the audit chain is told, in the transaction of what it is about. Rows are added to it; cut.rs alone takes some away.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -20,7 +20,7 @@ const BYTES_PER_REPORT: usize = 67;
 /// A change is told as such as long as it is shorter than the whole by this factor.
 const CHANGE_SHORTER_BY: usize = 2;
 /// So an entry begins that tells all that is known of a checker.
-const WHOLE: &str = "{\"whole\":";
+pub(super) const WHOLE: &str = "{\"whole\":";
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -72,31 +72,43 @@ impl<'a> Ledger<'a> {
         Self { transaction, head, at_ms: millis(at), reports: Untold::default() }
     }
 
+    /// The last entry so far.
+    pub(super) fn head(&self) -> Head {
+        self.head
+    }
+
     /// Adds an entry.
     pub(super) fn append(&mut self, kind: Kind, about: &str, content: &str) -> Result<()> {
-        let head = self.head.followed_by(self.at_ms, kind.word(), about, content);
+        self.append_again(kind.word(), about, content)
+    }
+
+    /// Adds an entry that says what another one says.
+    pub(super) fn append_again(&mut self, kind: &str, about: &str, content: &str) -> Result<()> {
+        let head = self.head.followed_by(self.at_ms, kind, about, content);
         self.transaction
             .prepare_cached(
                 "INSERT INTO ledger (seq, at_ms, kind, about, content, hash) VALUES ($1, $2, $3, $4, $5, $6)",
             )?
-            .execute(params![head.seq, self.at_ms, kind.word(), about, content, head.hash])?;
+            .execute(params![head.seq, self.at_ms, kind, about, content, head.hash])?;
         self.head = head;
         Ok(())
     }
 
     /// What is judged by, unless that is what the chain tells already.
     pub(super) fn configuration(&mut self, content: &str) -> Result<()> {
-        let newest: Option<String> = self
-            .transaction
+        if self.configuration_in_force()?.as_deref() == Some(content) {
+            return Ok(());
+        }
+        self.append(Kind::Configuration, "", content)
+    }
+
+    pub(super) fn configuration_in_force(&self) -> Result<Option<String>> {
+        self.transaction
             .prepare_cached(
                 "SELECT content FROM ledger WHERE kind = 'configuration' ORDER BY at_ms DESC, seq DESC LIMIT 1",
             )?
             .query_row([], |row| row.get(0))
-            .optional()?;
-        if newest.as_deref() == Some(content) {
-            return Ok(());
-        }
-        self.append(Kind::Configuration, "", content)
+            .optional()
     }
 
     /// A report was written as the row of this number. Several of them are one entry.
@@ -152,7 +164,8 @@ impl<'a> Ledger<'a> {
         self.append(Kind::Checker, name, "{\"removed\":true}")
     }
 
-    fn checker_whole(&mut self, name: &str, whole: &str) -> Result<ToldOfChecker> {
+    /// All that is known of a checker.
+    pub(super) fn checker_whole(&mut self, name: &str, whole: &str) -> Result<ToldOfChecker> {
         self.append(Kind::Checker, name, &format!("{WHOLE}{whole}}}"))?;
         Ok(ToldOfChecker { whole_entry: self.head.seq, changed_since: String::new() })
     }

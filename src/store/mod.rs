@@ -2,7 +2,9 @@
 
 mod body;
 mod chain;
+mod cut;
 mod examine;
+mod front;
 mod history;
 mod ledger;
 mod lock;
@@ -28,6 +30,7 @@ use crate::intake::Taken;
 use crate::time::Time;
 pub use chain::{LedgerEntry, LedgerHead, Verified};
 pub use examine::Examined;
+pub use front::NotKept;
 pub use history::{Attempted, TakenBy};
 pub use lock::InUse;
 use lock::Lock;

@@ -345,7 +345,7 @@ impl Store {
         })
     }
 
-    fn highest(&self, sql: &str) -> Result<u64> {
+    pub(super) fn highest(&self, sql: &str) -> Result<u64> {
         let highest: Option<i64> = self.db.query_row(sql, [], |row| row.get(0))?;
         Ok(highest.and_then(|number| u64::try_from(number).ok()).unwrap_or_default())
     }

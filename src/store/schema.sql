@@ -20,7 +20,7 @@ CREATE TABLE cursors (
 
 -- One row per report kept: a mail from one known checker that counts as heard.
 CREATE TABLE reports (
-    -- Ascending in the order of storing: no row is ever removed.
+    -- Ascending in the order of storing: the row with the highest one is never removed.
     id          INTEGER PRIMARY KEY,
     mail_key    BLOB NOT NULL UNIQUE,
     -- Of a signed report: its checker, run and tokens, hashed. A second mail with the same is a replay.
@@ -200,7 +200,7 @@ CREATE TABLE deliveries (
     answer     TEXT
 ) STRICT;
 
--- The audit chain, one row per entry; docs/audit.md says what is hashed. The hashes of other tables' rows are over their
+-- The audit chain, one row per entry; docs/audit.md says what is hashed, and when entries go at its front. The hashes of other tables' rows are over their
 -- columns in the order of this file.
 CREATE TABLE ledger (
     seq     INTEGER PRIMARY KEY,
@@ -214,7 +214,12 @@ CREATE TABLE ledger (
 CREATE INDEX ledger_by_kind ON ledger (kind, about, at_ms);
 CREATE TRIGGER ledger_is_not_changed BEFORE UPDATE ON ledger
 BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
+-- Only what the last entry says was cut.
 CREATE TRIGGER ledger_is_not_shortened BEFORE DELETE ON ledger
+WHEN NOT EXISTS (
+    SELECT 1 FROM ledger
+     WHERE seq = (SELECT MAX(seq) FROM ledger) AND kind = 'cut' AND old.seq <= json_extract(content, '$.until')
+)
 BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
 
 -- Says of every configured checker what `last-seen` says. Who fell silent is judged after each look and stored; only

@@ -15,6 +15,8 @@ use crate::report::Roster;
 use crate::strip::{Record, Span, Window};
 use crate::view::LastSeen;
 
+mod cut;
+
 const CONFIG: &str = r#"
 [watchdog]
 name = "bresse8"

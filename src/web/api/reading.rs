@@ -15,7 +15,7 @@ use crate::incidents::{IncidentLine, Incidents, MessageLine};
 use crate::inquiry::{self, inquire};
 use crate::ledger::StoredReport;
 use crate::report::Understood;
-use crate::store::Store;
+use crate::store::{NotKept, Store};
 use crate::strip::Window;
 use crate::time::{Time, as_rfc3339, seconds};
 use crate::web::{Picture, Site, strip};
@@ -298,6 +298,7 @@ pub(super) async fn found<T: Serialize + Send + 'static>(
     match site.archive.ask(question).await {
         Ok(Some(answer)) => Ok(json(&answer)),
         Ok(None) => Err(Refused::new(StatusCode::NOT_FOUND, "There is none of this name.")),
+        Err(error) if error.is::<NotKept>() => Err(Refused::new(StatusCode::NOT_FOUND, error.to_string())),
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "a question about the past was not answered");
             Err(Refused::busy(format!("{error:#}")))
