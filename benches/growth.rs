@@ -1,5 +1,6 @@
 //! What a report, a deadline and a question about the past cost as the watchdog grows: more checkers, more reports in the
-//! state file. `cargo bench --bench growth` takes minutes, and 6 GB of disk; `-- 1000000` goes on to so many reports only.
+//! state file. `cargo bench --bench growth` takes minutes, and 6 GB of disk; `-- 1000000` goes on to so many reports only, and
+//! `-- checkers`, `-- stored` or `-- retained` is one part of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]
 
@@ -20,6 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use material::{BATCH, LEAN, MAILBOX, batch, config, config_text, moment, now};
 use rustix::time::{ClockId, clock_gettime};
 
+const PARTS: [&str; 3] = ["checkers", "stored", "retained"];
 const CHECKERS: [usize; 3] = [10, 1_000, 10_000];
 const STORED: [usize; 3] = [10_000, 1_000_000, 10_000_000];
 /// So many reports are measured.
@@ -27,17 +29,32 @@ const MEASURED: usize = 20_000;
 /// The checkers of the file that grows.
 const USUAL: usize = 7;
 const ASKED: usize = 20;
+/// So many looks are tried to find the shortest.
+const LOOKS: usize = 100;
 
 fn main() {
-    let most = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(usize::MAX);
-    println!(
-        "Processor time, one report of each checker in its turn, {BATCH} looked at and stored together at most:"
-    );
-    CHECKERS.into_iter().for_each(checkers);
-    println!("A state file of {USUAL} checkers:");
-    stored(most);
-    println!("With the contents of the last {RETAINED} reports kept:");
-    retained();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|one| !one.starts_with('-')).collect();
+    let most = arguments.iter().filter_map(|argument| argument.parse().ok()).next().unwrap_or(usize::MAX);
+    let named = |part: &str| PARTS.contains(&part) && arguments.iter().any(|argument| argument == part);
+    let wanted = |part: &str| named(part) || !PARTS.into_iter().any(named);
+    if wanted("checkers") {
+        println!(
+            "Processor time, one report of each checker in its turn, {BATCH} looked at and stored together at most:"
+        );
+        CHECKERS.into_iter().for_each(checkers);
+    }
+    if wanted("stored") {
+        println!("A state file of {USUAL} checkers:");
+        stored(most);
+    }
+    if wanted("retained") {
+        println!(
+            "With the contents kept for {} days, and everything for {}:",
+            CONTENTS_KEPT.num_days(),
+            ALL_KEPT.num_days()
+        );
+        retained();
+    }
 }
 
 /// A watchdog with its state file.
@@ -75,12 +92,12 @@ impl World {
             .collect()
     }
 
-    /// Takes in so many more reports. Returns the processor time without that of writing and parsing the mails.
-    fn hear(&mut self, count: usize) -> Duration {
-        let mut took = Duration::ZERO;
-        let together = BATCH.min(self.checkers).min(count);
-        for _ in 0..count / together {
-            let mails = self.next(together);
+    /// Takes in so many more reports, so many of them together. Returns the processor time without that of writing and
+    /// parsing the mails.
+    fn hear(&mut self, count: usize, together: usize) -> Duration {
+        let (mut took, until) = (Duration::ZERO, self.number + count);
+        while self.number < until {
+            let mails = self.next(together.min(until - self.number));
             let taken = material::parse(&mails, &self.roster);
             took += processor_time(|| {
                 let keys: Vec<Key> = taken.iter().map(|taken| taken.key).collect();
@@ -99,30 +116,31 @@ impl World {
         self.store.commit(&batch).unwrap();
     }
 
-    /// A look that finds nothing.
-    fn look(&mut self) -> Duration {
-        let now = self.now();
+    /// A look that finds no mail.
+    fn look(&mut self, now: DateTime<Utc>) -> Duration {
         processor_time(|| {
+            self.engine.wants_look(now);
             self.engine.looked(MAILBOX, now, History::Complete, now);
             self.store(Batch { at: now, ..Batch::default() });
             self.engine.tick(now);
-            self.engine.wants_look(now);
             self.engine.next_wake();
         })
     }
 
-    /// All of them fall silent.
-    fn fall_silent(&mut self) -> Duration {
-        let later = self.now() + TimeDelta::hours(1);
-        processor_time(|| {
-            assert!(self.engine.wants_look(later), "deadlines have passed");
-            self.engine.looked(MAILBOX, later, History::Complete, later);
-            assert_eq!(
-                self.engine.facts().values().filter(|facts| facts.silent.is_some()).count(),
-                self.checkers
-            );
-            self.store(Batch { at: later, ..Batch::default() });
-        })
+    /// All of them fall silent, one after another as they wrote, while somebody looks every second. Returns the processor
+    /// time of the looks after which more were silent, and when the last one was.
+    fn fall_silent(&mut self) -> (Duration, DateTime<Utc>) {
+        let (mut took, mut now, mut silent) = (Duration::ZERO, self.now(), 0);
+        while silent < self.checkers {
+            now += TimeDelta::seconds(1);
+            let look = self.look(now);
+            let before = silent;
+            silent = self.engine.facts().values().filter(|facts| facts.silent.is_some()).count();
+            if silent > before {
+                took += look;
+            }
+        }
+        (took, now)
     }
 
     fn bytes(&self) -> u64 {
@@ -137,28 +155,32 @@ fn open(folder: &Path) -> Store {
 
 fn checkers(checkers: usize) {
     let mut world = World::new(checkers);
+    let together = BATCH.min(checkers);
     // From then on each of them is known as long as it ever is.
-    world.hear(20 * checkers);
-    let report = world.hear(MEASURED.max(checkers));
-    let look = (0..100).map(|_| world.look()).min().unwrap_or_default();
-    let silence = world.fall_silent();
-    let quiet = (0..10).map(|_| world.look()).min().unwrap_or_default();
+    world.hear(20 * checkers, together);
+    let measured = MEASURED.max(checkers);
+    let report = world.hear(measured, together);
+    let now = world.now();
+    let quiet = |world: &mut World, now| (0..LOOKS).map(|_| world.look(now)).min().unwrap_or_default();
+    let look = quiet(&mut world, now);
+    let (silence, now) = world.fall_silent();
+    let silent = quiet(&mut world, now);
     println!(
         "  {checkers:>6} checkers: {:>7} a report, {:>7} a look without news, {:>7} a deadline, {:>7} a look while all are silent",
-        shown(per(report, MEASURED.max(checkers))),
+        shown(per(report, measured)),
         shown(look),
         shown(per(silence, checkers)),
-        shown(quiet)
+        shown(silent)
     );
 }
 
 fn stored(most: usize) {
     let mut world = World::new(USUAL);
     for size in STORED.into_iter().filter(|size| *size <= most) {
-        world.checkers = USUAL;
-        fill(&mut world, size - MEASURED.min(size / 2));
-        let rest = size - world.number;
-        let report = fill(&mut world, size);
+        let rest = MEASURED.min(size / 2);
+        // As of a mailbox that is read for the first time, oldest first.
+        world.hear(size - rest - world.number, BATCH);
+        let report = world.hear(rest, BATCH);
         let asked = ask(&world);
         println!(
             "  {size:>8} reports: {:>7} a report, {:>5} bytes each, last-seen --as-of {:>6.1} ms (median of {ASKED})",
@@ -167,24 +189,6 @@ fn stored(most: usize) {
             asked.as_secs_f64() * 1e3
         );
     }
-}
-
-/// Batches as of a mailbox that is read for the first time, oldest first.
-fn fill(world: &mut World, until: usize) -> Duration {
-    let mut took = Duration::ZERO;
-    while world.number < until {
-        let mails = world.next(BATCH.min(until - world.number));
-        let taken = material::parse(&mails, &world.roster);
-        took += processor_time(|| {
-            let keys: Vec<Key> = taken.iter().map(|taken| taken.key).collect();
-            assert!(world.store.known(&keys).unwrap().is_empty(), "they are new");
-            taken.iter().for_each(|taken| world.engine.observe(&taken.observation));
-            let now = world.now();
-            world.engine.looked(MAILBOX, now, History::Complete, now);
-            world.store(batch(taken, now));
-        });
-    }
-    took
 }
 
 /// How long the command takes that tells how it stood at some time, from its start to its end.
@@ -204,6 +208,7 @@ fn ask(world: &World) -> Duration {
                 .args(["last-seen", "--as-of", &at, "--config"])
                 .arg(&config)
                 .stdout(Stdio::null())
+                .stderr(Stdio::null())
                 .status();
             assert!(ended.unwrap().success(), "last-seen --as-of {at}");
             began.elapsed()
@@ -213,26 +218,45 @@ fn ask(world: &World) -> Duration {
     times.get(ASKED / 2).copied().unwrap_or_default()
 }
 
-const RETAINED: usize = 50_000;
+/// The days of which reports are kept: of the contents, and of everything.
+const CONTENTS_KEPT: TimeDelta = TimeDelta::days(10);
+const ALL_KEPT: TimeDelta = TimeDelta::days(30);
+const DAYS: usize = 120;
 
-/// A file that keeps so many reports, as it grows.
+/// A file that keeps what is younger than that, as it grows.
 fn retained() {
     let mut world = World::new(USUAL);
-    let mut before = None;
-    for part in 1..=4 {
-        fill(&mut world, part * RETAINED);
+    let (mut pruning, mut longest) = (Duration::ZERO, Duration::ZERO);
+    for day in 1..=DAYS {
+        world.hear(288 * USUAL, USUAL);
         let now = world.now();
-        let kept = now - (moment(RETAINED, USUAL) - moment(0, USUAL));
-        while world.store.prune(kept, now).unwrap() {}
-        let bytes = world.bytes();
-        let grown = before.map_or(0, |before| (bytes - before) / u64::try_from(RETAINED).unwrap());
-        println!(
-            "  {:>8} reports: {:>6.1} MB, {grown} bytes for each that came since",
-            world.number,
-            bytes as f64 / 1e6
-        );
-        before = Some(bytes);
+        loop {
+            let mut more = false;
+            let step = processor_time(|| {
+                more |= world.store.prune(now - CONTENTS_KEPT, now).unwrap();
+                more |= world.store.cut(ALL_KEPT, now).unwrap();
+            });
+            (pruning, longest) = (pruning + step, longest.max(step));
+            if !more {
+                break;
+            }
+        }
+        if day % 15 == 0 {
+            println!(
+                "  day {day:>3}, {:>7} reports so far: {:>6.1} MB",
+                world.number,
+                world.bytes() as f64 / 1e6
+            );
+        }
     }
+    let verified = world.store.verify(None, |_| {}).unwrap();
+    println!(
+        "  {} reports are left, kept since {}; pruning took {} a report, a step {} at most",
+        verified.reports,
+        verified.kept_since.expect("some was cut"),
+        shown(per(pruning, world.number)),
+        shown(longest)
+    );
 }
 
 fn per(time: Duration, count: usize) -> Duration {
