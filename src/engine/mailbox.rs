@@ -49,6 +49,8 @@ pub struct Mailbox {
     pub last_receipt: Option<Time>,
     /// The first receipt since the mailbox is not read any more: after the first failed try, or else after `heard_until`.
     first_receipt_since: Option<Time>,
+    /// It was not read for long, and what came in meanwhile may lie among the mails that are not read again yet.
+    unclear: Option<Gap>,
     /// When every checker was last given a grace because the mailbox had been down.
     grace: Option<Time>,
     /// The watchdog's clock beside the server's.
@@ -70,14 +72,28 @@ pub struct Looked {
     pub ahead: TimeDelta,
 }
 
+/// A time in which nobody could read a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Gap {
+    /// The last look before it.
+    from: Time,
+    /// Receipts after this came in while nobody could read.
+    unread_since: Time,
+    /// A receipt up to this shows that the mailbox took mail.
+    proof_until: Time,
+    /// The first look after it.
+    until: Time,
+    /// The first that came in.
+    first_receipt: Option<Time>,
+}
+
 /// What a complete look found out about the time before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    Observed,
-    /// Nobody looked, but mails came in: only the watchdog was cut off.
-    CutOff,
-    /// No mail came in either: the mailbox was down, and the senders' queues are still full.
-    Down,
+struct Before {
+    /// Nothing was missed since then.
+    observed_from: Time,
+    /// The mailbox took no mail in it: the senders' queues are still full. Else only the watchdog was cut off.
+    down: Option<Gap>,
 }
 
 impl Mailbox {
@@ -130,7 +146,10 @@ impl Mailbox {
         self.last_receipt = self.last_receipt.max(Some(received));
         let unread_since = self.failing.map(|(first, _)| first).max(self.heard_until);
         if self.heard_until.is_some() && Some(received) > unread_since {
-            self.first_receipt_since = [self.first_receipt_since, Some(received)].into_iter().flatten().min();
+            self.first_receipt_since = Some(earlier(self.first_receipt_since, received));
+        }
+        if let Some(gap) = self.unclear.as_mut().filter(|gap| received > gap.unread_since) {
+            gap.first_receipt = Some(earlier(gap.first_receipt, received));
         }
     }
 
@@ -144,34 +163,47 @@ impl Mailbox {
         self.first_receipt_since = self.first_receipt_since.filter(|receipt| *receipt > first);
     }
 
-    fn looked(&mut self, started: Time, history: History, blind_after: TimeDelta) -> (Before, Option<Time>) {
+    fn looked(&mut self, started: Time, history: History, blind_after: TimeDelta) -> Before {
         self.tried = Some(started);
         self.ahead_ms = self.clock.ahead(started).num_milliseconds();
         let until_now = self.heard_until.replace(started);
         let first_receipt = self.first_receipt_since.take();
         self.last_failure = None;
         self.login_refused = false;
-        let failed = self.failing.take().map(|(_, last)| last);
+        let failing = self.failing.take();
         self.history_known = history == History::Complete;
         self.renumbered &= history == History::Filling;
-        let Some(from) = until_now else { return (Before::Observed, None) };
-        if started - from <= blind_after {
-            return (Before::Observed, Some(from));
+        let gap = until_now.filter(|from| started - *from > blind_after).map(|from| Gap {
+            from,
+            unread_since: failing.map_or(from, |(first, _)| first.max(from)),
+            // A mail that came after the last failed try may be the first one that a revived mailbox took, unless it has
+            // been there for so long that more of them would have followed.
+            proof_until: failing
+                .map_or(started, |(_, last)| last.max(started - blind_after.max(BETWEEN_TRIES))),
+            until: started,
+            first_receipt,
+        });
+        let observed_from = until_now.filter(|_| gap.is_none()).unwrap_or(started).min(started);
+        // Of two such times the later one says whose queues are full now.
+        let gap = gap.or(self.unclear.take());
+        if self.renumbered {
+            self.unclear = gap;
+            return Before { observed_from, down: None };
         }
-        // A mail that came after the last failed try may be the first one that a revived mailbox took, unless it has been
-        // there for so long that more of them would have followed.
-        let proof_until = failed.map_or(started, |last| last.max(started - blind_after.max(BETWEEN_TRIES)));
-        let cut_off = first_receipt.is_some_and(|receipt| receipt <= proof_until);
-        if cut_off {
-            return (Before::CutOff, Some(from));
+        Before { observed_from, down: gap.filter(|gap| self.was_down(*gap)) }
+    }
+
+    /// Whether it took no mail, and everybody is to be given a grace for it.
+    fn was_down(&mut self, gap: Gap) -> bool {
+        if gap.first_receipt.is_some_and(|receipt| receipt <= gap.proof_until) {
+            return false;
         }
         // One grace per silence of the mailbox: a watchdog that is started every ten minutes must not give it for ever.
         let given = self.grace.is_some_and(|grace| self.last_receipt.is_none_or(|receipt| receipt <= grace));
-        if given {
-            return (Before::CutOff, Some(from));
+        if !given {
+            self.grace = Some(gap.until);
         }
-        self.grace = Some(started);
-        (Before::Down, Some(from))
+        !given
     }
 }
 
@@ -182,22 +214,21 @@ impl Engine {
         let blind_after = config.blind_after;
         let Some(state) = self.mailboxes.get_mut(mailbox) else { return };
         let history_was_known = state.history_known;
-        let (before, from) = state.looked(started, history, blind_after);
+        let before = state.looked(started, history, blind_after);
         let ahead = state.ahead();
         if !history_was_known && state.history_known {
             // Who was not found in all of the history was never heard: each of them is judged now.
             self.touched.extend(self.facts.keys().cloned());
         }
         self.dirty.mailboxes.insert(mailbox.to_owned());
-        let observed_from = if before == Before::Observed { from.unwrap_or(started) } else { started };
         self.dirty.looks.push(Look {
             mailbox: mailbox.to_owned(),
-            from: observed_from.min(started),
+            from: before.observed_from,
             until: started,
             ahead,
         });
-        if let Some(down_since) = from.filter(|_| before == Before::Down) {
-            self.grant_grace(mailbox, down_since - ahead, started - ahead);
+        if let Some(gap) = before.down {
+            self.grant_grace(mailbox, gap.from - ahead, gap.until - ahead);
         }
         self.close_mailbox_incident(mailbox, now);
         self.judge_own_clock(mailbox, now);
@@ -325,6 +356,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn earlier(known: Option<Time>, other: Time) -> Time {
+    known.map_or(other, |known| known.min(other))
 }
 
 /// The mailboxes through which a checker was heard lately; all of them when it was never heard.

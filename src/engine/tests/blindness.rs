@@ -57,6 +57,39 @@ fn a_mailbox_that_was_down_gives_everybody_one_more_deadline() {
     world.expect(&["b4_Checker.NOK"]);
 }
 
+/// Numbered anew while nobody could read; the first window shows one mail alone, which came after the last try.
+fn first_window() -> World {
+    let mut world = blind();
+    world.engine.renumbered("MONITOR");
+    world.hear("b1", 905);
+    world.engine.looked("MONITOR", at(910), History::Filling, at(910));
+    world.deliver(910);
+    world.expect(&["MONITOR_Mailbox.OK"]);
+    world.restart(config(), 911);
+    world
+}
+
+#[test]
+fn what_came_in_meanwhile_may_lie_below_the_first_window_of_a_mailbox_that_is_numbered_anew() {
+    let mut world = first_window();
+    world.hear("b2", 895);
+    world.look_after_a_gap(920);
+    world.expect(&["MONITOR_Checkers.NOK"]);
+}
+
+#[test]
+fn a_mailbox_that_was_down_is_known_to_have_been_when_all_of_it_is_read_again() {
+    let mut world = first_window();
+    world.engine.looked("MONITOR", at(970), History::Filling, at(970));
+    world.hear("b2", 0);
+    world.look_after_a_gap(1_000);
+    ["b1", "b2", "b3"].iter().for_each(|name| world.hear(name, 1_100));
+    world.look(910 + DEADLINE);
+    world.expect(&[]);
+    world.look(910 + DEADLINE + 1);
+    world.expect(&["b4_Checker.NOK"]);
+}
+
 #[test]
 fn the_first_mail_of_a_revived_mailbox_does_not_prove_that_it_was_up() {
     let mut world = blind();
