@@ -222,7 +222,9 @@ impl Engine {
         if incident.present().next().is_none() {
             self.close(number, now);
         } else if self.split_time(incident).is_some_and(|split| split < looked) {
-            self.split(number, now);
+            if self.newest_known_of(incident) {
+                self.split(number, now);
+            }
         } else if incident.has_unnamed()
             && (incident.owed().next().is_none() || !self.waits(incident, looked))
         {
@@ -230,6 +232,12 @@ impl Engine {
             let token = self.fitting_token(incident);
             self.announce(number, token, now);
         }
+    }
+
+    /// Nobody is still silent whose newest mail may not be read yet.
+    fn newest_known_of(&self, incident: &Incident) -> bool {
+        let mut present = incident.present().filter_map(|(name, _)| self.facts.get(name));
+        present.all(|facts| self.watch_of(facts).newest_known)
     }
 
     /// After a common recovery: those who are still silent become an incident of their own. Only one whose own token stands

@@ -196,6 +196,27 @@ fn after_a_common_recovery_begins_the_others_get_one_deadline() {
 }
 
 #[test]
+fn nobody_is_still_silent_whose_newest_mail_lies_in_a_mailbox_that_is_not_read_again_yet() {
+    let mut world = World::all_heard(0);
+    world.look(DEADLINE + 1);
+    world.expect(&["MONITOR_MailPath.NOK"]);
+    ["b1", "b2", "b4"].iter().for_each(|name| world.hear(name, 1_000));
+    world.look(1_000);
+    world.sent.clear();
+    ["b1", "b2", "b4"].iter().for_each(|name| world.hear(name, 1_300));
+    world.look(1_300);
+    world.engine.renumbered("MONITOR");
+    for second in [1_390, 1_000 + DEADLINE + 1] {
+        world.engine.looked("MONITOR", at(second), History::Filling, at(second));
+        world.deliver(second);
+    }
+    world.expect(&[]);
+    world.hear("b3", 1_380);
+    world.look(1_000 + DEADLINE + 5);
+    assert!(world.sent.iter().all(|token| token.ends_with(".OK")), "{:?}", world.sent);
+}
+
+#[test]
 fn the_split_asks_for_a_look_of_its_own() {
     let mut world = World::all_heard(0);
     world.look(DEADLINE + 1);
