@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Error, Result, anyhow, bail};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::audit::{Head, Note};
@@ -158,6 +159,8 @@ impl Store {
     fn prepare(&self) -> Result<()> {
         self.db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
         self.db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        // Otherwise SQLite (built with STAT4) parses a prepared statement again for every new value that is bound to it.
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if self.is_new()? {
             self.db.execute_batch("PRAGMA journal_mode = WAL;")?;
             self.db.execute_batch(&format!(
