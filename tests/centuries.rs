@@ -7,7 +7,7 @@
 //! ```text
 //! cargo test --release --test centuries -- share            a million reports with the store, five without
 //! cargo test --release --test centuries -- years 10000      so many checker-years, half an hour and more
-//! cargo test --release --test centuries -- seed 17          one world of each kind
+//! cargo test --release --test centuries -- seed 17 800      one world of each kind, of so many reports (default 40000)
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -20,6 +20,8 @@ mod known;
 mod machine;
 #[path = "centuries/mails.rs"]
 mod mails;
+#[path = "centuries/numbers.rs"]
+mod numbers;
 #[path = "centuries/plan.rs"]
 mod plan;
 #[path = "centuries/run.rs"]
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
     match (words.first().map(String::as_str), number(1)) {
         (Some("share"), None) => share::share(),
         (Some("years"), Some(years)) => share::years(years),
-        (Some("seed"), Some(seed)) => share::seed(seed),
+        (Some("seed"), Some(seed)) => share::seed(seed, number(2)),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }
 }

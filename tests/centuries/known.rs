@@ -6,8 +6,9 @@ use crate::mails::Mail;
 use crate::site::{Ms, SECOND, SERVICES, Watched};
 use crate::world::{STRAIGHT, World};
 
-/// After so many mails that came straight, dates by another clock than before are understood.
-const DATES_LEARNT_AFTER: u32 = 60;
+/// After so many mails that came straight, dates by another clock than before are understood: what is usual is what most of
+/// the latest eight moments have in common, and mails that were held on the way may be among those.
+const DATES_LEARNT_AFTER: u32 = 16;
 /// Two copies of one mail come with fewer others of their checker in between.
 const REMEMBERED: usize = 30;
 const SHOWN: usize = 12;
@@ -29,10 +30,14 @@ pub(crate) struct Known {
     pub(crate) silent: bool,
     /// Its age counts from here at the earliest: the mailbox was certainly down before.
     pub(crate) excused: Option<Ms>,
+    /// A mail of a stranger in its name was found.
+    pub(crate) forged: bool,
     /// The newest that were found.
     mails: VecDeque<Mail>,
     /// When its clock was set last, and how many mails came straight since then.
     clock_set: (Option<Ms>, u32),
+    /// The newest of these left it then: a look at a part of history shows them again.
+    straight: Option<Ms>,
 }
 
 impl Known {
@@ -58,8 +63,9 @@ impl Known {
         if self.clock_set.0 != clock_set {
             self.clock_set = (clock_set, 0);
         }
-        if mail.dryrun && delay <= STRAIGHT && Some(mail.left) > clock_set {
+        if mail.dryrun && delay <= STRAIGHT && Some(mail.left) > clock_set.max(self.straight) {
             self.clock_set.1 += 1;
+            self.straight = Some(mail.left);
         }
         let lived = if delay <= watched.margin - 2 * SECOND && delay <= STRAIGHT + SECOND {
             mail.received

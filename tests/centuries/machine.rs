@@ -1,6 +1,6 @@
 //! The watchdog's process: the product's flow with its state file, or the core alone with a store that is no file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bresse_watchdog::audit::{Chain, Row, Value};
@@ -14,7 +14,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::disk;
-use crate::mails::{MAILBOX, Mail, at};
+use crate::mails::{MAILBOX, Mail, Sort, at};
+use crate::numbers::Numbers;
 use crate::server::{Cursors, Told};
 use crate::site::Site;
 
@@ -31,7 +32,7 @@ pub(crate) enum Disk {
 pub(crate) struct Ram {
     snapshot: Snapshot,
     /// The mails that were taken in.
-    known: BTreeSet<u64>,
+    known: Numbers,
     cursors: Cursors,
 }
 
@@ -49,7 +50,9 @@ pub(crate) enum Machine {
 
 pub(crate) struct Core {
     engine: Engine,
-    known: BTreeSet<u64>,
+    known: Numbers,
+    /// Those of them that are not stored yet.
+    fresh: Vec<u64>,
     cursors: Cursors,
     due: Vec<Message>,
 }
@@ -76,7 +79,13 @@ impl Disk {
             }
             Self::Ram(ram) => {
                 let engine = Engine::restore(config, disk::found(&ram.snapshot), now);
-                let core = Core { engine, known: BTreeSet::new(), cursors: ram.cursors, due: vec![] };
+                let core = Core {
+                    engine,
+                    known: ram.known.clone(),
+                    fresh: vec![],
+                    cursors: ram.cursors,
+                    due: vec![],
+                };
                 (Machine::Core(Box::new(core)), ram.cursors)
             }
         }
@@ -155,14 +164,13 @@ impl Machine {
     }
 
     /// `ahead`: of the watchdog's clock, in milliseconds.
-    pub(crate) fn take(&mut self, told: &Told, site: &Site, disk: &Disk, (now, ahead): (Time, i64)) {
-        match (self, disk) {
-            (Self::Flow(flow), _) => {
+    pub(crate) fn take(&mut self, told: &Told, site: &Site, (now, ahead): (Time, i64)) {
+        match self {
+            Self::Flow(flow) => {
                 let mut event = event(flow, told, site, (now, ahead));
                 flow.take(&mut event, now).unwrap();
             }
-            (Self::Core(core), Disk::Ram(ram)) => core.take(told, site, ram, (now, ahead)),
-            (Self::Core(_), Disk::File { .. }) => unreachable!("the core alone has no file"),
+            Self::Core(core) => core.take(told, site, (now, ahead)),
         }
     }
 
@@ -185,9 +193,8 @@ impl Machine {
             }
             (Self::Core(core), Disk::Ram(ram)) => {
                 disk::keep(&mut ram.snapshot, core.engine.take_changes());
-                ram.known.append(&mut core.known);
-                while ram.known.len() > KNOWN_MAX {
-                    ram.known.pop_first();
+                for key in core.fresh.drain(..) {
+                    ram.known.insert(key);
                 }
                 ram.cursors = core.cursors;
                 std::mem::take(&mut core.due)
@@ -196,9 +203,6 @@ impl Machine {
         }
     }
 }
-
-/// More than a server keeps.
-const KNOWN_MAX: usize = 20_000;
 
 /// What the mailbox's reader would hand over.
 fn event(flow: &Flow, told: &Told, site: &Site, (now, ahead): (Time, i64)) -> Event<Arrival> {
@@ -225,7 +229,7 @@ fn event(flow: &Flow, told: &Told, site: &Site, (now, ahead): (Time, i64)) -> Ev
 
 impl Core {
     /// As [`Flow::take`] does it, with mails that are understood already.
-    fn take(&mut self, told: &Told, site: &Site, ram: &Ram, (now, ahead): (Time, i64)) {
+    fn take(&mut self, told: &Told, site: &Site, (now, ahead): (Time, i64)) {
         match told {
             Told::Mails { junk, mails, cursor } => {
                 let reached = if *junk { &mut self.cursors.junk } else { &mut self.cursors.inbox };
@@ -234,14 +238,18 @@ impl Core {
                     self.engine.renumbered(MAILBOX);
                 }
                 for (uid, mail) in mails {
+                    if *junk && mail.sort != Sort::Report {
+                        continue;
+                    }
                     let observation = mail.observation(site, now, *junk);
                     // In Junk and elsewhere one mail is two.
-                    let key = mail.id * 4 + u64::from(*junk) * 2 + u64::from(mail.auto_reply);
-                    let news = if ram.known.contains(&key) || !self.known.insert(key) {
-                        self.engine.observe_copy(&observation)
-                    } else {
+                    let key = mail.id * 8 + u64::from(*junk) * 4 + mail.sort as u64;
+                    let news = if self.known.insert(key) {
+                        self.fresh.push(key);
                         self.engine.observe(&observation);
                         true
+                    } else {
+                        self.engine.observe_copy(&observation)
                     };
                     if news && before.is_some_and(|before| before.lacks(*cursor, *uid)) {
                         self.engine.arrived(&observation, mail.stamp());

@@ -7,19 +7,23 @@ use bresse_watchdog::ledger::Observation;
 use bresse_watchdog::mail::{Hop, RawMail};
 use bresse_watchdog::report::{NotHeard, Said, Understood};
 use bresse_watchdog::time::Time;
-use chrono::{TimeDelta, TimeZone, Utc};
+use bresse_watchdog::trust::{Examined, Why};
+use chrono::DateTime;
 
 use crate::site::{Ms, SERVICES, Site};
 
 pub(crate) const MAILBOX: &str = "MONITOR";
 
+/// 2026-11-20T03:00:00Z
+const BEGINNING: Ms = 1_795_143_600_000;
+
 /// The true time, and that of the mail server's clock.
 pub(crate) fn at(ms: Ms) -> Time {
-    Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap() + TimeDelta::milliseconds(ms)
+    DateTime::from_timestamp_millis(BEGINNING + ms).unwrap()
 }
 
 pub(crate) fn ms(time: Time) -> Ms {
-    (time - at(0)).num_milliseconds()
+    time.timestamp_millis() - BEGINNING
 }
 
 /// By service: 1 says OK, 2 says NOK, 3 both; 0 nothing.
@@ -40,8 +44,18 @@ pub(crate) struct Mail {
     pub(crate) results: Results,
     /// The relays wrote down when they had it.
     pub(crate) chain: bool,
-    /// Somebody's out-of-office notice that quotes it.
-    pub(crate) auto_reply: bool,
+    pub(crate) sort: Sort,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    Report,
+    /// Somebody's out-of-office notice that quotes one.
+    AutoReply,
+    /// In the name of a checker whose reports come from one address alone, from another.
+    Forged,
+    /// To an address that is no checker's.
+    Astray,
 }
 
 fn whole_second(ms: Ms) -> Time {
@@ -56,6 +70,8 @@ impl Mail {
 
     pub(crate) fn raw(&self, uid: u32, site: &Site, seen: Time) -> RawMail {
         let name = &site.watched[self.checker].name;
+        let author = if self.sort == Sort::Forged { "stranger" } else { name };
+        let recipient = if self.sort == Sort::Astray { "nobody" } else { name };
         let mut text = String::with_capacity(600);
         if self.chain {
             for (from, by, when) in [
@@ -66,14 +82,14 @@ impl Mail {
                 let _ = write!(text, "Received: from {from} by {by} with ESMTP; {when}\r\n");
             }
         }
-        let sort = if self.auto_reply { "auto-replied" } else { "auto-generated" };
+        let sort = if self.sort == Sort::AutoReply { "auto-replied" } else { "auto-generated" };
         let _ = write!(
             text,
-            "From: {name}@checker.example\r\nTo: {name}+monitor@domain.example\r\nDate: {}\r\n\
-             Message-ID: <{}.{}@checker.example>\r\nAuto-Submitted: {sort}\r\nSubject:",
+            "From: {author}@checker.example\r\nTo: {recipient}+monitor@domain.example\r\nDate: {}\r\n\
+             Message-ID: <{}.{:?}@checker.example>\r\nAuto-Submitted: {sort}\r\nSubject:",
             whole_second(self.date).to_rfc2822(),
             self.id,
-            self.auto_reply
+            self.sort
         );
         if self.dryrun {
             text.push_str(" DRYRUN.OK");
@@ -104,17 +120,24 @@ impl Mail {
             };
             results.insert((*service).to_owned(), said);
         }
-        let not_heard = match (junk, self.auto_reply) {
-            (true, _) => Some(NotHeard::Junked),
-            (false, true) => Some(NotHeard::AutoReply),
-            (false, false) => None,
+        let not_believed = Why::FromNotAllowed;
+        let not_heard = match self.sort {
+            Sort::Report if junk => Some(NotHeard::Junked),
+            Sort::Report => None,
+            Sort::AutoReply => Some(NotHeard::AutoReply),
+            Sort::Forged => Some(NotHeard::Untrusted(not_believed)),
+            Sort::Astray => Some(NotHeard::NobodyKnown),
+        };
+        let examined = Examined {
+            from: (self.sort == Sort::Forged).then_some(Err(not_believed)),
+            ..Examined::default()
         };
         Observation {
             mailbox: MAILBOX.into(),
             received: self.stamp().min(seen),
             seen,
             mail: Understood {
-                checker: Some(site.watched[self.checker].name.clone()),
+                checker: (self.sort != Sort::Astray).then(|| site.watched[self.checker].name.clone()),
                 not_heard,
                 sent: Some(whole_second(self.date)),
                 dryrun: self.dryrun.then_some(Said::Ok),
@@ -125,7 +148,7 @@ impl Mail {
                 problems: vec![],
                 undelivered: None,
                 run: None,
-                examined: Default::default(),
+                examined,
                 received: if self.chain { vec![hop(self.received), hop(self.left)] } else { vec![] },
             },
         }

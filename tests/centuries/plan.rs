@@ -36,14 +36,18 @@ pub(crate) struct Plan {
     pub(crate) window: u32,
 }
 
+/// A look costs about as much as so many reports: where it finds fewer the world is shorter.
+const REPORTS_A_LOOK: i64 = 8;
+const LOOKS_MIN: i64 = 2_000;
+
 impl Plan {
-    /// A world of about so many reports.
+    /// A world of about so many reports; of fewer where a look finds few.
     pub(crate) fn random(seed: u64, made: Made, reports: i64) -> Self {
         let rng = &mut Rng::with_seed(seed);
-        let cycle = [1, 2, 5, 5, 5, 10, 15, 30, 60, 180][rng.usize(0..10)] * MINUTE;
+        let cycle = [1, 2, 5, 5, 5, 10, 15, 30, 60, 180, 360, 1_440][rng.usize(0..12)] * MINUTE;
         let most = match made {
-            Made::Whole => 120,
-            Made::Core => 300,
+            Made::Whole => 400,
+            Made::Core => 600,
         };
         // The quiet hours at the end must not be most of a world.
         let most = usize::try_from(reports * cycle / (6 * HOUR)).unwrap().clamp(3, most);
@@ -55,7 +59,8 @@ impl Plan {
                 watched.cycle = (watched.cycle / MINUTE + rng.i64(0..3)) * MINUTE;
             }
         }
-        let heal = (reports * cycle / i64::try_from(checkers).unwrap()).max(12 * cycle).max(HOUR);
+        let looks = (reports / REPORTS_A_LOOK).max(LOOKS_MIN) * site.poll;
+        let heal = (reports * cycle / i64::try_from(checkers).unwrap()).min(looks).max(12 * cycle).max(HOUR);
         Self {
             seed,
             made,
@@ -63,10 +68,11 @@ impl Plan {
             other,
             heal,
             between_faults: (heal / rng.i64(30..120)).clamp(cycle, 30 * DAY),
-            dies_once_in: [0, 40, 200, 1_000][rng.usize(0..4)],
+            // A process of a large site begins with much to read.
+            dies_once_in: [0, 40, 200, 1_000][rng.usize(0..4)] * (1 + u32::try_from(checkers).unwrap() / 20),
             gentle: false,
             clock_steps: rng.u32(0..4) == 0,
-            bad_mails: [0, 10, 40, 100][rng.usize(0..4)],
+            bad_mails: [10, 60, 120, 200][rng.usize(0..4)],
             window: [5, 30, 100, 500][rng.usize(0..4)],
         }
     }

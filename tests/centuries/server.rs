@@ -14,7 +14,7 @@ const BATCH: usize = 100;
 /// A look is due after one window of history in so many.
 const LOOK_DUE_ONCE_IN: u32 = 4;
 /// The server keeps no more than so many mails in a folder.
-pub(crate) const KEPT: usize = 600;
+pub(crate) const KEPT: usize = 3_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {

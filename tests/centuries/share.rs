@@ -152,10 +152,11 @@ pub(crate) fn years(years: u64) -> ExitCode {
     conclude(&whole, &core)
 }
 
-pub(crate) fn seed(seed: u64) -> ExitCode {
+pub(crate) fn seed(seed: u64, reports: Option<u64>) -> ExitCode {
+    let reports = reports.map_or(REPORTS, |reports| i64::try_from(reports).unwrap());
     let mut good = true;
     for made in [Made::Whole, Made::Core] {
-        match live(&Plan::random(seed, made, REPORTS)) {
+        match live(&Plan::random(seed, made, reports)) {
             Ok(ended) => println!("{made:?}: {}", ended.tally),
             Err(error) => {
                 good = false;

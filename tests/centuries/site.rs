@@ -28,6 +28,8 @@ pub(crate) struct Watched {
     pub(crate) margin: Ms,
     /// It tests the first so many of [`SERVICES`].
     pub(crate) services: usize,
+    /// Its reports come from one address alone.
+    pub(crate) trusted: bool,
 }
 
 impl Watched {
@@ -57,6 +59,7 @@ impl Site {
                 cycle: if odd { cycle * rng.i64(1..=3) } else { cycle },
                 margin: [20, 60, 60, 120][rng.usize(0..4)] * SECOND,
                 services: rng.usize(1..=SERVICES.len()),
+                trusted: rng.bool(),
             }
         };
         let poll = (cycle / 5 / SECOND * SECOND).clamp(MINUTE, 10 * MINUTE);
@@ -82,11 +85,16 @@ impl Site {
         );
         for watched in &self.watched {
             let test = |name: &&str| format!("{{ service = \"{name}\", timeout = \"{TIMEOUT}ms\" }}");
+            let trust = if watched.trusted {
+                format!("trust = {{ from = [\"{}@checker.example\"] }}\n", watched.name)
+            } else {
+                String::new()
+            };
             let tests: Vec<String> = SERVICES.iter().take(watched.services).map(test).collect();
             let _ = write!(
                 text,
                 "[[checker]]\nname = \"{}\"\nprovider = \"{}\"\naddress = \"{}+monitor@domain.example\"\n\
-                 cycle = \"{}s\"\nmail_path_margin = \"{}s\"\ntests = [ {} ]\n",
+                 cycle = \"{}s\"\nmail_path_margin = \"{}s\"\ntests = [ {} ]\n{trust}",
                 watched.name,
                 watched.provider,
                 watched.name,

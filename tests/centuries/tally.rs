@@ -13,7 +13,7 @@ pub(crate) struct Tally {
     pub(crate) worlds: u64,
     /// Milliseconds, one for each checker.
     pub(crate) checker_ms: i64,
-    /// Mails that the watchdog took in.
+    /// Reports that a complete look found, each once.
     pub(crate) reports: u64,
     pub(crate) looks: u64,
     pub(crate) commits: u64,

@@ -1,12 +1,15 @@
 //! The world around a watchdog: checkers, the way of their mails, the mail server, and the far sides of channels.
 
+#[path = "breaks.rs"]
+mod breaks;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use bresse_watchdog::outbox::Sent;
 use fastrand::Rng;
 
-use crate::mails::{Mail, Results};
+use crate::mails::{Mail, Results, Sort};
 use crate::plan::Plan;
 use crate::server::{Folder, Mood, Told};
 use crate::site::{CHANNELS, HOUR, MINUTE, Ms, SECOND, SERVICES, Site};
@@ -28,7 +31,8 @@ pub(crate) enum What {
     Look(u64),
     Reads(u64, Vec<Told>),
     Wakes,
-    Answers(u64, u64, Sent),
+    /// To messages that were sent together.
+    Answers(u64, Vec<(u64, Sent)>),
     Boots,
     ClockCalm(u64),
     Heal,
@@ -104,6 +108,8 @@ pub(crate) struct World {
     pub(crate) inbox: Folder,
     pub(crate) junk: Folder,
     pub(crate) server: Mood,
+    /// It comes back with its mails numbered anew.
+    rebuilt_when_well: bool,
     /// Mails that senders keep while the server takes none.
     queued: Vec<Mail>,
     pub(crate) far: [Far; CHANNELS.len()],
@@ -124,7 +130,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(plan: &Plan) -> Self {
         let mut rng = Rng::with_seed(plan.seed ^ 0x5eed);
-        let new = |watched: &crate::site::Watched| Checker {
+        let mut new = |watched: &crate::site::Watched| Checker {
             next_run: rng.i64(0..watched.cycle),
             dead_until: 0,
             offset: if rng.u32(0..4) == 0 {
@@ -132,7 +138,7 @@ impl World {
             } else {
                 rng.i64(-2 * SECOND..2 * SECOND)
             },
-            drift_ppm: rng.i64(-20..=20),
+            drift_ppm: drift(watched.cycle, &mut rng),
             chain: rng.bool(),
             one_mail_per_result: rng.u32(0..5) == 0,
             failing: (0, 0),
@@ -141,7 +147,7 @@ impl World {
             held: vec![],
             junked_until: 0,
         };
-        let checkers: Vec<Checker> = plan.site.watched.iter().map(new).collect();
+        let checkers: Vec<Checker> = plan.site.watched.iter().map(&mut new).collect();
         let mut world = Self {
             now: 0,
             heap: BinaryHeap::new(),
@@ -150,6 +156,7 @@ impl World {
             inbox: Folder::new(plan.window),
             junk: Folder::new(plan.window),
             server: Mood::Well,
+            rebuilt_when_well: false,
             queued: vec![],
             far: [Far::Takes; CHANNELS.len()],
             far_well_since: [0; CHANNELS.len()],
@@ -217,7 +224,7 @@ impl World {
         self.next_mail += 1;
         let none = [0; SERVICES.len()];
         let dryrun = self.written(place, if split { none } else { results }, now, true);
-        self.send(dryrun);
+        self.send(dryrun, site);
         if split {
             for service in 0..services {
                 if results[service] != 0 {
@@ -226,7 +233,7 @@ impl World {
                     one[service] = results[service];
                     let later = i64::try_from(service + 1).unwrap() * SECOND;
                     let mail = Mail { run: now, ..self.written(place, one, now + later, false) };
-                    self.send(mail);
+                    self.send(mail, site);
                 }
             }
         }
@@ -245,12 +252,12 @@ impl World {
             dryrun,
             results,
             chain: checker.chain,
-            auto_reply: false,
+            sort: Sort::Report,
         }
     }
 
     /// A mail leaves its checker.
-    fn send(&mut self, mail: Mail) {
+    fn send(&mut self, mail: Mail, site: &Site) {
         let checker = &mut self.checkers[mail.checker];
         if checker.held_until > self.now {
             checker.held.push(mail);
@@ -261,24 +268,29 @@ impl World {
             self.plan(straight, What::Arrives(mail));
             return;
         }
-        match self.rng.u32(0..10) {
-            0..3 => self.tally.fault("a mail is lost"),
-            3..5 => {
+        match self.rng.u32(0..14) {
+            0..2 => self.tally.fault("a mail is lost"),
+            2..6 => {
                 self.tally.fault("a mail comes twice");
                 let later = straight + self.span(0, 2 * MINUTE);
                 self.plan(straight, What::Arrives(mail));
                 self.plan(later, What::Arrives(mail));
             }
-            5..8 => {
+            6..8 => {
                 self.tally.fault("a mail comes late");
                 let later = straight + self.span(5 * SECOND, 20 * MINUTE);
                 self.plan(later, What::Arrives(mail));
             }
-            8 => {
+            8 | 9 => {
                 self.tally.fault("an automatic reply quotes a mail");
                 self.plan(straight, What::Arrives(mail));
-                let reply = Mail { auto_reply: true, results: mail.results.map(|said| said * 2 % 4), ..mail };
+                let results = mail.results.map(|said| said * 2 % 4);
+                let reply = Mail { sort: Sort::AutoReply, results, ..mail };
                 self.plan(straight + 5 * SECOND, What::Arrives(reply));
+            }
+            10 | 11 => {
+                self.plan(straight, What::Arrives(mail));
+                self.forge(mail.checker, site);
             }
             _ => {
                 self.tally.fault("a mail overtakes the next");
@@ -286,6 +298,19 @@ impl World {
                 self.plan(later, What::Arrives(mail));
             }
         }
+    }
+
+    /// A stranger says that everything is bad, in the name of a checker where that is not believed, and to nobody where it
+    /// would be.
+    pub(crate) fn forge(&mut self, place: usize, site: &Site) {
+        self.tally.fault("a stranger writes");
+        self.next_mail += 1;
+        let (left, watched) = (self.now, &site.watched[place]);
+        let sort = if watched.trusted { Sort::Forged } else { Sort::Astray };
+        let results = std::array::from_fn(|service| if service < watched.services { 2 } else { 0 });
+        let mail = Mail { sort, ..self.written(place, results, left, true) };
+        let later = left + self.span(SECOND, STRAIGHT);
+        self.plan(later, What::Arrives(mail));
     }
 
     /// A mail reaches the server; returns it when it lies in the inbox now.
@@ -299,7 +324,6 @@ impl World {
             self.junk.put(mail);
             return None;
         }
-        self.tally.reports += u64::from(!mail.auto_reply);
         self.inbox.put(mail);
         Some(mail)
     }
@@ -314,6 +338,10 @@ impl World {
 
     pub(crate) fn server_well(&mut self) {
         self.server = Mood::Well;
+        if self.rebuilt_when_well {
+            self.rebuilt_when_well = false;
+            self.inbox.renumber();
+        }
         for mail in std::mem::take(&mut self.queued) {
             let later = self.now + self.span(SECOND, MINUTE);
             self.plan(later, What::Arrives(mail));
@@ -323,118 +351,6 @@ impl World {
     pub(crate) fn channel_well(&mut self, place: usize) {
         self.far[place] = Far::Takes;
         self.far_well_since[place] = self.now;
-    }
-
-    /// Something breaks for a while, outside of the watchdog. False: it is the watchdog's turn.
-    pub(crate) fn breaks(&mut self, site: &Site) -> bool {
-        let place = self.rng.usize(0..self.checkers.len());
-        let cycle = site.watched[place].cycle;
-        let (now, service) = (self.now, self.rng.usize(0..site.watched[place].services));
-        let long = now + self.span(cycle, 8 * cycle);
-        let checker = &mut self.checkers[place];
-        match self.rng.u32(0..20) {
-            0..3 => {
-                checker.dead_until = long;
-                self.tally.fault("a checker crashes");
-            }
-            3 => self.several_crash(long, site),
-            4 | 5 => {
-                checker.failing = (service, long);
-                self.tally.fault("a service fails for a while");
-            }
-            6 => {
-                checker.forgets = (service, long);
-                self.tally.fault("a checker forgets a service");
-            }
-            7 => self.set_clock(place),
-            8 | 9 => {
-                if checker.held_until <= now {
-                    checker.held_until = long;
-                    self.plan(long, What::Released(place));
-                    self.tally.fault("a queue is held");
-                }
-            }
-            10 => {
-                checker.junked_until = long;
-                self.tally.fault("mails go to Junk");
-            }
-            11..14 => self.server_breaks(),
-            14 => self.folder_changes(),
-            15..18 => self.channel_breaks(),
-            _ => return false,
-        }
-        true
-    }
-
-    /// A provider, say.
-    fn several_crash(&mut self, until: Ms, site: &Site) {
-        self.tally.fault("several checkers crash");
-        for (checker, _) in self.checkers.iter_mut().zip(&site.watched) {
-            if self.rng.u32(0..3) == 0 {
-                checker.dead_until = until;
-            }
-        }
-    }
-
-    fn set_clock(&mut self, place: usize) {
-        self.checkers[place].offset += self.rng.i64(-2 * HOUR..2 * HOUR);
-        self.clock_set[place] = Some(self.now);
-        self.tally.fault("a checker's clock is set");
-    }
-
-    fn server_breaks(&mut self) {
-        if self.server != Mood::Well {
-            return;
-        }
-        let (mood, kind) = match self.rng.u32(0..4) {
-            0 => (Mood::Down, "the mail server is down"),
-            1 => (Mood::LoginRefused, "the login is refused"),
-            _ => (Mood::Unreadable, "the mailbox cannot be read"),
-        };
-        self.server = mood;
-        self.tally.fault(kind);
-        let span = if self.rng.bool() { 4 * MINUTE } else { 2 * HOUR };
-        let well = self.now + self.span(5 * SECOND, span);
-        self.plan(well, What::ServerWell);
-    }
-
-    fn folder_changes(&mut self) {
-        match self.rng.u32(0..3) {
-            0 => {
-                self.inbox.renumber();
-                self.tally.fault("the mailbox is numbered anew");
-            }
-            1 => {
-                self.inbox.empty();
-                self.emptied += 1;
-                self.tally.fault("the mailbox is emptied");
-            }
-            _ => {
-                // By hand; a move keeps the moment of receipt.
-                for mail in self.junk.drain() {
-                    self.inbox.put(mail);
-                    self.moved.push(mail);
-                }
-                self.tally.fault("mails are moved out of Junk");
-            }
-        }
-    }
-
-    fn channel_breaks(&mut self) {
-        let place = self.rng.usize(0..CHANNELS.len());
-        if self.far[place] != Far::Takes {
-            return;
-        }
-        let (far, kind) = match self.rng.u32(0..5) {
-            0 | 1 => (Far::Fails, "a channel fails"),
-            2 => (Far::Refuses, "a channel refuses"),
-            3 => (Far::IsNotHeard, "a channel's answers are lost"),
-            _ => (Far::IsBusy, "a channel asks for patience"),
-        };
-        self.far[place] = far;
-        self.tally.fault(kind);
-        let well = self.now + self.span(MINUTE, 3 * HOUR);
-        self.plan(well, What::ChannelWell(place));
     }
 
     /// Nothing is wrong any more.
@@ -461,4 +377,11 @@ impl World {
             checker.failing = (0, self.now + watched.cycle);
         }
     }
+}
+
+/// Of a clock, in millionths: no more than a second in the eight cycles that tell what is usual, or a mail that is held passes
+/// for older than it is. Whoever runs once a day sets his clock in between.
+fn drift(cycle: Ms, rng: &mut Rng) -> i64 {
+    let most = (SECOND * 1_000_000 / (8 * cycle)).min(20);
+    rng.i64(-most..=most)
 }
