@@ -219,12 +219,19 @@ impl Engine {
             // As long as somebody waits to be named.
             self.dirty.incidents.unsettle(number);
         }
+        if incident.present().next().is_some()
+            && self.split_time(incident).is_some_and(|split| split < looked)
+        {
+            if !self.newest_known_of(incident) {
+                return;
+            }
+            self.split(number, now);
+        }
+        let Some(incident) = self.incidents.get(&number).filter(|incident| incident.closed.is_none()) else {
+            return;
+        };
         if incident.present().next().is_none() {
             self.close(number, now);
-        } else if self.split_time(incident).is_some_and(|split| split < looked) {
-            if self.newest_known_of(incident) {
-                self.split(number, now);
-            }
         } else if incident.has_unnamed()
             && (incident.owed().next().is_none() || !self.waits(incident, looked))
         {

@@ -10,6 +10,38 @@ use crate::ledger::Silence;
 use crate::time::Time;
 use crate::verdict::{State, judge, silence_is_over};
 
+/// One who fell silent, or is again in the configuration and still silent.
+#[derive(Debug, PartialEq, Eq)]
+struct Fallen {
+    name: String,
+    since: Time,
+    /// How far from each other silences are one incident, for it.
+    window: TimeDelta,
+}
+
+/// Those who fell silent in one look, in groups: who lies within the longer of both windows of another belongs to its group.
+/// In the order in which they fell silent, because in any other one who joins may belong to two groups that began without it.
+fn together(mut fallen: Vec<Fallen>) -> Vec<Vec<Fallen>> {
+    struct Group {
+        first: usize,
+        last: Time,
+        reach: Time,
+    }
+    fallen.sort_by_key(|one| one.since);
+    let mut groups: Vec<Group> = Vec::new();
+    for (place, Fallen { since, window, .. }) in fallen.iter().enumerate() {
+        let mut group = Group { first: place, last: *since, reach: *since + *window };
+        let belongs = |before: &mut Group| before.reach >= *since || before.last >= *since - *window;
+        while let Some(before) = groups.pop_if(belongs) {
+            group = Group { first: before.first, reach: before.reach.max(group.reach), ..group };
+        }
+        groups.push(group);
+    }
+    let mut groups: Vec<_> = groups.iter().rev().map(|group| fallen.split_off(group.first)).collect();
+    groups.reverse();
+    groups
+}
+
 /// The open silences that others may join.
 #[derive(Default)]
 struct Joinable {
@@ -31,7 +63,6 @@ impl Joinable {
         if beginnings.admit(since, window) {
             return Some(*first);
         }
-        let window = window.max(TimeDelta::zero());
         let near = self.by_time.range(since - window..=since + window);
         near.filter_map(|(_, numbers)| numbers.first()).min().copied()
     }
@@ -54,9 +85,9 @@ impl Engine {
         // Who is heard again leaves before others join: nobody joins a silence that is over.
         let left: BTreeSet<u64> = names.iter().filter_map(|name| self.judge_return(name, now)).collect();
         left.into_iter().for_each(|number| self.revise_cause(number, now));
-        let mut joinable = None;
+        let fallen = names.iter().filter_map(|name| self.judge_silence(name, now)).collect();
+        self.join_silences(fallen, now);
         for name in &names {
-            self.judge_silence(name, &mut joinable, now);
             self.judge_services(name, now);
             self.judge_reports(name, now);
             self.judge_spoof(name, heard_until, now);
@@ -129,18 +160,25 @@ impl Engine {
             .is_some_and(|incident| !incident.apart && incident.fell_silent().nth(1).is_some())
     }
 
-    fn judge_silence(&mut self, name: &str, joinable: &mut Option<Joinable>, now: Time) {
-        let Some(facts) = self.facts.get(name) else { return };
-        if facts.silent.is_some_and(|silence| silence.resolved) {
-            return;
-        }
-        if facts.silent.is_some() {
-            self.rejoin(name, facts.silent, joinable, now);
-        } else if judge(facts, self.watch_of(facts), now).state == State::Silent {
-            let heard_at = facts.heard_at();
-            let since = heard_at.or(facts.watched_since).unwrap_or(now);
-            self.set_silent(name, Some(Silence { judged: now, heard_at, resolved: false }));
-            self.join_silence(name, since, joinable, now);
+    /// Returns it when it belongs to an incident from now on.
+    fn judge_silence(&mut self, name: &str, now: Time) -> Option<Fallen> {
+        let facts = self.facts.get(name)?;
+        let window = facts.deadline.together_within().max(TimeDelta::zero());
+        let fallen = |since| Some(Fallen { name: name.to_owned(), since, window });
+        match facts.silent {
+            Some(silence) if silence.resolved => None,
+            // A silent checker without an incident: its configuration was taken away and given back.
+            Some(silence) if self.silence_of(name).is_none() => {
+                fallen(silence.heard_at.unwrap_or(silence.judged))
+            }
+            Some(_) => None,
+            None if judge(facts, self.watch_of(facts), now).state != State::Silent => None,
+            None => {
+                let heard_at = facts.heard_at();
+                let since = heard_at.or(facts.watched_since).unwrap_or(now);
+                self.set_silent(name, Some(Silence { judged: now, heard_at, resolved: false }));
+                fallen(since)
+            }
         }
     }
 
@@ -152,15 +190,6 @@ impl Engine {
         }
     }
 
-    /// A silent checker without an incident: its configuration was taken away and given back.
-    fn rejoin(&mut self, name: &str, silent: Option<Silence>, joinable: &mut Option<Joinable>, now: Time) {
-        if let Some(silence) = silent
-            && self.silence_of(name).is_none()
-        {
-            self.join_silence(name, silence.heard_at.unwrap_or(silence.judged), joinable, now);
-        }
-    }
-
     fn joinable(&self) -> Joinable {
         let mut joinable = Joinable::default();
         for incident in self.open_about(&Subject::Silence) {
@@ -169,18 +198,23 @@ impl Engine {
         joinable
     }
 
-    fn join_silence(&mut self, name: &str, since: Time, joinable: &mut Option<Joinable>, now: Time) {
-        let window = self.facts.get(name).map_or(TimeDelta::zero(), |facts| facts.deadline.together_within());
-        let joinable = joinable.get_or_insert_with(|| self.joinable());
-        let number = match joinable.find(since, window) {
-            Some(number) => number,
-            None => self.open(Incident::new(self.last_incident + 1, Subject::Silence, now), now),
-        };
-        joinable.insert(number, since);
-        self.opened.joined(name, number);
-        if let Some(incident) = self.incidents.get_mut(&number) {
-            incident.join(name, since, None);
-            self.dirty.incidents.insert(number);
+    fn join_silences(&mut self, fallen: Vec<Fallen>, now: Time) {
+        if fallen.is_empty() {
+            return;
+        }
+        let joinable = self.joinable();
+        for group in together(fallen) {
+            let number = group.iter().filter_map(|one| joinable.find(one.since, one.window)).min();
+            let number = number.unwrap_or_else(|| {
+                self.open(Incident::new(self.last_incident + 1, Subject::Silence, now), now)
+            });
+            for Fallen { name, since, .. } in group {
+                self.opened.joined(&name, number);
+                if let Some(incident) = self.incidents.get_mut(&number) {
+                    incident.join(&name, since, None);
+                    self.dirty.incidents.insert(number);
+                }
+            }
         }
     }
 

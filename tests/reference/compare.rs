@@ -18,8 +18,8 @@ pub(crate) struct Standing {
     at: i64,
     tokens: BTreeSet<String>,
     table: Vec<String>,
-    /// Which of a run's mails came first, and whose silence was noticed first, is another matter when history is read
-    /// backwards.
+    /// Which of a run's mails came first, whose silence was noticed first, and what one of the silent said of a service before
+    /// that, is another matter when history is read backwards.
     forwards: Option<Forwards>,
 }
 
@@ -74,8 +74,8 @@ impl Stage<'_> {
         Ok(())
     }
 
-    pub(crate) fn compare(&mut self, start: i64, took: i64, were_open: &BTreeSet<String>) -> Verdict {
-        let end = start + took;
+    /// "If none were received, the mailbox was down: every checker gets one more deadline from the first good look."
+    fn grace_is_right(&mut self, start: i64, took: i64) -> Verdict {
         let was_down = self.model.was_down(start, self.failing_since.take());
         let graced =
             self.engine.facts().values().any(|facts| facts.grace_from.is_some_and(|g| g >= at(start)));
@@ -87,7 +87,20 @@ impl Stage<'_> {
         if anybody && !was_down.allows(graced) {
             return Err(format!("the mailbox was down: expected {was_down:?}, judged {graced}"));
         }
+        let excusable = self.engine.facts().iter().any(|(name, facts)| {
+            !self.silent_since.contains_key(name)
+                && facts.watched_since.is_some_and(|since| since < at(start))
+        });
         self.model.looked(start, took, graced);
+        if !graced && !excusable && was_down.allows(true) {
+            self.model.perhaps_graced(start);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn compare(&mut self, start: i64, took: i64, were_open: &BTreeSet<String>) -> Verdict {
+        let end = start + took;
+        self.grace_is_right(start, took)?;
         let mut services: BTreeMap<String, Vec<Known>> = BTreeMap::new();
         let table = LastSeen::of(&self.engine, at(end)).checkers;
         for checker in self.model.fleet.clone() {
@@ -105,16 +118,20 @@ impl Stage<'_> {
             for (service, expected) in &expected.services {
                 let witness = (checker.name.clone(), service.clone());
                 let held = were_open.contains(service) && self.witnesses.contains(&witness);
-                if !silent && expected.alarmed != Known::Maybe {
-                    self.witnesses.remove(&witness);
-                    if expected.alarmed == Known::Yes {
-                        self.witnesses.insert(witness);
-                    }
+                if !silent {
+                    // Where the rules leave it open, what the product chose is taken over.
+                    let is_open = self.open.keys().any(|(_, token)| token == service);
+                    match expected.alarmed {
+                        Known::Yes => self.witnesses.insert(witness),
+                        Known::Maybe if is_open => self.witnesses.insert(witness),
+                        // It was bad often enough, and a late mail made it less often: it is not well for that.
+                        Known::No if held && !shows_ok(line, service) => false,
+                        Known::Maybe | Known::No => self.witnesses.remove(&witness),
+                    };
                 }
                 let known = match (exact, silent, expected.alarmed) {
                     (false, ..) => Known::Maybe,
-                    // It was bad often enough, and a late mail made it less often: it is not well for that.
-                    (true, false, Known::No) if held && !expected.results.contains("OK") => Known::Maybe,
+                    (true, false, Known::No) if held && !shows_ok(line, service) => Known::Maybe,
                     (true, false, known) => known,
                     (true, true, Known::Yes) if held => Known::Yes,
                     (true, true, Known::No) if !held => Known::No,
@@ -270,7 +287,11 @@ impl Stage<'_> {
                     other != name && apart <= window(name).max(window(other))
                 };
                 let configured = incident.members.keys().all(|name| window(name) > 0);
-                if configured && incident.members.len() > 1 && !incident.members.iter().any(near) {
+                // Through whom they belonged together may be an incident of his own when others have recovered.
+                let all_stay =
+                    !incident.apart && incident.members.values().all(|member| member.end.is_none());
+                let several = incident.members.len() > 1;
+                if configured && all_stay && several && !incident.members.iter().any(near) {
                     return Err(format!("{name} is in an incident with others: {incident:?}"));
                 }
             }
@@ -290,12 +311,11 @@ impl Stage<'_> {
         };
         let since =
             |line: &CheckerLine| line.services.iter().map(|service| service.since.map(second)).collect();
-        let services: BTreeSet<&str> = self
-            .model
-            .fleet
-            .iter()
-            .flat_map(|checker| checker.tests.iter().map(|(service, _)| service.as_str()))
-            .collect();
+        let services = |silent: bool| -> BTreeSet<&str> {
+            let lines = table.iter().filter(|line| (line.state == State::Silent) == silent);
+            lines.flat_map(|line| line.services.iter().map(|service| service.name.as_str())).collect()
+        };
+        let services: BTreeSet<&str> = services(false).difference(&services(true)).copied().collect();
         let open = self.open.keys().map(|(_, token)| token.clone());
         let (tokens, silences) = open.partition(|token| services.contains(token.as_str()));
         let forwards = Forwards { silences, since: table.iter().map(since).collect() };
@@ -306,6 +326,10 @@ impl Stage<'_> {
             forwards: (self.showing != Showing::NewestFirst).then_some(forwards),
         }
     }
+}
+
+fn shows_ok(line: &CheckerLine, service: &str) -> bool {
+    line.services.iter().any(|one| one.name == service && one.result == "OK")
 }
 
 fn line_fits(line: &CheckerLine, expected: &Expected, silent: bool) -> Verdict {

@@ -11,6 +11,8 @@ use crate::world::{Checker, Mail};
 
 /// Mails travel so long when nothing is wrong, at most.
 const JITTER: i64 = 5;
+/// What is usual is learnt from no more than so many mails.
+const LATEST: usize = 8;
 /// After so many runs that came straight, a clock that was set is usual again.
 const STRAIGHT_RUNS: usize = 9;
 
@@ -154,6 +156,11 @@ impl Model {
         Known::of(within.is_empty() && !given, inside)
     }
 
+    /// The grace after that look was given, if it was, to nobody: what it was for cannot be seen.
+    pub(crate) fn perhaps_graced(&mut self, at: i64) {
+        self.last_grace = Some(at);
+    }
+
     pub(crate) fn looked(&mut self, at: i64, took: i64, was_down: bool) {
         let before = self.last_look.replace(at);
         if was_down {
@@ -291,7 +298,12 @@ fn heard_at(mail: &Mail, all: &[&Mail], margin: i64) -> Span {
     }
     let left = Span { from: mail.left - JITTER, to: mail.left + JITTER };
     if mail.chain {
-        return left;
+        // A chain that is always longer than the margin may be a wrong clock on the way.
+        let mut latest: Vec<&&Mail> = all.iter().collect();
+        latest.sort_by_key(|mail| std::cmp::Reverse(mail.received));
+        let mut latest = latest.into_iter().take(LATEST);
+        let always = all.len() >= 3 && latest.all(|one| one.chain && one.received - one.left > margin);
+        return Span { to: if always { mail.received } else { left.to }, ..left };
     }
     // Several mails of one run tell no more of what is usual than one.
     let all_runs: BTreeSet<i64> = all.iter().map(|one| one.run).collect();
@@ -307,6 +319,8 @@ fn heard_at(mail: &Mail, all: &[&Mail], margin: i64) -> Span {
 
 /// All that came of one run.
 struct Run {
+    /// When it truly began.
+    began: i64,
     dryrun: bool,
     whole: bool,
     said: BTreeMap<String, Said>,
@@ -320,6 +334,7 @@ fn runs(mails: &[&Mail], checker: &Checker) -> Vec<Run> {
         // A queue that is being released still holds the rest of the run.
         let heard_at = Span { to: mail.received, ..heard_at(mail, mails, checker.margin) };
         let run = runs.entry(mail.run).or_insert_with(|| Run {
+            began: mail.run,
             dryrun: false,
             whole: false,
             said: BTreeMap::new(),
@@ -366,7 +381,8 @@ impl Run {
                 let until = grace.map_or(0, |(_, up)| up + checker.deadline());
                 let surely = excused(over.from, self.first_mail.to);
                 let from = if surely { over.from.max(until) } else { over.from };
-                let perhaps = excused(over.to, self.first_mail.from - JITTER);
+                // What a run sent while the mailbox was down waits in a queue, and be its first mail the last in it.
+                let perhaps = excused(over.to, self.began.min(self.first_mail.from) - JITTER);
                 let to = if perhaps { over.to.max(until) } else { over.to };
                 match (at < from, at > to) {
                     (true, _) => vec![Told::Nothing],

@@ -17,6 +17,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "real servers run by the real clock")]
 #![allow(clippy::print_stderr, reason = "a failing test shows what the daemon logged")]
+#![allow(clippy::print_stdout, reason = "a long run says how far it has come")]
 
 mod certificates;
 mod config;
@@ -25,6 +26,7 @@ mod http;
 mod imap;
 mod inbox;
 mod postfix;
+mod progress;
 mod reports;
 mod sink;
 mod smtp;
@@ -47,6 +49,7 @@ pub(crate) use http::{Answer, ask, ask_over};
 pub(crate) use imap::ImapClient;
 pub(crate) use inbox::{AlarmMail, Inbox, assert_own_mail, assert_recovery_of};
 pub(crate) use postfix::Postfix;
+pub(crate) use progress::Progress;
 pub(crate) use reports::{Feeder, Report};
 pub(crate) use rustix::process::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions};

@@ -65,6 +65,35 @@ fn who_falls_silent_in_the_same_look_is_one_alarm_under_the_token_that_fits() {
 }
 
 #[test]
+fn silences_that_began_together_are_one_incident_whatever_the_names_and_the_cycles_are() {
+    // The third lies between two that are too far from each other.
+    let chain: [&[(&str, i64)]; 2] = [
+        &[("b1", -2_000), ("b2", -1_400), ("b3", -1_700)],
+        &[("b1", -1_700), ("b2", -1_400), ("b3", -2_000)],
+    ];
+    for silent in chain {
+        let mut world = World::new(config());
+        silent.iter().for_each(|(name, second)| world.hear(name, *second));
+        world.hear("b4", 0);
+        world.look(10);
+        world.expect(&["MONITOR_Checkers.NOK"]);
+    }
+    // Who writes every two hours may have died when the other did, whichever of the two is looked at first.
+    let cases =
+        [(0, [-9_000, -5_000]), (1, [-5_000, -9_000]), (0, [-9_000, -12_000]), (1, [-12_000, -9_000])];
+    for (seldom, [first, second]) in cases {
+        let mut fleet = config();
+        fleet.checkers[seldom].cycle = TimeDelta::seconds(7_200);
+        let mut world = World::new(fleet);
+        for (name, second) in [("b1", first), ("b2", second), ("b3", 0), ("b4", 0)] {
+            world.hear(name, second);
+        }
+        world.look(10);
+        world.expect(&["free_Provider.NOK"]);
+    }
+}
+
+#[test]
 fn silences_that_come_one_by_one_are_named_by_at_most_one_more_mail() {
     let mut world = World::new(config());
     for (name, second) in [("b1", 0), ("b2", 60), ("b3", 120), ("b4", 180)] {
@@ -255,6 +284,25 @@ fn one_left_over_whose_own_token_was_announced_is_not_alarmed_again() {
     let about_b1 = world.letters.iter().filter(|letter| letter.token == "b1_Checker");
     let incidents: BTreeSet<&str> = about_b1.map(|letter| letter.incident.as_str()).collect();
     assert_eq!(incidents.len(), 1, "the recovery belongs to its alarm");
+}
+
+#[test]
+fn the_look_that_ends_a_common_recovery_names_who_had_joined() {
+    let mut world = World::new(config());
+    for (name, second) in [("b1", 0), ("b2", 10), ("b3", 20), ("b4", 310)] {
+        world.hear(name, second);
+    }
+    world.look(310);
+    world.look_until(400, 425);
+    world.expect(&["b1_Checker.NOK"]);
+    world.hear("b3", 430);
+    world.look(430);
+    for second in [600, 900] {
+        ["b3", "b4"].iter().for_each(|name| world.hear(name, second));
+    }
+    world.expect(&[]);
+    world.look_after_a_gap(1_000);
+    world.expect(&["free_Provider.NOK"]);
 }
 
 #[test]
