@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::rig::{Dovecot, Feeder, Inbox, Protocol, Sink, Watchdog, channel, mailbox, submit, wait_for};
+use crate::rig::{
+    Dovecot, Feeder, Inbox, Progress, Protocol, Sink, Watchdog, channel, mailbox, submit, wait_for,
+};
 use crate::site::{self, PERIOD};
 use crate::state::{
     self, NAME, SOON, assert_kept, assert_ledger_is_whole, assert_sent_is_what_was_taken,
@@ -140,7 +142,7 @@ pub(crate) fn again_and_again(kills: usize, seed: u64) -> String {
     });
     let start = time_of_a_start(&watchdog, &names);
     let started = Instant::now();
-    let mut troubles = troubles();
+    let (mut troubles, mut progress) = (troubles(), Progress::new("kills", kills as u64));
     for kill in 1..=kills {
         let mut daemon = watchdog.spawn_run();
         // On a machine that has become busier nothing would ever be finished in lives that were right before.
@@ -152,6 +154,10 @@ pub(crate) fn again_and_again(kills: usize, seed: u64) -> String {
         daemon.kill_9();
         assert_nothing_is_torn(&watchdog, &sink, kill % VERIFY_EVERY == 0 && kill > VERIFY_EVERY);
         troubles.iter_mut().for_each(|trouble| trouble.follow(&sink, &feeder, true));
+        progress.reached(kill as u64, || {
+            let over: usize = troubles.iter().map(|trouble| trouble.times).sum();
+            format!(", {} reports sent, {over} troubles over", sent.lock().unwrap().len())
+        });
     }
     let took = started.elapsed();
     let mut daemon = watchdog.spawn_run();

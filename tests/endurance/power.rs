@@ -11,7 +11,9 @@ use fastrand::Rng;
 
 use crate::disk;
 use crate::record::{self, Disk, Operation, Step, Unsynced};
-use crate::rig::{AlarmMail, Dovecot, Feeder, Inbox, Protocol, Sink, Watchdog, channel, mailbox, submit};
+use crate::rig::{
+    AlarmMail, Dovecot, Feeder, Inbox, Progress, Protocol, Sink, Watchdog, channel, mailbox, submit,
+};
 use crate::site::{self, PERIOD};
 use crate::state::{self, NAME, cursor_is_not_ahead, known_messages, named, wait_for_state};
 
@@ -116,7 +118,7 @@ pub(crate) fn goes_at(count: usize, seed: u64) -> String {
     let instants = instants(&life.steps, count, &mut random);
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let state = dir.path().join(NAME);
-    let mut disk = Disk::default();
+    let (mut disk, mut progress) = (Disk::default(), Progress::new("instants", instants.len() as u64));
     let (mut states, mut alarms) = (0_usize, 0_usize);
     for number in 0..=life.steps.len() {
         if instants.contains(&number) {
@@ -132,6 +134,7 @@ pub(crate) fn goes_at(count: usize, seed: u64) -> String {
                 }
                 states += 1;
             }
+            progress.reached(states as u64 / 4, String::new);
         }
         if number < life.steps.len() {
             disk.take(&life.steps, number);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use crate::rig::{Dovecot, Inbox, Report, Sink, Watchdog, channel, mailbox, wait_for};
+use crate::rig::{Dovecot, Inbox, Progress, Report, Sink, Watchdog, channel, mailbox, wait_for};
 use crate::site;
 use crate::state::{self, NAME, assert_ledger_is_whole, assert_sent_is_what_was_taken, cursor_is_not_ahead};
 
@@ -83,6 +83,7 @@ pub(crate) fn soaks(plan: &Plan) -> String {
     let state = watchdog.path(NAME);
     let started = Instant::now();
     let (mut samples, mut sent) = (Vec::new(), 0);
+    let mut progress = Progress::new("rounds", ROUNDS as u64);
     for round in 0..ROUNDS {
         sent += deliver(plan, round, &names, dovecot.lmtp_port);
         let next = plan.every.mul_f64((round + 1) as f64);
@@ -91,6 +92,10 @@ pub(crate) fn soaks(plan: &Plan) -> String {
             let Some(left) = next.checked_sub(started.elapsed()) else { break };
             sleep(left.min(Duration::from_secs(1)));
         }
+        progress.reached(round as u64 + 1, || {
+            let memory = samples.last().map_or(0.0, |sample| sample.memory_kib / 1024.0);
+            format!(", {sent} reports sent, {memory:.1} MiB")
+        });
     }
     let took = started.elapsed();
     daemon.assert_running();
