@@ -226,6 +226,7 @@ mod tests {
         for mut part in parts.iter().copied() {
             while !part.is_empty() {
                 assert!(incoming.fill(&mut part).await.unwrap() > 0);
+                assert!(incoming.buffer.len() <= BUFFER_BYTES.max(incoming.filled * 2));
                 loop {
                     match incoming.next() {
                         Ok(Some(length)) => {
@@ -322,12 +323,18 @@ mod tests {
             let (left, right) = talk.as_bytes().split_at(cut);
             assert_eq!(String::from_utf8_lossy(&read(&[left, right]).await.0), expected, "cut at {cut}");
         }
+        let (passed, _) = read(&[b"* 1 FETCH (UID 7 internaldate nil)\r\n"]).await;
+        assert_eq!(String::from_utf8_lossy(&passed), "* 1 FETCH (UID 7 internaldate \"\")\r\n");
     }
 
     #[tokio::test]
     async fn words_for_people_announce_nothing() {
         let talk = b"* OK hello {5}\r\n* BYE {5}\r\n+ {5}\r\nA1 NO {5}\r\n* 1 EXISTS {}\r\n";
         assert_eq!(read(&[talk]).await.0, talk);
+        // Nothing is awaited behind them.
+        for line in talk.split_inclusive(|byte| *byte == b'\n') {
+            assert_eq!(read(&[line]).await.0, line);
+        }
     }
 
     #[tokio::test]

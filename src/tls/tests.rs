@@ -23,13 +23,21 @@ impl Server {
 
     /// What a client with `config` is told when it calls this server `mail.example`.
     async fn meet(&self, config: ClientConfig) -> Result<(), String> {
+        self.meet_by(rustls::DEFAULT_VERSIONS, config).await
+    }
+
+    async fn meet_by(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        config: ClientConfig,
+    ) -> Result<(), String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let key = provider.key_provider.load_private_key(key).unwrap();
         // Unlike `with_single_cert` this does not check that key and certificate belong together.
         let pair = SingleCertAndKey::from(CertifiedKey::new(vec![self.certificate.clone()], key));
         let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(pair));
@@ -138,8 +146,11 @@ async fn a_pin_accepts_one_certificate_and_tells_the_fingerprint_of_another() {
 async fn the_pinned_certificate_without_its_key_is_refused() {
     let honest = Server::self_signed(|_| {});
     let thief = Server { certificate: honest.certificate.clone(), key: KeyPair::generate().unwrap() };
-    let error = thief.meet(client_config(None, Some(honest.fingerprint())).unwrap()).await.unwrap_err();
-    assert!(error.contains("does not hold its key"), "{error}");
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let pinned = client_config(None, Some(honest.fingerprint())).unwrap();
+        let error = thief.meet_by(&[version], pinned).await.unwrap_err();
+        assert!(error.contains("does not hold its key"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -186,6 +197,19 @@ fn the_dates_of_a_certificate_are_read_whoever_signed_it_and_whatever_it_is_for(
     for garbage in [&b""[..], b"0", &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]] {
         assert_eq!(validity(&CertificateDer::from(garbage)), None);
     }
+}
+
+/// A server that speaks TLS 1.1 whatever it is offered: RFC 4346, section 7.4.1.3, in a record of its own.
+#[tokio::test]
+async fn a_server_that_answers_with_an_older_version_than_it_was_offered_is_refused() {
+    let (near, mut far) = tokio::io::duplex(16 << 10);
+    let connector = TlsConnector::from(Arc::new(client_config(None, Some([0; 32])).unwrap()));
+    let name = ServerName::try_from("mail.example").unwrap();
+    let hello = [&[0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2][..], &[7; 32], &[0, 0, 0x2f, 0]].concat();
+    let answer = tokio::io::AsyncWriteExt::write_all(&mut far, &hello);
+    let (client, _) = tokio::join!(connector.connect(name, near), answer);
+    let error = explain("mail.example", &client.unwrap_err());
+    assert!(error.contains("no TLS that is safe enough"), "{error}");
 }
 
 /// What a client that trusts its certificate says to `openssl s_server` with only that version of TLS.

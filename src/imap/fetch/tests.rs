@@ -164,8 +164,34 @@ async fn a_long_mail_is_completed_and_a_very_long_one_cut_at_one_mebibyte() {
 }
 
 #[tokio::test]
+async fn of_a_piece_that_is_longer_than_was_asked_for_only_that_is_taken() {
+    let wanted = 8 * FIRST_BYTES;
+    let (next, first) = (FIRST_BYTES + wanted, piece(FIRST_BYTES, wanted + 5));
+    let (asked, then) = (format!("<{FIRST_BYTES}.{wanted}>"), format!("<{next}."));
+    let mut mail = first_piece();
+    let mut session = session(&[(&asked, &first), (&then, &piece(next, 1))]);
+    session.complete(&mut mail, &mut Flight::new(), &Some).await.unwrap();
+    assert_eq!((mail.bytes.len(), mail.truncated), (next + 1, false));
+}
+
+#[tokio::test]
+async fn a_mail_that_comes_whole_is_cut_at_one_mebibyte_and_known_to_be_longer() {
+    for (length, truncated) in [(MAIL_BYTES_MAX, false), (MAIL_BYTES_MAX + 1, true)] {
+        let mail = "x".repeat(length);
+        let window = fetched(&format!("* 1 FETCH (UID 5 BODY[] {{{length}}}\r\n{mail})\r\n")).await;
+        let mail = window.cut_off(&Some).next().unwrap();
+        assert_eq!((mail.bytes.len(), mail.truncated), (MAIL_BYTES_MAX, truncated));
+    }
+}
+
+#[tokio::test]
 async fn a_mail_that_vanishes_before_it_is_completed_stays_truncated() {
-    for answer in ["TAG OK done\r\n", "* 1 FETCH (UID 5 BODY[] {1}\r\nx)\r\nTAG OK done\r\n"] {
+    for answer in [
+        "TAG OK done\r\n",
+        "* 1 FETCH (UID 5 BODY[] {1}\r\nx)\r\nTAG OK done\r\n",
+        "* 1 FETCH (UID 5 BODY[]<0> {1}\r\nx)\r\nTAG OK done\r\n",
+        "* 1 FETCH (UID 6 BODY[]<65536> {1}\r\nx)\r\nTAG OK done\r\n",
+    ] {
         let mut mail = first_piece();
         session(&[("UID FETCH 5", answer)]).complete(&mut mail, &mut Flight::new(), &Some).await.unwrap();
         assert_eq!((mail.bytes.len(), mail.truncated), (FIRST_BYTES, true));

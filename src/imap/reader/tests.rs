@@ -5,12 +5,14 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use super::super::peer::{Contents, Fault, Peer};
-use super::windows::BATCH_MAILS_MAX;
+use super::windows::{BATCH_BYTES_MAX, BATCH_MAILS_MAX};
 use super::*;
 use crate::config::{Secret, Server, Tls};
 use crate::fullness::{Fullness, Limits, Source};
 
 mod junk;
+mod panics;
+mod windows;
 
 fn mailbox(port: u16, folders: &[&str], poll: TimeDelta) -> Mailbox {
     Mailbox {
@@ -71,7 +73,8 @@ impl Watch {
                 timeout(Duration::from_secs(20), self.events.recv()).await.expect("no look within 20 s");
             match event.expect("the reader has ended") {
                 Event::Mails { folder, mails, cursor, .. } => {
-                    assert!(mails.len() <= BATCH_MAILS_MAX);
+                    let bytes: usize = mails.iter().map(|mail| mail.bytes.len()).sum();
+                    assert!(mails.len() <= BATCH_MAILS_MAX && (mails.len() == 1 || bytes <= BATCH_BYTES_MAX));
                     assert!(
                         mails.iter().all(|mail| (cursor.low..=cursor.high).contains(&mail.uid)),
                         "{cursor:?}"
@@ -120,19 +123,6 @@ impl Watch {
         let cursor = self.cursors["INBOX"];
         (cursor.uidvalidity, cursor.low, cursor.high)
     }
-}
-
-#[tokio::test]
-async fn a_first_start_reads_newest_mails_first_and_then_all_history() {
-    let peer = Peer::start(&[("INBOX", Contents::dense(3_000))]).await;
-    let mut watch = Watch::inbox(&peer);
-    assert_eq!(watch.look().await, History::Filling);
-    assert_eq!(watch.seen(), (2_501..=3_000).rev().collect::<Vec<_>>());
-    assert_eq!(watch.cursor(), (7, 2_501, 3_000));
-    watch.complete().await;
-    assert_eq!(watch.seen(), (1..=3_000).rev().collect::<Vec<_>>());
-    assert_eq!(watch.cursor(), (7, 1, 3_000));
-    assert_eq!(watch.failures, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -236,25 +226,6 @@ async fn a_uidnext_that_goes_back_loses_no_mail() {
 }
 
 #[tokio::test]
-async fn sparse_empty_and_uidnext_less_folders_are_read_whole() {
-    let mut sparse = Contents::dense(0);
-    sparse.uidnext = 4_000_000_000;
-    for uid in [3, 70_000, 3_999_999_999] {
-        sparse.mails.insert(uid, b"x".to_vec());
-    }
-    let silent = Contents { shows_uidnext: false, ..Contents::dense(3) };
-    for (contents, uids) in
-        [(sparse, vec![3_999_999_999, 70_000, 3]), (Contents::dense(0), vec![]), (silent, vec![3, 2, 1])]
-    {
-        let peer = Peer::start(&[("INBOX", contents)]).await;
-        let mut watch = Watch::inbox(&peer);
-        watch.complete().await;
-        assert_eq!(watch.seen(), uids);
-        assert!(peer.asked("UID FETCH") < 20, "{}", peer.asked("UID FETCH"));
-    }
-}
-
-#[tokio::test]
 async fn every_folder_is_read_and_a_look_covers_all() {
     let mut big = Contents::dense(3);
     big.mails.values_mut().for_each(|mail| mail.resize(1 << 20, b'x'));
@@ -266,19 +237,6 @@ async fn every_folder_is_read_and_a_look_covers_all() {
     watch.complete().await;
     let all: BTreeSet<(String, u32)> = watch.uids.iter().cloned().collect();
     assert_eq!((all.len(), watch.uids.len()), (703, 703));
-}
-
-#[tokio::test]
-async fn big_mails_are_read_in_windows_that_fit_into_memory() {
-    let mut contents = Contents::dense(400);
-    for mail in contents.mails.values_mut() {
-        mail.resize(60_000, b'x');
-    }
-    contents.mails.insert(200, vec![b'y'; 2 << 20]);
-    let peer = Peer::start(&[("INBOX", contents)]).await;
-    let mut watch = Watch::inbox(&peer);
-    watch.complete().await;
-    assert_eq!(watch.seen(), (1..=400).rev().collect::<Vec<_>>());
 }
 
 /// What must end a connection and be told, and must not be taken for an empty mailbox.
@@ -319,43 +277,6 @@ async fn a_failure_is_told_and_the_next_connection_goes_on_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_window_without_its_end_holds_back_those_that_were_asked_for_behind_it() {
-    let peer = Peer::start(&[("INBOX", Contents::dense(10_000))]).await;
-    let second = "UID FETCH 5501:7500";
-    peer.change(|world| world.faults = vec![("UID FETCH 7501:9500".to_owned(), Fault::Says(""))]);
-    let mut watch = Watch::inbox(&peer);
-    assert_eq!(watch.look().await, History::Filling);
-    while peer.asked(second) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // The answer to the second one has been sent by then.
-    let told = timeout(Duration::from_millis(300), watch.look()).await;
-    assert!(told.is_err() && watch.failures.is_empty(), "{:?}", watch.failures);
-    assert_eq!((watch.uids.len(), watch.cursor()), (500, (7, 9_501, 10_000)));
-    assert_eq!(peer.asked("UID FETCH"), 3, "two are asked for at a time");
-}
-
-#[tokio::test]
-async fn a_window_that_is_too_full_is_read_again_in_narrower_ones_with_those_behind_it() {
-    let mut contents = Contents::dense(12_000);
-    // The newest are few and small, those before them many.
-    for uid in 11_501..=12_000 {
-        if uid % 100 != 0 {
-            contents.mails.remove(&uid);
-        }
-    }
-    for uid in 3_000..=11_500 {
-        contents.mails.insert(uid, vec![b'x'; 6_000]);
-    }
-    let uids: Vec<u32> = contents.mails.keys().rev().copied().collect();
-    let peer = Peer::start(&[("INBOX", contents)]).await;
-    let mut watch = Watch::inbox(&peer);
-    watch.complete().await;
-    assert_eq!((watch.seen() == uids, watch.cursor()), (true, (7, 1, 12_000)));
-    assert!(peer.asked("UID FETCH 7501:11500") == 1 && peer.asked("UID FETCH") > 4);
-}
-
-#[tokio::test]
 async fn a_suggested_backoff_is_not_shortened_by_requests_and_an_ordinary_one_is() {
     let peer = Peer::start(&[("INBOX", Contents::dense(1))]).await;
     let throttled = "TAG NO Request is throttled. Suggested Backoff Time: 700 milliseconds\r\n";
@@ -382,18 +303,6 @@ async fn the_reader_ends_with_its_listener() {
     watch.complete().await;
     drop(watch.events);
     timeout(Duration::from_secs(5), watch.task).await.expect("still reading").unwrap();
-}
-
-#[tokio::test]
-async fn a_hundred_thousand_mails_are_a_matter_of_seconds() {
-    let peer = Peer::start(&[("INBOX", Contents::dense(100_000))]).await;
-    let mut watch = Watch::inbox(&peer);
-    let from = Instant::now();
-    watch.complete().await;
-    let took = from.elapsed();
-    println!("100,000 mails in {took:?}");
-    assert_eq!(watch.uids.len(), 100_000);
-    assert!(peer.asked("UID FETCH") < 60, "{} round trips", peer.asked("UID FETCH"));
 }
 
 #[tokio::test]
@@ -494,46 +403,4 @@ async fn a_refused_token_is_not_used_again() {
     // base64 of `user=me@x^Aauth=Bearer old^A^A` and of the same with `new`.
     assert_eq!(peer.asked("AUTHENTICATE XOAUTH2 dXNlcj1tZUB4AWF1dGg9QmVhcmVyIG9sZAEB"), 1);
     assert_eq!(peer.asked("AUTHENTICATE XOAUTH2 dXNlcj1tZUB4AWF1dGg9QmVhcmVyIG5ldwEB"), 2);
-}
-
-/// Each of these answers makes imap-proto panic where it stands.
-#[tokio::test]
-async fn a_mail_without_a_date_and_a_code_without_a_space_do_not_keep_the_others_from_being_read() {
-    let peer = Peer::start(&[("INBOX", Contents::dense(2))]).await;
-    let answer = "* 1 FETCH (UID 1 INTERNALDATE NIL BODY[]<0> {5}\r\nhello)\r\n\
-        * 2 FETCH (UID 2 INTERNALDATE \"01-Nov-2026 02:00:00 +0000\" BODY[]<0> {5}\r\nhello)\r\nTAG OK [ALERT]\u{e9}\r\n";
-    peer.change(|world| world.faults = vec![("UID FETCH".to_owned(), Fault::Says(answer))]);
-    let mut watch = Watch::inbox(&peer);
-    watch.complete().await;
-    assert_eq!((watch.seen(), watch.failures), (vec![2, 1], Vec::<String>::new()));
-}
-
-#[tokio::test]
-async fn a_panic_over_one_mailbox_is_told_under_its_name_and_the_others_go_on() {
-    let (sender, mut events) = mpsc::channel::<Event<RawMail>>(64);
-    let fallen = Mailbox { name: "CUSTOMER".to_owned(), ..mailbox(1, &["INBOX"], TimeDelta::seconds(3600)) };
-    let fallen =
-        Shared::new(fallen, BTreeMap::new(), sender.clone(), Arc::default(), Box::new(|_, mail| Some(mail)));
-    let panics = |_| async { panic!("what a parser may do") };
-    let falling = tokio::spawn(supervise(Arc::new(fallen), panics));
-    let peer = Peer::start(&[("INBOX", Contents::dense(3))]).await;
-    let sound = mailbox(peer.port, &["INBOX"], TimeDelta::milliseconds(100));
-    let going_on = spawn(sound, BTreeMap::new(), sender, Arc::default(), |_, mail| Some(mail));
-    let (mut failures, mut looks) = (0, 0);
-    while failures < 2 || looks < 5 {
-        let event = timeout(Duration::from_secs(30), events.recv()).await.expect("no event within 30 s");
-        match event.unwrap() {
-            Event::Failed { mailbox, error, .. } => {
-                assert_eq!(mailbox, "CUSTOMER");
-                assert!(error.contains("on which the parser fails"), "{error}");
-                failures += 1;
-            }
-            Event::Looked { mailbox, .. } => {
-                assert_eq!(mailbox, "MONITOR");
-                looks += 1;
-            }
-            _ => {}
-        }
-    }
-    assert!(!falling.is_finished() && !going_on.is_finished());
 }

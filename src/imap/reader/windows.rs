@@ -11,7 +11,7 @@ use crate::imap::plan::{Direction, Pace};
 /// Windows that are asked for at a time: the server reads the next one while this one is digested and handed over.
 const WINDOWS_AHEAD: usize = 2;
 pub(super) const BATCH_MAILS_MAX: usize = 500;
-const BATCH_BYTES_MAX: usize = 4 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// How far the reading of windows goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
