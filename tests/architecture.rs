@@ -72,6 +72,19 @@ const BANNED: [&str; 16] = [
 /// What the shell found out about servers and files, as values: the check-up is about the shell.
 const OF_THE_SHELL: [&str; 4] =
     ["crate::imap::Probe", "crate::imap::Folder", "crate::imap::{Folder, Probe}", "crate::store::Examined"];
+/// Between the core and the shell: it has a store, and neither a clock nor anything to wait for.
+const BETWEEN: &str = "flow";
+const BANNED_BETWEEN: [&str; 9] = [
+    "tokio",
+    "async ",
+    ".await",
+    "TcpStream",
+    "std::thread",
+    "clock::",
+    "::now(",
+    "fastrand",
+    "crate::service",
+];
 /// A file longer than this is no longer one room. Tests may be longer.
 const LINES_MAX: usize = 500;
 
@@ -100,13 +113,10 @@ fn source_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-#[test]
-fn the_core_does_no_io_knows_no_clock_and_is_not_async() {
-    let (root, mut found, mut read) = (source_root(), Vec::new(), 0);
-    for path in CORE.iter().flat_map(|part| rust_files(&root.join(part))) {
-        if is_test(&path) || path.ends_with(EXCEPT) {
-            continue;
-        }
+/// Every line of these files, tests and comments apart, that has a banned word in it; and how many files there are.
+fn lines_with(banned: &[&str], files: impl Iterator<Item = PathBuf>) -> (Vec<String>, usize) {
+    let (mut found, mut read) = (Vec::new(), 0);
+    for path in files.filter(|path| !is_test(path) && !path.ends_with(EXCEPT)) {
         read += 1;
         let text = fs::read_to_string(&path).unwrap();
         for (number, line) in without_tests(&text).lines().enumerate() {
@@ -114,12 +124,27 @@ fn the_core_does_no_io_knows_no_clock_and_is_not_async() {
             if OF_THE_SHELL.iter().any(|value| code.contains(value)) {
                 continue;
             }
-            for banned in BANNED.iter().filter(|banned| code.contains(*banned)) {
+            for banned in banned.iter().filter(|banned| code.contains(*banned)) {
                 found.push(format!("{}:{}: {banned}", path.display(), number + 1));
             }
         }
     }
+    (found, read)
+}
+
+#[test]
+fn the_core_does_no_io_knows_no_clock_and_is_not_async() {
+    let root = source_root();
+    let files = CORE.iter().flat_map(|part| rust_files(&root.join(part)));
+    let (found, read) = lines_with(&BANNED, files);
     assert!(read >= 30, "only {read} core files were found");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn what_lies_between_core_and_shell_knows_no_clock_and_waits_for_nothing() {
+    let (found, read) = lines_with(&BANNED_BETWEEN, rust_files(&source_root().join(BETWEEN)));
+    assert!(read >= 2, "only {read} files were found");
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
