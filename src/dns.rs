@@ -31,7 +31,7 @@ const MAIL_HOSTS_MAX: usize = 20;
 const ADDRESSES_MAX: usize = 50;
 
 /// Asks `server`, or those of `/etc/resolv.conf`. Takes 20 s at most.
-pub(crate) async fn ask(questions: &Questions, server: Option<SocketAddr>) -> Answers {
+pub async fn ask(questions: &Questions, server: Option<SocketAddr>) -> Answers {
     let resolver = Arc::new(resolver(server));
     let until = Instant::now() + ALL_LIMIT;
     let mail_hosts = each(&resolver, &questions.domains, until, mail_hosts).await;

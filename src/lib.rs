@@ -95,7 +95,7 @@ mod secret;
 mod keys;
 mod tls;
 mod net;
-mod dns;
+pub mod dns;
 mod oauth2;
 pub mod imap;
 pub mod store;

@@ -2,23 +2,32 @@
 //! more time than its size explains.
 //!
 //! Inputs are mutations of what is kept in `fixtures/`. By itself every target tries so many, the same ones each time. For as
-//! long as you like, and others each time:
+//! long as you like, in all, and others each time:
 //!
 //! ```text
-//! cargo test --release --test fuzz -- --minutes 60 [target]
+//! tests/fuzz/guided --minutes 60 [target]
 //! ```
 //!
-//! It prints executions per second, and writes what failed into `fixtures/fuzz/TARGET/`, where every later run begins.
-//! Coverage does not guide it: that needs a compiler that is not stable.
+//! That is `cargo test --release --test fuzz -- --minutes 60 [target]` in a build that counts the branches it takes (see
+//! `guide`): an input that leads where none has led is changed further. Only for what runs in this process: the daemon
+//! behind `http` and `control` is another one. Written into `fixtures/fuzz/TARGET/`, where every later run begins, is what
+//! failed and what led further.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::disallowed_methods, reason = "what others answer takes real time")]
 
+#[path = "fuzz/answers.rs"]
+mod answers;
 #[path = "fuzz/daemon.rs"]
 mod daemon;
+#[path = "fuzz/guide.rs"]
+mod guide;
 #[path = "fuzz/imap.rs"]
 mod imap;
 #[path = "fuzz/mutate.rs"]
 mod mutate;
+#[path = "rig/progress.rs"]
+mod progress;
 #[path = "fuzz/pure.rs"]
 mod pure;
 
@@ -32,8 +41,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use guide::Guide;
 use libtest_mimic::{Arguments, Failed, Trial};
 use peak_alloc::PeakAlloc;
+use progress::Progress;
 use rustix::time::{ClockId, clock_gettime};
 
 #[global_allocator]
@@ -50,6 +61,8 @@ const MEMORY_PER_BYTE: usize = 200;
 /// Processor time, in a debug build. What is quadratic in 64 KiB takes minutes.
 const TIME: Duration = Duration::from_millis(100);
 const TIME_PER_KIB: Duration = Duration::from_millis(10);
+/// A longer input that leads further is not kept for later runs.
+const KEPT_BYTES_MAX: usize = 2 << 10;
 /// The inputs of a short run are the same everywhere.
 const SEED: u64 = 20_261_120;
 
@@ -79,18 +92,26 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_iter(words);
     // One after the other: memory is counted for the whole process.
     arguments.test_threads = Some(1);
-    let targets = pure::targets().into_iter().chain([imap::target()]).chain(daemon::targets());
-    let trials = targets.map(|target| {
-        Trial::test(target.name, move || match minutes {
-            None => short(&target),
-            Some(minutes) => long(&target, Duration::from_secs(60 * minutes)),
-        })
+    let targets = pure::targets().into_iter().chain([imap::target()]).chain(answers::targets());
+    let mut targets: Vec<Target> = targets.chain(daemon::targets()).collect();
+    targets.retain(|target| arguments.filter.as_ref().is_none_or(|asked| target.name.contains(asked)));
+    let (entrances, begun) = (targets.len(), now(ClockId::Monotonic));
+    let each = minutes.map(|minutes| Duration::from_secs(60 * minutes) / u32::try_from(entrances).unwrap());
+    let trials = targets.into_iter().map(|target| {
+        Trial::test(target.name, move || each.map_or_else(|| short(&target), |limit| long(&target, limit)))
     });
-    let trials: Vec<Trial> = trials.collect();
-    let entrances = trials.len();
-    let ended = libtest_mimic::run(&arguments, trials);
-    let tried = EXECUTIONS.load(Ordering::Relaxed);
-    println!("{tried} inputs at {entrances} entrances, {} of which failed", ended.num_failed);
+    let ended = libtest_mimic::run(&arguments, trials.collect());
+    println!(
+        "{} inputs at {entrances} entrances in {} s{}: {} entrances failed",
+        EXECUTIONS.load(Ordering::Relaxed),
+        (now(ClockId::Monotonic) - begun).as_secs(),
+        if minutes.is_some() && Guide::of_this_build().is_some() {
+            ", guided by the branches they take"
+        } else {
+            ""
+        },
+        ended.num_failed
+    );
     ended.exit_code()
 }
 
@@ -100,8 +121,9 @@ fn short(target: &Target) -> Result<(), Failed> {
         attempt(target, input)?;
     }
     let mut random = Rng::with_seed(SEED);
+    let corpus = [target.corpus.as_slice(), &kept].concat();
     for _ in 0..target.executions {
-        attempt(target, &mutate::input(&mut random, &target.corpus, target.words))?;
+        attempt(target, &mutate::input(&mut random, &corpus, target.words))?;
     }
     Ok(())
 }
@@ -113,10 +135,27 @@ fn long(target: &Target, limit: Duration) -> Result<(), Failed> {
     let (mut executions, mut failures) = (0_u64, BTreeMap::new());
     let mut corpus = target.corpus.clone();
     corpus.extend(kept(target.name));
+    let mut guide = Guide::of_this_build();
+    let mut progress = Progress::new("seconds", limit.as_secs());
+    let known = corpus.len();
+    println!("{}: {known} inputs to begin with, seed {seed}", target.name);
+    let mut first = corpus.clone().into_iter();
     while now(ClockId::Monotonic) - begun < limit {
-        let input = mutate::input(&mut random, &corpus, target.words);
+        let given = first.next();
+        let is_given = given.is_some();
+        let input = given.unwrap_or_else(|| mutate::input(&mut random, &corpus, target.words));
         executions += 1;
-        if let Err(failure) = attempt(target, &input) {
+        let ended = attempt(target, &input);
+        if guide.as_mut().is_some_and(|guide| guide.news() > 0) && !is_given {
+            if ended.is_ok() && input.len() <= KEPT_BYTES_MAX {
+                keep(target.name, &input);
+            }
+            corpus.push(input.clone());
+        }
+        progress.reached((now(ClockId::Monotonic) - begun).as_secs(), || {
+            format!(", {executions} executions, {} inputs led further", corpus.len() - known)
+        });
+        if let Err(failure) = ended {
             let told = failure.message().unwrap_or_default().to_owned();
             let kind = told.lines().next().unwrap_or_default().to_owned();
             if failures.insert(kind, told).is_none() {
@@ -126,8 +165,9 @@ fn long(target: &Target, limit: Duration) -> Result<(), Failed> {
     }
     let rate = executions as f64 / (now(ClockId::Monotonic) - begun).as_secs_f64();
     println!(
-        "{}: {executions} executions, {rate:.0} a second, seed {seed}, {} kinds of failures",
+        "{}: {executions} executions, {rate:.0} a second, {} inputs led further, {} kinds of failures",
         target.name,
+        corpus.len() - known,
         failures.len()
     );
     if failures.is_empty() {
@@ -173,7 +213,7 @@ fn folder_of(target: &str) -> PathBuf {
     root().join("fixtures/fuzz").join(target)
 }
 
-/// What made this target fail once.
+/// What once made this target fail, or led it further than anything before.
 fn kept(target: &str) -> Vec<Vec<u8>> {
     files(&folder_of(target), &[""])
 }

@@ -1,9 +1,10 @@
 //! What the core reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use bresse_watchdog::config::{Config, Sources};
+use bresse_watchdog::engine::{Engine, History, Snapshot};
 use bresse_watchdog::intake;
 use bresse_watchdog::links::{self, Link};
 use bresse_watchdog::mail::authentication::Results;
@@ -13,6 +14,7 @@ use bresse_watchdog::report::tokens::Scanner;
 use bresse_watchdog::report::{Roster, Tokens, understand};
 use bresse_watchdog::rerun::{Asked, Mails, read_files};
 use bresse_watchdog::trust::Keys;
+use bresse_watchdog::view::LastSeen;
 use chrono::{TimeDelta, TimeZone, Utc};
 
 use crate::{Target, Try, files, root};
@@ -105,6 +107,8 @@ pub(crate) fn targets() -> Vec<Target> {
     vec![
         target("mail", mails.clone(), MAIL, 1_500, mail_target()),
         target("tokens", subjects, MAIL, 3_000, tokens_target()),
+        target("received", chains(&mails), HEADER, 1_500, received_target()),
+        target("bounce", bounces(&mails), MAIL, 1_500, Box::new(bounce)),
         target("authentication", lines("Authentication-Results"), HEADER, 5_000, Box::new(authentication)),
         target("date", lines("Date"), HEADER, 10_000, Box::new(date)),
         target("configuration", configs, TOML, 400, Box::new(configuration)),
@@ -155,6 +159,75 @@ fn mail_target() -> Try {
         // What is cut off in the middle is a mail as well.
         let _ = understand(mail::parse(bytes, true), &roster);
     })
+}
+
+/// The chains of the corpus, without the name of their first header.
+fn chains(mails: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let chain = |mail: &Vec<u8>| {
+        let text = String::from_utf8_lossy(mail).replace("\r\n", "\n");
+        let (mut chain, mut inside) = (String::new(), false);
+        for line in text.split("\n\n").next()?.split_inclusive('\n') {
+            inside = if line.starts_with([' ', '\t']) { inside } else { line.starts_with("Received: ") };
+            chain.push_str(if inside { line } else { "" });
+        }
+        chain.strip_prefix("Received: ").map(|chain| chain.as_bytes().to_vec())
+    };
+    let found: BTreeSet<Vec<u8>> = mails.iter().filter_map(chain).collect();
+    assert!(found.len() > 15, "{} chains in the corpus", found.len());
+    found.into_iter().collect()
+}
+
+/// Where a mail was, and when, goes from the mail into what is judged and shown.
+fn received_target() -> Try {
+    let config = site();
+    Box::new(move |bytes| {
+        let roster = Roster::new(&config.checkers, &Keys::new());
+        let head = b"To: bresse1+monitor@domain.com\r\nSubject: DRYRUN.OK\r\nReceived: ";
+        let seen = Utc.timestamp_opt(1_795_140_000, 0).unwrap();
+        let mail = [head, bytes, b"\r\n\r\n"].concat();
+        let hops = mail::parse(&mail, false).received;
+        assert!(
+            hops.len() <= 100 && hops.iter().all(|hop| hop.from.as_ref().is_none_or(|name| name.len() < 256))
+        );
+        let raw = RawMail { uid: 1, internal_date: Some(seen), seen, bytes: mail, truncated: false };
+        let mut engine = Engine::restore(config.clone(), Snapshot::default(), seen);
+        engine.observe(&intake::take_in(&raw, "MONITOR", &roster).observation);
+        engine.looked("MONITOR", seen, History::Complete, seen);
+        let later = seen + TimeDelta::hours(1);
+        engine.looked("MONITOR", later, History::Complete, later);
+        engine.tick(later);
+        let _ = (engine.take_due(later), LastSeen::of(&engine, later));
+    })
+}
+
+/// The machine-readable parts of the corpus' delivery reports, and the texts of those that have none.
+fn bounces(mails: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let part = |mail: &Vec<u8>| {
+        let text = String::from_utf8_lossy(mail).replace("\r\n", "\n");
+        let (_, body) =
+            text.split_once("message/delivery-status").or_else(|| text.split_once("MAILER-DAEMON"))?;
+        let (_, body) = body.split_once("\n\n")?;
+        Some(body.split("\n--").next()?.as_bytes().to_vec())
+    };
+    let found: BTreeSet<Vec<u8>> = mails.iter().filter_map(part).collect();
+    assert!(found.len() > 10, "{} delivery reports in the corpus", found.len());
+    found.into_iter().collect()
+}
+
+/// What a mail server says of a mail that it could not deliver, for machines and for people.
+fn bounce(bytes: &[u8]) {
+    let head = "From: MAILER-DAEMON@mx.example\r\nContent-Type: ";
+    let for_machines = "multipart/report; report-type=delivery-status; boundary=x\r\n\r\n--x\r\n\
+                        Content-Type: message/delivery-status\r\n\r\n";
+    for begin in [for_machines, "text/plain\r\n\r\n"] {
+        let mail = [head.as_bytes(), begin.as_bytes(), bytes].concat();
+        let Some(report) = mail::parse(&mail, false).delivery else { continue };
+        assert!(report.failed.len() <= 16 && report.returned_to.len() <= 256);
+        for failed in &report.failed {
+            assert!(failed.addresses.iter().all(|address| address.len() <= 320), "{failed:?}");
+            assert!(failed.why.said.chars().count() <= 201 && !failed.why.said.contains('\n'), "{failed:?}");
+        }
+    }
 }
 
 fn tokens_target() -> Try {
