@@ -59,9 +59,8 @@ impl Flow {
                 self.engine.canary_came(id, taken.observation.received);
             }
             // The same mail is read again after a UIDVALIDITY change, and through every mailbox that receives it.
-            let is_known = self.was_kept_once(&taken)
-                || known.contains(&taken.key)
-                || !self.keys.insert(taken.key);
+            let is_known =
+                self.was_kept_once(&taken) || known.contains(&taken.key) || !self.keys.insert(taken.key);
             let copy = is_known || self.was_said_before(&mut taken) == Some(Again::Copy);
             let news = if copy {
                 self.engine.observe_copy(&taken.observation)
