@@ -58,8 +58,7 @@ def state_bytes(dir):
 
 
 def environment():
-    # As deploy/bresse-watchdog.service starts it.
-    return {"PATH": "/usr/bin:/bin", "IMAP_PASSWORD": PASSWORD, "MALLOC_ARENA_MAX": "1"}
+    return {"PATH": "/usr/bin:/bin", "IMAP_PASSWORD": PASSWORD}
 
 
 def start(binary, dir, *arguments):
