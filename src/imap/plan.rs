@@ -6,7 +6,7 @@ use super::session::Examined;
 /// UIDs in the first window of a connection; also the newest mails read before anything is judged.
 pub(super) const WIDTH_FIRST: u32 = 500;
 /// What a window should bring: enough to make the round trip not matter, little enough to hold in memory.
-const MAILS_WANTED: u64 = 2_000;
+const MAILS_WANTED: u64 = 1_000;
 const BYTES_WANTED: u64 = 4 << 20;
 /// A sparse region is crossed in growing steps; a dense one behind it must not come as too much of a surprise.
 const GROWTH_MAX: u64 = 8;
@@ -161,22 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn a_dense_folder_is_read_in_windows_of_some_thousand() {
+    fn a_dense_folder_is_read_in_windows_of_a_thousand() {
         let mut pace = Pace::new();
         for _ in 0..5 {
             let width = pace.width;
             pace.learn(width, width as usize, width as usize * 600);
         }
-        assert_eq!(pace.width, 2_000);
-        pace.learn(2_000, 2_000, 8 << 20);
         assert_eq!(pace.width, 1_000);
+        pace.learn(1_000, 1_000, 8 << 20);
+        assert_eq!(pace.width, 500);
     }
 
     #[test]
     fn a_single_new_mail_does_not_make_the_windows_narrow() {
         let mut pace = Pace::new();
         pace.learn(1, 1, 600);
-        assert_eq!(pace.width, 2_000);
+        assert_eq!(pace.width, 1_000);
     }
 
     #[test]

@@ -42,7 +42,7 @@ use refresh::Refreshing;
 const EVENTS_WAITING_MAX: usize = 4;
 
 /// So many events that wait already are stored together.
-const EVENTS_TOGETHER_MAX: usize = 8;
+const EVENTS_TOGETHER_MAX: usize = 6;
 
 /// The flow in real time, and what is on its way because of it.
 struct Service {
