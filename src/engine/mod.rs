@@ -342,12 +342,12 @@ impl Engine {
         self.incidents.values().filter(|incident| incident.closed.is_none())
     }
 
-    /// What the links in alarms are signed with.
     /// What people silenced that holds or will hold, in the order of their orders.
     pub fn silences(&self) -> impl Iterator<Item = &Silencing> {
         self.silences.values()
     }
 
+    /// What the links in alarms are signed with.
     pub fn link_key(&self) -> Option<&Key> {
         self.link_key.as_ref()
     }
