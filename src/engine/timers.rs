@@ -83,6 +83,8 @@ impl Timers {
 
     /// Whether a timer, or `other`, has passed for which no look was asked for yet; from now on it was.
     pub(super) fn ask(&mut self, now: Time, other: Option<Time>) -> bool {
+        // The clock may have been set back: what was asked for by the wrong one is asked for again.
+        self.asked = self.asked.filter(|asked| *asked <= now);
         let passed = self.schedule.by_time.range(..(now, String::new())).next_back();
         let latest = passed.map(|(time, _)| *time).max(other);
         let wanted = latest.is_some_and(|time| self.asked.is_none_or(|asked| time >= asked));
@@ -128,6 +130,18 @@ mod tests {
         assert_eq!(timers.passed(at(11)), ["a"]);
         assert!(timers.ask(at(21), None));
         assert_eq!(timers.next(none), None, "both wait for a look that succeeds");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_lets_deadlines_be_asked_for_again() {
+        let mut timers = Timers::default();
+        timers.set("a", Some(at(10)));
+        assert!(timers.ask(at(600), None));
+        timers.set("a", Some(at(30)));
+        assert!(!timers.ask(at(20), None), "not passed yet, by the clock as it is now");
+        assert_eq!(timers.next(|_| None), Some(at(30) + PASSED));
+        assert!(timers.ask(at(31), None));
+        assert!(!timers.ask(at(32), None));
     }
 
     #[test]
