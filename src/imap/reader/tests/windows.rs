@@ -50,13 +50,16 @@ async fn big_mails_are_read_in_windows_that_fit_into_memory() {
 #[tokio::test]
 async fn a_window_without_its_end_holds_back_those_that_were_asked_for_behind_it() {
     let peer = Peer::start(&[("INBOX", Contents::dense(10_000))]).await;
-    let second = "UID FETCH 5501:7500";
-    peer.change(|world| world.faults = vec![("UID FETCH 7501:9500".to_owned(), Fault::Says(""))]);
+    let second = "UID FETCH 7501:8500";
+    peer.change(|world| world.faults = vec![("UID FETCH 8501:9500".to_owned(), Fault::Says(""))]);
     let mut watch = Watch::inbox(&peer);
     assert_eq!(watch.look().await, History::Filling);
-    while peer.asked(second) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let asked = async {
+        while peer.asked(second) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), asked).await.unwrap();
     // The answer to the second one has been sent by then.
     let told = timeout(Duration::from_millis(300), watch.look()).await;
     assert!(told.is_err() && watch.failures.is_empty(), "{:?}", watch.failures);
