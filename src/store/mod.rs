@@ -40,7 +40,7 @@ pub use sessions::EndedSessions;
 
 /// Marks a file as ours (SQLite's `application_id`): "BRWD".
 const APPLICATION_ID: i64 = 0x4252_5744;
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// How long another program (a backup, an auditor's shell) may hold the file.
 const BUSY_MS: u64 = 5_000;
 /// More than there are different ones: to prepare one costs as much as to write ten reports.
