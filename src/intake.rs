@@ -30,40 +30,52 @@ pub struct Taken {
     pub run_key: Option<RunKey>,
     pub uid: u32,
     pub message_id: Option<String>,
-    pub subject: String,
-    pub sender: Option<String>,
-    pub recipient: Option<String>,
+    /// None of an unsigned report: nobody asks for it.
+    pub heading: Option<Box<Heading>>,
     /// The identifier, if it is a canary.
     pub canary: Option<String>,
     pub observation: Observation,
 }
 
+/// What is shown of a mail that is no report, and of a report that turns out to be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    pub subject: String,
+    pub sender: Option<String>,
+    pub recipient: Option<String>,
+}
+
 /// Reads one mail of `mailbox`.
 pub fn take_in(raw: &RawMail, mailbox: &str, roster: &Roster) -> Taken {
-    let mail = mail::parse(&raw.bytes, raw.truncated);
+    read(raw, mailbox, roster, |taken| !taken.observation.mail.heard() || taken.run_key.is_some())
+}
+
+fn read(raw: &RawMail, mailbox: &str, roster: &Roster, headed: impl Fn(&Taken) -> bool) -> Taken {
+    let mut parsed = mail::parse(&raw.bytes, raw.truncated);
     let received = raw.received();
-    let key = key(&mail, received);
-    let (message_id, subject) = (
-        mail.message_id.as_deref().map(|id| cut(id, MESSAGE_ID_MAX)),
-        cut(&mail.subject, STRANGERS_TEXT_MAX),
-    );
-    let sender = mail.from.as_deref().map(|from| cut(from, STRANGERS_TEXT_MAX));
-    let recipient = mail.recipients.first().map(|first| cut(first, STRANGERS_TEXT_MAX));
-    let canary = mail.canary.clone();
-    let mut mail = understand(mail, roster);
+    let key = key(&parsed, received);
+    let mut mail = understand(&mut parsed, roster);
     if mail.heard() && mail.run.is_some_and(|run| run > received + RUN_AHEAD_MAX) {
         mail.not_heard = Some(NotHeard::Untrusted(Why::RunInTheFuture));
     }
-    Taken {
+    let mut taken = Taken {
         key,
         run_key: run_key(&mail),
         uid: raw.uid,
-        message_id,
-        subject,
-        sender,
-        recipient,
-        canary,
+        message_id: parsed.message_id.take().map(|id| cut(id, MESSAGE_ID_MAX)),
+        heading: None,
+        canary: parsed.canary.take(),
         observation: Observation { mailbox: mailbox.to_owned(), received, seen: raw.seen, mail },
+    };
+    taken.heading = headed(&taken).then(|| Box::new(heading(parsed)));
+    taken
+}
+
+fn heading(mail: Mail) -> Heading {
+    Heading {
+        subject: cut(mail.subject, STRANGERS_TEXT_MAX),
+        sender: mail.from.map(|from| cut(from, STRANGERS_TEXT_MAX)),
+        recipient: mail.recipients.into_iter().next().map(|first| cut(first, STRANGERS_TEXT_MAX)),
     }
 }
 
@@ -143,7 +155,7 @@ impl Parts {
 /// Reads one mail of the Junk folder of `mailbox`. None when it is no evidence about a checker, and no canary: other
 /// people's spam is nobody's business.
 pub fn take_in_junk(raw: &RawMail, mailbox: &str, roster: &Roster) -> Option<Taken> {
-    let mut taken = take_in(raw, mailbox, roster);
+    let mut taken = read(raw, mailbox, roster, |_| true);
     let canary = taken.canary.is_some();
     let mail = &mut taken.observation.mail;
     if !mail.heard() && mail.undelivered.is_none() && !canary {
@@ -176,10 +188,12 @@ pub(crate) fn key(mail: &Mail, received: Time) -> Key {
     key
 }
 
-fn cut(text: &str, chars: usize) -> String {
+fn cut(mut text: String, chars: usize) -> String {
     // Most are short enough in bytes already.
     let end = if text.len() > chars { text.char_indices().nth(chars).map(|(end, _)| end) } else { None };
-    text.get(..end.unwrap_or(text.len())).unwrap_or_default().to_owned()
+    text.truncate(end.unwrap_or(text.len()));
+    text.shrink_to_fit();
+    text
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ fn root() -> &'static Path {
 /// What the program makes of a mail, in the form of the JSON files: `problems` is 1 when there is any, since their
 /// wording is not part of the specification. The wording is kept for the failure message.
 fn answer(bytes: &[u8], cut: bool, roster: &Roster) -> Map<String, Value> {
-    let understood = understand(mail::parse(bytes, cut), roster);
+    let understood = understand(&mut mail::parse(bytes, cut), roster);
     let Value::Object(mut answer) = serde_json::to_value(&understood).unwrap() else {
         panic!("not an object")
     };

@@ -58,7 +58,8 @@ pub(crate) fn batch(taken: Vec<Taken>, at: DateTime<Utc>) -> Batch {
     let high = taken.iter().map(|taken| taken.uid).max().unwrap_or_default();
     let cursors = vec![(place.clone(), Cursor { uidvalidity: 1, high, low: 1 })];
     let place = Arc::new(place);
-    let mails = taken.into_iter().map(|taken| Kept { place: Arc::clone(&place), taken }).collect();
+    let mails =
+        taken.into_iter().map(|taken| Kept { place: Arc::clone(&place), taken, body: None }).collect();
     Batch { at, mails, cursors, ..Batch::default() }
 }
 

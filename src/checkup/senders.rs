@@ -39,7 +39,7 @@ impl Strays {
         if now - received > FRESH {
             return;
         }
-        let understood = understand(mail::parse(&raw.bytes, raw.truncated), roster);
+        let understood = understand(&mut mail::parse(&raw.bytes, raw.truncated), roster);
         if understood.heard()
             && let Some(checker) = understood.checker
         {

@@ -52,7 +52,7 @@ async fn explain_mail(file: &Path, config: &Config, format: Format) -> Result<St
     bytes.truncate(usize::try_from(MAIL_BYTES_MAX).unwrap_or(usize::MAX));
     let mail = mail::parse(&bytes, truncated);
     let roster = Roster::new(&config.checkers, &keys::fetch(config).await?);
-    let understood = understand(mail.clone(), &roster);
+    let understood = understand(&mut mail.clone(), &roster);
     match format {
         Format::Json => Ok(serde_json::to_string_pretty(&understood)? + "\n"),
         Format::Table | Format::Csv => Ok(explanation::of_mail(&mail, &understood)),

@@ -125,9 +125,12 @@ impl Changes {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.checkers.is_empty()
-            && self.removed.is_empty()
-            && self.mailboxes.is_empty()
+        self.checkers.is_empty() && self.mailboxes.is_empty() && !self.holds_decisions()
+    }
+
+    /// Whether anything was found out but what the mails say, which they say again when they are read again.
+    pub fn holds_decisions(&self) -> bool {
+        !(self.removed.is_empty()
             && self.incidents.is_empty()
             && self.messages.is_empty()
             && self.paces.is_empty()
@@ -138,7 +141,7 @@ impl Changes {
             && self.canary.is_none()
             && self.drills.is_none()
             && self.digests.is_empty()
-            && self.head_told.is_none()
+            && self.head_told.is_none())
     }
 }
 

@@ -36,7 +36,7 @@ fn load(text: &str) -> Config {
 
 fn read(text: &str) -> (Mail, Understood) {
     let mail = mail::parse(text.as_bytes(), false);
-    (mail.clone(), understand(mail, &Roster::new(&config().checkers, &Default::default())))
+    (mail.clone(), understand(&mut mail.clone(), &Roster::new(&config().checkers, &Default::default())))
 }
 
 const REPORT: &str = "From: bresse1@checker.example\nTo: bresse1+monitor@domain.com\nSubject: one run\n\
@@ -225,7 +225,7 @@ fn what_a_mail_was_asked_for_is_told_with_its_answers() {
             .iter()
             .map(|text| {
                 let mail = mail::parse(text.as_bytes(), false);
-                of_mail(&mail, &understand(mail.clone(), &roster))
+                of_mail(&mail, &understand(&mut mail.clone(), &roster))
             })
             .collect();
     insta::assert_snapshot!(told.join("———\n"));

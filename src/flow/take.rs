@@ -10,7 +10,7 @@ use crate::imap::Cursor;
 use crate::intake::{Again, SameRun, Taken, take_in, take_in_junk};
 use crate::mail::RawMail;
 use crate::report::Roster;
-use crate::store::{Kept, Place};
+use crate::store::{Body, Kept, Place};
 use crate::time::Time;
 use crate::trust::Why;
 
@@ -20,6 +20,8 @@ pub struct Arrival {
     /// INTERNALDATE, even one in the future.
     stamped: Option<Time>,
     taken: Taken,
+    /// Of a report.
+    body: Option<Body>,
 }
 
 impl Arrival {
@@ -30,7 +32,10 @@ impl Arrival {
         } else {
             take_in(raw, &mailbox.name, roster)
         };
-        Some(Self { stamped: raw.internal_date, taken })
+        let mail = &taken.observation.mail;
+        // What cannot be written is an error of the store's, once it is to be stored.
+        let body = if mail.heard() { Body::of(mail).ok() } else { None };
+        Some(Self { stamped: raw.internal_date, taken, body })
     }
 }
 
@@ -52,7 +57,7 @@ impl Flow {
         if !place.junk && reached.is_some_and(|reached| reached.uidvalidity != cursor.uidvalidity) {
             self.engine.renumbered(&place.mailbox);
         }
-        for Arrival { stamped, mut taken } in mails.drain(..) {
+        for Arrival { stamped, mut taken, body } in mails.drain(..) {
             let came_in = reached.is_some_and(|reached| reached.lacks(cursor, taken.uid));
             let stamped = stamped.filter(|_| came_in);
             if let Some(id) = &taken.canary {
@@ -72,7 +77,7 @@ impl Flow {
                 self.engine.arrived(&taken.observation, stamped);
             }
             if !copy {
-                self.batch.mails.push(Kept { place: Arc::clone(&place), taken });
+                self.batch.mails.push(Kept { place: Arc::clone(&place), taken, body });
             }
         }
         if reached != Some(cursor) {

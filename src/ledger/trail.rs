@@ -57,7 +57,7 @@ mod tests {
     }
 
     fn seen(second: i64, not_heard: NotHeard, undelivered: Option<(bool, &str)>) -> Observation {
-        let mut mail = understand(mail::parse(b"", false), &Roster::new(&[], &Default::default()));
+        let mut mail = understand(&mut mail::parse(b"", false), &Roster::new(&[], &Default::default()));
         mail.not_heard = Some(not_heard);
         mail.undelivered = undelivered.map(|(delayed, status)| Undelivered {
             delayed,

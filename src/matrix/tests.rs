@@ -59,7 +59,7 @@ impl Checkers {
                 "From: {name}@checker.example\nTo: {name}+monitor@domain.com\nDate: {}\nSubject: {subject}\n\n",
                 at(*second).to_rfc2822()
             );
-            let mail = understand(mail::parse(mail.as_bytes(), false), &roster);
+            let mail = understand(&mut mail::parse(mail.as_bytes(), false), &roster);
             let index = self.config.checkers.iter().position(|checker| checker.name == *name).unwrap();
             let (received, seen) = (at(*second), at(*second));
             facts[index].observe(&Observation { mailbox: "MONITOR".into(), received, seen, mail });

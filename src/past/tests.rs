@@ -156,7 +156,7 @@ impl World {
             self.engine.observe(&taken.observation);
             let place = Place { mailbox: mailbox.to_owned(), folder: "INBOX".to_owned(), junk: false };
             self.batch.cursors.push((place.clone(), Cursor { uidvalidity: 1, high: self.uid, low: 1 }));
-            self.batch.mails.push(Kept { place: place.into(), taken });
+            self.batch.mails.push(Kept { place: place.into(), taken, body: None });
         }
         self.engine.looked(mailbox, now, History::Complete, now);
         self.tick();

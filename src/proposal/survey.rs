@@ -68,7 +68,7 @@ impl Survey {
 
     /// Takes in one mail.
     pub fn take(&mut self, raw: &RawMail) {
-        let mail = mail::parse(&raw.bytes, raw.truncated);
+        let mut mail = mail::parse(&raw.bytes, raw.truncated);
         let received = raw.received();
         if !self.keys.insert(key(&mail, received)) {
             return;
@@ -79,7 +79,7 @@ impl Survey {
         self.strange.scan(&mail.subject, &mut strange);
         mail.texts.iter().for_each(|text| self.strange.scan(text, &mut strange));
         let (recipients, route, forward) = (mail.recipients.clone(), route(&mail), mail.marks.forward);
-        let understood = understand(mail, &self.roster);
+        let understood = understand(&mut mail, &self.roster);
         if let Some(checker) = understood.checker.as_ref().filter(|_| understood.heard()) {
             let arrival = Arrival::new(received, understood.sent, &understood.received);
             self.arrivals.entry(checker.clone()).or_default().push(arrival);

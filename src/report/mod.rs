@@ -176,8 +176,8 @@ impl NotHeard {
     }
 }
 
-/// Reads one mail by the rules of the domain.
-pub fn understand(mail: Mail, roster: &Roster) -> Understood {
+/// Reads one mail by the rules of the domain, and takes out of it what is kept.
+pub fn understand(mail: &mut Mail, roster: &Roster) -> Understood {
     let addressed = roster.addressed(&mail.recipients);
     let undelivered = mail.delivery.as_ref().and_then(|report| roster.undelivered(report));
     let about = undelivered.as_ref().map(|(checker, _)| *checker);
@@ -189,12 +189,12 @@ pub fn understand(mail: Mail, roster: &Roster) -> Understood {
     }
     // A delivery report is about a checker's mail, and nobody takes it for one.
     let policy = only.filter(|_| undelivered.is_none()).and_then(|entry| entry.policy.as_ref());
-    let examined = policy.map(|policy| policy.examine(&mail, &tokens)).unwrap_or_default();
+    let examined = policy.map(|policy| policy.examine(mail, &tokens)).unwrap_or_default();
     let run = examined.run();
     let longest_run = only.map_or(TimeDelta::zero(), |entry| entry.longest_run);
     Understood {
         checker: only.map(|entry| entry.name.clone()),
-        not_heard: not_heard(&mail, addressed.len(), &tokens, examined.why()),
+        not_heard: not_heard(mail, addressed.len(), &tokens, examined.why()),
         sent: run.map_or(mail.sent, |run| Some(mail.sent.unwrap_or(run).clamp(run, run + longest_run))),
         run,
         examined,
@@ -203,9 +203,9 @@ pub fn understand(mail: Mail, roster: &Roster) -> Understood {
         results: tokens.results,
         unknown: tokens.unknown,
         truncated: mail.truncated,
-        problems: mail.problems,
+        problems: std::mem::take(&mut mail.problems),
         undelivered: undelivered.map(|(_, why)| why),
-        received: mail.received,
+        received: std::mem::take(&mut mail.received),
     }
 }
 

@@ -75,7 +75,7 @@ impl<'a> Mails<'a> {
         if self.held.len() >= MAILS_MAX {
             bail!("There are more than {MAILS_MAX} mails; choose a part of them with --from and --until.");
         }
-        let slim = |taken| Taken { subject: String::new(), sender: None, recipient: None, ..taken };
+        let slim = |taken| Taken { heading: None, ..taken };
         let mut taken: Vec<Taken> =
             self.rosters.iter().map(|roster| slim(take_in(raw, mailbox, roster))).collect();
         if taken.windows(2).all(|pair| matches!(pair, [one, other] if one == other)) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::read::from_json;
 use super::time_of;
-use super::write::json;
+use crate::audit::{Hash, body_digest};
 use crate::mail::{Hop, Undelivered};
 use crate::report::{Said, Understood};
 use crate::time::{Time, as_optional_rfc3339};
@@ -41,8 +41,27 @@ fn is_empty(said: &BTreeMap<String, Said>) -> bool {
     said.is_empty()
 }
 
-pub(super) fn content(mail: &Understood) -> rusqlite::Result<String> {
-    json(&Content {
+/// What is stored of a report beside its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    pub(super) content: String,
+    pub(super) hops: String,
+    /// Of both, as the ledger tells of them: it stays when they are pruned.
+    pub(super) digest: Hash,
+}
+
+impl Body {
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn of(mail: &Understood) -> serde_json::Result<Self> {
+        let (content, hops) = (content(mail)?, hops(&mail.received)?);
+        let digest = body_digest(content.as_bytes(), hops.as_bytes());
+        Ok(Self { content, hops, digest })
+    }
+}
+
+fn content(mail: &Understood) -> serde_json::Result<String> {
+    serde_json::to_string(&Content {
         run: mail.run,
         dryrun: mail.dryrun,
         dryrun_late: mail.dryrun_late,
@@ -59,7 +78,7 @@ pub(super) fn content(mail: &Understood) -> rusqlite::Result<String> {
 struct StoredHop(Option<String>, Option<String>, Option<i64>);
 
 /// Newest first. Never empty: what was pruned is.
-pub(super) fn hops(chain: &[Hop]) -> rusqlite::Result<String> {
+fn hops(chain: &[Hop]) -> serde_json::Result<String> {
     struct Chain<'a>(&'a [Hop]);
     impl Serialize for Chain<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -67,7 +86,7 @@ pub(super) fn hops(chain: &[Hop]) -> rusqlite::Result<String> {
             serializer.collect_seq(self.0.iter().map(stored))
         }
     }
-    json(&Chain(chain))
+    serde_json::to_string(&Chain(chain))
 }
 
 /// What [`hops`] wrote.

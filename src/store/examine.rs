@@ -44,7 +44,7 @@ impl Store {
         };
         demand_writable_file(path, &metadata)?;
         let db = open_as_it_is(path).map_err(|error| explained(&error.into(), path, "opened"))?;
-        let store = Self { db, path: path.to_owned(), head: None, _lock: None };
+        let store = Self { db, path: path.to_owned(), head: None, synced: true, _lock: None };
         let ours = || if store.is_new()? { Ok(()) } else { store.demand_ours() };
         ours().map_err(|error| explained(&error, path, "used"))?;
         let readable_by_all = metadata.permissions().mode() & 0o004 != 0;

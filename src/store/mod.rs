@@ -29,6 +29,7 @@ use crate::engine::Changes;
 use crate::imap::Cursor;
 use crate::intake::Taken;
 use crate::time::Time;
+pub use body::Body;
 pub use chain::{LedgerEntry, LedgerHead, Verified};
 pub use examine::Examined;
 pub use front::NotKept;
@@ -66,6 +67,12 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.notes.is_empty() && self.mails.is_empty() && self.cursors.is_empty() && self.changes.is_empty()
     }
+
+    /// Whether all of it is found again in the mailbox, should the power be lost: reading goes on at the cursor that was kept,
+    /// which is never ahead of the mails.
+    fn can_be_read_again(&self) -> bool {
+        self.notes.is_empty() && !self.changes.holds_decisions()
+    }
 }
 
 /// A folder of a mailbox.
@@ -82,6 +89,8 @@ pub struct Place {
 pub struct Kept {
     pub place: Arc<Place>,
     pub taken: Taken,
+    /// Of a report, when it was made already, beside the storing of others. None: it is made when it is stored.
+    pub body: Option<Body>,
 }
 
 /// The state file, open and, unless it is only read, locked.
@@ -91,6 +100,8 @@ pub struct Store {
     path: PathBuf,
     /// Of the audit chain, as this process wrote it: whoever shortens the chain meanwhile is found out. None: not known.
     head: Option<Head>,
+    /// Whether every transaction waits for the disk.
+    synced: bool,
     _lock: Option<Lock>,
 }
 
@@ -105,7 +116,7 @@ impl Store {
         // is told by the opening itself.
         let _ = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let db = Connection::open(path).map_err(|error| explained(&error.into(), path, "opened"))?;
-        let store = Self { db, path: path.to_owned(), head: None, _lock: Some(lock) };
+        let store = Self { db, path: path.to_owned(), head: None, synced: true, _lock: Some(lock) };
         store.prepare().map_err(|error| explained(&error, path, "used"))?;
         Ok(store)
     }
@@ -122,7 +133,7 @@ impl Store {
         let db = Connection::open_with_flags(path, flags)
             .map_err(|error| explained(&error.into(), path, "opened"))?;
         db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        let store = Self { db, path: path.to_owned(), head: None, _lock: None };
+        let store = Self { db, path: path.to_owned(), head: None, synced: true, _lock: None };
         if store.reading(|| store.is_new())? {
             // The process that makes it has not come far, or died before it did.
             bail!("The state file {} is empty yet; `run` or `once` fills it.", path.display());
@@ -137,15 +148,28 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes a batch: all of it or nothing, synced to the disk.
+    /// Writes a batch: all of it or nothing, and synced to the disk; what can be read again, with the next one that cannot.
     ///
     /// # Errors
     /// Says what is wrong with the disk or the file. Nothing was written then, and the batch may be tried again.
     pub fn commit(&mut self, batch: &Batch) -> Result<()> {
-        let committed = self.chain_head().and_then(|head| Ok(write::commit(&mut self.db, batch, head)?));
+        let committed = self.chain_head().and_then(|head| {
+            self.sync_each(!batch.can_be_read_again())?;
+            Ok(write::commit(&mut self.db, batch, head)?)
+        });
         // What became of a transaction that failed, the file says.
         self.head = committed.as_ref().ok().copied();
         committed.map(drop).map_err(|error| explained(&error, &self.path, "written"))
+    }
+
+    /// FULL: what was announced must survive a power cut, or its recovery would never be sent. NORMAL: a sync less for every
+    /// transaction of a first read; SQLite's log stays whole, and may end earlier.
+    fn sync_each(&mut self, each: bool) -> Result<()> {
+        if self.synced != each {
+            self.db.pragma_update(None, "synchronous", if each { "FULL" } else { "NORMAL" })?;
+            self.synced = each;
+        }
+        Ok(())
     }
 
     fn chain_head(&self) -> Result<Head> {
@@ -169,7 +193,6 @@ impl Store {
             ))?;
         }
         self.demand_ours()?;
-        // FULL: what was announced must survive a power cut, or its recovery would never be sent.
         self.db.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;",
         )?;

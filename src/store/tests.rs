@@ -106,7 +106,7 @@ impl World {
         };
         let taken = take_in(&raw, mailbox, &self.roster);
         self.engine.observe(&taken.observation);
-        self.batch.mails.push(Kept { place: place(mailbox).into(), taken });
+        self.batch.mails.push(Kept { place: place(mailbox).into(), taken, body: None });
     }
 
     /// A run in which everything is well.
@@ -299,6 +299,28 @@ fn a_batch_is_stored_as_a_whole_or_not_at_all_and_can_be_tried_again() {
     world.store.commit(&batch).unwrap();
     world.store.commit(&batch).unwrap();
     assert_eq!((count(&world.store, "reports"), count(&world.store, "outbox")), (3, 4), "twice is once");
+}
+
+#[test]
+fn only_what_can_be_read_again_waits_for_the_next_sync() {
+    let mut world = World::new();
+    let waits = |world: &World| {
+        let level: i64 = world.store.db.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+        level < 2
+    };
+    world.report("left", "bresse1", 0);
+    world.batch.cursors.push((place("left"), Cursor { uidvalidity: 1, low: 1, high: 1 }));
+    world.commit();
+    assert!(waits(&world), "a mail and how far was read");
+    world.look("left", 1);
+    world.commit();
+    assert!(!waits(&world), "a look is what silence is judged by");
+    world.report("left", "bresse1", 2);
+    world.commit();
+    assert!(waits(&world));
+    world.batch.notes.push(Note::stop());
+    world.commit();
+    assert!(!waits(&world), "nobody tells it again");
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! What the store is told: one transaction for a whole batch.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 use serde::Serialize;
 
+use super::body::Body;
 use super::ledger::Ledger;
-use super::{Batch, Kept, Place, body, millis};
-use crate::audit::{Head, Kind, Value, body_digest, digest};
+use super::{Batch, Kept, Place, millis};
+use crate::audit::{Head, Kind, Value, digest};
 use crate::engine::{Canary, Changes, Delivery, Drills, Look, MailboxRow, Row};
 use crate::imap::Cursor;
 use crate::incident::{Incident, Step};
@@ -87,8 +90,8 @@ fn put_other(
     checker: Option<&str>,
     reason: Option<NotHeard>,
 ) -> Result<()> {
-    let Kept { place, taken } = kept;
-    let seen = &taken.observation;
+    let Kept { place, taken, .. } = kept;
+    let (seen, heading) = (&taken.observation, taken.heading.as_deref());
     let mut insert = transaction.prepare_cached(
         "INSERT INTO other_mails
              (mail_key, checker, reason, why, sender, recipient, subject, mailbox, folder, uid,
@@ -100,9 +103,9 @@ fn put_other(
         checker,
         reason.map_or("", NotHeard::word),
         why(reason),
-        taken.sender,
-        taken.recipient,
-        taken.subject,
+        heading.and_then(|heading| heading.sender.as_deref()),
+        heading.and_then(|heading| heading.recipient.as_deref()),
+        heading.map_or("", |heading| &heading.subject),
         place.mailbox,
         place.folder,
         taken.uid,
@@ -120,9 +123,12 @@ fn put_report(
     kept: &Kept,
     checker: &str,
 ) -> Result<()> {
-    let Kept { place, taken } = kept;
+    let Kept { place, taken, body } = kept;
     let seen = &taken.observation;
-    let (content, hops) = (body::content(&seen.mail)?, body::hops(&seen.mail.received)?);
+    let body = match body {
+        Some(body) => Cow::Borrowed(body),
+        None => Cow::Owned(Body::of(&seen.mail).map_err(unwritable)?),
+    };
     let (sent, received, seen_at) = (seen.mail.sent.map(millis), millis(seen.received), millis(seen.seen));
     let written = insert.execute(params![
         taken.key,
@@ -135,8 +141,8 @@ fn put_report(
         sent,
         received,
         seen_at,
-        content,
-        hops,
+        body.content,
+        body.hops,
     ])?;
     if written == 0 {
         return Ok(());
@@ -154,7 +160,7 @@ fn put_report(
         sent.map_or(Value::Null, Value::Integer),
         Value::Integer(received),
         Value::Integer(seen_at),
-        Value::Blob(&body_digest(content.as_bytes(), hops.as_bytes())),
+        Value::Blob(&body.digest),
     ]);
     ledger.report(id, &hash)
 }
@@ -449,5 +455,9 @@ pub(super) fn signed(number: u64) -> i64 {
 }
 
 pub(super) fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    serde_json::to_string(value).map_err(unwritable)
+}
+
+fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }

@@ -40,7 +40,7 @@ fn mail(to: &str, headers: &str, body: &str) -> String {
 }
 
 fn take(mail: &str, roster: &Roster) -> Understood {
-    understand(mail::parse(mail.as_bytes(), false), roster)
+    understand(&mut mail::parse(mail.as_bytes(), false), roster)
 }
 
 fn stamp(run: i64, signature: &str) -> String {
@@ -183,7 +183,7 @@ fn without_its_key_nobody_can_have_signed_and_with_several_each_may() {
 #[test]
 fn what_cannot_be_read_to_its_end_is_not_believed() {
     let good = mail("bresse1", &sign("bresse1", RUN, &["DRYRUN.OK", "MSSQL1_Service.OK"]), "DRYRUN.OK");
-    let understood = understand(mail::parse(good.as_bytes(), true), &signed());
+    let understood = understand(&mut mail::parse(good.as_bytes(), true), &signed());
     assert_eq!(understood.not_heard, Some(NotHeard::Untrusted(Why::SignatureWrong)));
 }
 

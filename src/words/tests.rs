@@ -274,7 +274,7 @@ fn findings(texts: &[&str], clean: usize) -> BTreeMap<Breach, Finding> {
         let sent = at(2, 55, 0) - TimeDelta::minutes(5 * run);
         let mail = format!("To: bresse3+monitor@d.com\nDate: {}\n\n{text}\n", sent.to_rfc2822());
         let mail = understand(
-            mail::parse(mail.as_bytes(), text.contains("cut")),
+            &mut mail::parse(mail.as_bytes(), text.contains("cut")),
             &Roster::new(&checkers, &Default::default()),
         );
         facts.observe(&Observation { mailbox: "MONITOR".into(), received: sent, seen: sent, mail });

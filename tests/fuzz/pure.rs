@@ -157,7 +157,7 @@ fn mail_target() -> Try {
         assert_eq!(taken, intake::take_in(&raw, "MONITOR", &roster), "the same mail twice");
         intake::take_in_junk(&raw, "MONITOR", &roster);
         // What is cut off in the middle is a mail as well.
-        let _ = understand(mail::parse(bytes, true), &roster);
+        let _ = understand(&mut mail::parse(bytes, true), &roster);
     })
 }
 

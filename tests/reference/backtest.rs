@@ -127,13 +127,11 @@ impl Live {
                 uid: self.uid,
                 run_key: None,
                 message_id: None,
-                subject: String::new(),
-                sender: None,
-                recipient: None,
+                heading: None,
                 canary: None,
                 observation,
             };
-            self.batch.mails.push(Kept { place: place.into(), taken });
+            self.batch.mails.push(Kept { place: place.into(), taken, body: None });
         }
         self.engine.looked(MAILBOX, start, History::Complete, end);
         self.last_look = start;

@@ -55,7 +55,7 @@ fn what_became_of_a_mail_that_was_not_heard_is_known_afterwards_as_of_any_moment
     let junk = Place { mailbox: "left".to_owned(), folder: "Junk".to_owned(), junk: true };
     let taken = take_in_junk(&raw, "left", &world.roster).unwrap();
     world.engine.observe(&taken.observation);
-    world.batch.mails.push(Kept { place: junk.into(), taken });
+    world.batch.mails.push(Kept { place: junk.into(), taken, body: None });
     world.take("left", "bresse2", "nothing to say", 100);
     world.look("left", 170);
     world.commit();
