@@ -5,9 +5,9 @@
 //! ten times as much in the same time:
 //!
 //! ```text
-//! cargo test --release --test centuries -- share            a million reports with the store, five without
-//! cargo test --release --test centuries -- years 10000      so many checker-years, half an hour and more
-//! cargo test --release --test centuries -- seed 17 800      one world of each kind, of so many reports (default 40000)
+//! cargo test --profile quick --test centuries -- share            a million reports with the store, five without
+//! cargo test --profile quick --test centuries -- years 10000      so many checker-years, half an hour and more
+//! cargo test --profile quick --test centuries -- seed 17 800      one world of each kind, of so many reports (default 40000)
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]

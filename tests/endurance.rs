@@ -4,9 +4,9 @@
 //! `cargo test --test endurance` runs what a change is to be tried with. The long modes, one at a time:
 //!
 //! ```text
-//! tests/run --release --test endurance -- --long kill [--seed N]    1,000 kills at random instants, about 15 minutes
-//! tests/run --release --test endurance -- --long power [--seed N]   the power lost at 5,000 instants, about 20 minutes
-//! tests/run --release --test endurance -- --long soak               a day's traffic of 1,000 checkers in ten minutes
+//! tests/run --profile quick --test endurance -- --long kill [--seed N]    1,000 kills at random instants, about 15 minutes
+//! tests/run --profile quick --test endurance -- --long power [--seed N]   the power lost at 5,000 instants, about 20 minutes
+//! tests/run --profile quick --test endurance -- --long soak               a day's traffic of 1,000 checkers in ten minutes
 //! ```
 //!
 //! Each says how far it has come, and in its last line what was tried and what came of it; it ends with 0 only when all of

@@ -8,7 +8,7 @@
 //! tests/fuzz/guided --minutes 60 [target]
 //! ```
 //!
-//! That is `cargo test --release --test fuzz -- --minutes 60 [target]` in a build that counts the branches it takes (see
+//! That is `cargo test --profile quick --test fuzz -- --minutes 60 [target]` in a build that counts the branches it takes (see
 //! `guide`): an input that leads where none has led is changed further. Only for what runs in this process: the daemon
 //! behind `http` and `control` is another one. Written into `fixtures/fuzz/TARGET/`, where every later run begins, is what
 //! failed and what led further.

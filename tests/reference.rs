@@ -1,7 +1,7 @@
 //! A second, naive judgement, held against the product on random short worlds, each of them shown in four ways.
 //!
 //! `cargo test --test reference` plays some hundred and all that ever were judged differently;
-//! `cargo test --release --test reference -- worlds 20000` so many, on every core, and prints in its last line what it saw;
+//! `cargo test --profile quick --test reference -- worlds 20000` so many, on every core, and prints in its last line what it saw;
 //! `-- world 7139` that one.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
