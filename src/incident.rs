@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::bulletin::About;
@@ -369,30 +368,8 @@ impl Incident {
     }
 
     /// Whether more silences may join: not during a recovery, and not after those who joined were named.
-    fn takes_more(&self) -> bool {
+    pub fn takes_more(&self) -> bool {
         self.recovering_since.is_none() && self.alarms < ANNOUNCEMENTS_MAX
-    }
-
-    /// What decides whether one more silence belongs to this one.
-    pub fn beginnings(&self) -> Beginnings {
-        let members = self.present().filter(|_| self.subject == Subject::Silence && self.takes_more());
-        Beginnings(members.map(|(_, member)| member.since).collect())
-    }
-}
-
-/// When those fell silent whom others may join; empty when nobody may.
-#[derive(Debug, Clone, Default)]
-pub struct Beginnings(pub(crate) BTreeSet<Time>);
-
-impl Beginnings {
-    pub fn insert(&mut self, since: Time) {
-        self.0.insert(since);
-    }
-
-    /// Whether a silence that began at `since` belongs to them.
-    pub fn admit(&self, since: Time, window: TimeDelta) -> bool {
-        let window = window.max(TimeDelta::zero());
-        self.0.range(since - window..=since + window).next().is_some()
     }
 }
 
@@ -438,7 +415,7 @@ pub fn silence_token(silent: &BTreeSet<&str>, all: &[Standing<'_>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{TimeZone, Utc};
+    use chrono::{TimeDelta, TimeZone, Utc};
 
     fn at(second: i64) -> Time {
         Utc.with_ymd_and_hms(2026, 11, 20, 3, 0, 0).unwrap() + TimeDelta::seconds(second)
@@ -470,19 +447,6 @@ mod tests {
                 .collect();
             assert_eq!(silence_token(&silent.iter().copied().collect(), &all), *expected);
         }
-    }
-
-    #[test]
-    fn silences_that_began_together_are_one_incident() {
-        let mut incident = Incident::new(1, Subject::Silence, at(400));
-        incident.join("b1", at(0), None);
-        let window = TimeDelta::seconds(360);
-        assert!(incident.beginnings().admit(at(360), window));
-        assert!(incident.beginnings().admit(at(-360), window));
-        assert!(!incident.beginnings().admit(at(361), window));
-        incident.recovering_since = Some(at(500));
-        let during = incident.beginnings();
-        assert!(!during.admit(at(10), window), "who falls silent during the recovery is on its own");
     }
 
     #[test]

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeDelta;
-
+use super::fleet::{Brief, Place};
+use super::roll::Roll;
 use super::{Delivery, Engine};
 use crate::bulletin::{About, Bulletin};
 use crate::config::{Checker, Mailbox};
 use crate::expiry;
 use crate::incident::{self, Announced, Incident, Standing, Subject, What, silence_token};
-use crate::ledger::Facts;
 use crate::matrix::{Heard, ServiceRow};
 use crate::outbox::{Address, Kind, Message, Notice};
 use crate::time::Time;
@@ -60,10 +59,11 @@ impl Engine {
     pub(super) fn take_up(&mut self, incident: Incident) {
         self.opened.insert(&incident);
         self.dirty.incidents.unsettle(incident.number);
-        self.splits.set(incident.number, self.split_time(&incident));
         let until = incident.acknowledged.as_ref().and_then(|by| by.until);
         self.acknowledgement_ends.set(incident.number, until);
-        self.incidents.insert(incident.number, incident);
+        let number = incident.number;
+        self.incidents.insert(number, incident);
+        self.enroll(number);
     }
 
     /// Ends an incident: every token that was announced and not recovered yet is recovered.
@@ -71,6 +71,7 @@ impl Engine {
         let Some(incident) = self.incidents.get_mut(&number) else { return };
         incident.closed = Some(now);
         self.opened.remove(incident);
+        self.rolls.remove(number);
         self.acknowledgement_ends.set(number, None);
         self.splits.set(number, None);
         self.note_step(number, What::Closed, None, None, now);
@@ -121,6 +122,7 @@ impl Engine {
                 self.opened.announced(&token, number);
             }
         }
+        self.enroll(number);
         self.say(number, &token, (Kind::Alarm, &letter), to, now);
         self.follow(number, now);
     }
@@ -207,33 +209,28 @@ impl Engine {
     /// When the common recovery of a silence is over for those who are still silent.
     pub(super) fn split_time(&self, incident: &Incident) -> Option<Time> {
         let since = incident.recovering_since?;
-        let deadlines = incident.present().filter_map(|(name, _)| self.facts.get(name));
-        let longest: TimeDelta = deadlines.map(|facts| facts.deadline_in_force().total()).max()?;
+        let roll = self.rolls.get(incident.number)?;
+        let longest = roll.present.iter().map(|(_, place)| self.fleet.get(*place).deadline).max()?;
         Some(since + longest)
     }
 
     fn settle_silence(&mut self, number: u64, looked: Time, now: Time) {
-        let Some(incident) = self.incidents.get(&number) else { return };
-        self.review.is_due = true;
-        if incident.has_unnamed() {
+        let Some((incident, roll)) = self.incidents.get(&number).zip(self.rolls.get(number)) else { return };
+        if !roll.unnamed.is_empty() {
             // As long as somebody waits to be named.
             self.dirty.incidents.unsettle(number);
         }
-        if incident.present().next().is_some()
-            && self.split_time(incident).is_some_and(|split| split < looked)
-        {
+        if self.split_time(incident).is_some_and(|split| split < looked) {
             if !self.newest_known_of(incident) {
                 return;
             }
             self.split(number, now);
         }
-        let Some(incident) = self.incidents.get(&number).filter(|incident| incident.closed.is_none()) else {
-            return;
-        };
-        if incident.present().next().is_none() {
+        let Some((incident, roll)) = self.incidents.get(&number).zip(self.rolls.get(number)) else { return };
+        if roll.present.is_empty() {
             self.close(number, now);
-        } else if incident.has_unnamed()
-            && (incident.owed().next().is_none() || !self.waits(incident, looked))
+        } else if !roll.unnamed.is_empty()
+            && (incident.owed().next().is_none() || !self.waits(incident, roll, looked))
         {
             // When no alarm stands any more, those who joined are named at once.
             let token = self.fitting_token(incident);
@@ -254,6 +251,9 @@ impl Engine {
         incident.recovering_since = None;
         self.splits.set(number, None);
         self.dirty.incidents.insert(number);
+        self.review.is_due = true;
+        self.enroll(number);
+        let Some(incident) = self.incidents.get_mut(&number) else { return };
         let own: BTreeSet<String> = incident.present().map(|(name, _)| format!("{name}_Checker")).collect();
         let (kept, over): (Vec<&Announced>, Vec<&Announced>) =
             incident.owed().partition(|announced| own.contains(&announced.token));
@@ -273,6 +273,7 @@ impl Engine {
             moving.iter().for_each(|(name, _)| {
                 incident.members.remove(name);
             });
+            self.enroll(number);
             over.iter().for_each(|token| self.recover_token(number, token, now));
         }
         if moving.is_empty() {
@@ -288,29 +289,29 @@ impl Engine {
 
     /// Whether those who joined are not named yet, for one cycle and margin of theirs at most: during a common recovery, and
     /// while a checker that is not silent yet could still belong to this incident when its deadline passes.
-    fn waits(&self, incident: &Incident, looked: Time) -> bool {
-        let waited = |name: &str| {
-            self.facts.get(name).is_some_and(|facts| {
-                facts.silent.is_some_and(|silent| looked - silent.judged > facts.deadline.together_within())
-            })
+    fn waits(&self, incident: &Incident, roll: &Roll, looked: Time) -> bool {
+        let waited = |place: &Place| {
+            let brief = self.fleet.get(*place);
+            brief.silent.is_some_and(|judged| looked - judged > brief.together_within)
         };
-        let patient = !incident.present().any(|(name, member)| !member.named && waited(name));
-        let beginnings = incident.beginnings();
-        let may_join = |facts: &Facts| {
-            let since = facts.heard_at().or(facts.watched_since).filter(|_| facts.silent.is_none());
-            since.is_some_and(|since| beginnings.admit(since, facts.deadline.together_within()))
+        if roll.unnamed.iter().any(waited) {
+            return false;
+        }
+        let may_join = |brief: &Brief| {
+            let since = brief.from.filter(|_| brief.silent.is_none());
+            since.is_some_and(|since| roll.admits(since, brief.together_within))
         };
-        patient && (incident.recovering_since.is_some() || self.facts.values().any(may_join))
+        incident.recovering_since.is_some() || self.fleet.all().iter().any(may_join)
     }
 
     fn fitting_token(&self, incident: &Incident) -> String {
         let silent: BTreeSet<&str> = incident.present().map(|(name, _)| name).collect();
         let last = incident.last_beginning();
         // Of one alone nobody else need be asked.
-        let asked = self.config.checkers.iter().filter(|_| silent.len() > 1);
+        let asked = self.config.checkers.iter().enumerate().filter(|_| silent.len() > 1);
         let all: Vec<Standing<'_>> = asked
-            .map(|Checker { name, provider, .. }| {
-                let (witness, spoke) = (self.is_witness(name, last), self.spoke(name));
+            .map(|(place, Checker { name, provider, .. })| {
+                let (witness, spoke) = (self.is_witness(place, last), self.fleet.get(place).spoke);
                 Standing { name, provider, witness, spoke }
             })
             .collect();

@@ -152,12 +152,59 @@ pub(super) struct Marked {
     untold: BTreeSet<u64>,
     /// It was not looked yet what there is to say about them.
     unsettled: BTreeSet<u64>,
+    /// Others joined them, which the store was told in the rows of those alone.
+    grown: BTreeMap<u64, Grown>,
 }
+
+/// Who joined an incident since the store was told of all its members.
+#[derive(Debug, Clone, Copy)]
+struct Grown {
+    members: usize,
+    joined: usize,
+    lately: Time,
+}
+
+/// An incident of so many members is written whenever one more joins.
+const SMALL: usize = 32;
+/// A larger one when it has grown by one in so many.
+const GROWN_BY: usize = 4;
+/// Or when nobody has joined for so long.
+const NOT_GROWN_FOR: TimeDelta = TimeDelta::seconds(10);
 
 impl Marked {
     pub(super) fn insert(&mut self, number: u64) {
         self.untold.insert(number);
         self.unsettled.insert(number);
+        self.grown.remove(&number);
+    }
+
+    /// One more checker joined, which makes so many. The row of the incident holds all of them: when ten thousand join one
+    /// after another, it is not written ten thousand times.
+    pub(super) fn joined(&mut self, number: u64, members: usize, now: Time) {
+        if members <= SMALL || self.untold.contains(&number) {
+            return self.insert(number);
+        }
+        self.unsettled.insert(number);
+        let joined = self.grown.get(&number).map_or(1, |grown| grown.joined + 1);
+        self.grown.insert(number, Grown { members, joined, lately: now });
+    }
+
+    /// Lets the store be told of those that have grown by much, or grow no more.
+    pub(super) fn tell_grown(&mut self, now: Time) {
+        let told = |grown: &Grown| {
+            grown.joined * GROWN_BY >= grown.members || (now - grown.lately).abs() >= NOT_GROWN_FOR
+        };
+        let due = self.grown.iter().filter(|(_, grown)| told(grown)).map(|(number, _)| *number);
+        due.collect::<Vec<_>>().into_iter().for_each(|number| {
+            self.grown.remove(&number);
+            self.untold.insert(number);
+        });
+    }
+
+    /// Those that changed since the store was told, and those that others joined now.
+    pub(super) fn changed(&self, now: Time) -> BTreeSet<u64> {
+        let grown = self.grown.iter().filter(|(_, grown)| grown.lately == now);
+        self.untold.iter().chain(grown.map(|(number, _)| number)).copied().collect()
     }
 
     /// It has to be settled after the next look, though nothing changes.

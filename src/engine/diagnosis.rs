@@ -1,9 +1,12 @@
 //! Why: gathers the evidence about each checker that is not heard as it should be, and keeps the incidents' causes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
+use super::fleet::{Brief, Place};
 use super::mailbox::receiving;
+use super::roll::Roll;
 use crate::fullness::Fullness;
 use crate::incident::{Incident, Subject};
 use crate::ledger::Facts;
@@ -12,39 +15,29 @@ use crate::time::Time;
 use crate::verdict::judge;
 
 /// With whom the members of an incident fell silent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Company {
     Alone,
-    All { count: usize },
-    Provider { provider: String, count: usize },
-    Some { count: usize, shared: Vec<String> },
-}
-
-impl Company {
-    fn borrowed(&self) -> Together<'_> {
-        match self {
-            Self::Alone => Together::Alone,
-            Self::All { count } => Together::All { count: *count },
-            Self::Provider { provider, count } => Together::Provider { provider, count: *count },
-            Self::Some { count, shared } => Together::Some { count: *count, shared },
-        }
-    }
+    All {
+        count: usize,
+    },
+    /// That of the checker at this place.
+    Provider {
+        of: Place,
+        count: usize,
+    },
+    Some {
+        count: usize,
+    },
 }
 
 /// With whom each silent checker fell silent, worked out once for many questions.
 #[derive(Debug, Default)]
 pub struct Companies {
-    /// By the number of the incident.
-    companies: BTreeMap<u64, Company>,
+    /// By the number of the incident, with what they share.
+    companies: BTreeMap<u64, (Company, Vec<String>)>,
     /// In which incident each of them is.
     incidents: BTreeMap<String, u64>,
-}
-
-impl Companies {
-    /// Everybody who is silent.
-    pub(super) fn silent(&self) -> impl Iterator<Item = &str> {
-        self.incidents.keys().map(String::as_str)
-    }
 }
 
 impl Engine {
@@ -52,7 +45,7 @@ impl Engine {
     pub fn companies(&self) -> Companies {
         let mut companies = Companies::default();
         for incident in self.open_about(&Subject::Silence) {
-            companies.companies.insert(incident.number, self.company(incident));
+            companies.companies.insert(incident.number, self.company_and_shared(incident));
             let present = incident.present().map(|(name, _)| (name.to_owned(), incident.number));
             companies.incidents.extend(present);
         }
@@ -62,11 +55,24 @@ impl Engine {
     /// Why a checker is silent or delayed; None when there is nothing to explain.
     pub fn cause(&self, name: &str, companies: &Companies, now: Time) -> Option<Cause> {
         let number = companies.incidents.get(name);
-        let company = number.and_then(|number| companies.companies.get(number)).unwrap_or(&Company::Alone);
-        self.cause_in(name, company, now)
+        let company = number.and_then(|number| companies.companies.get(number));
+        let together = company.map_or(Together::Alone, |(company, shared)| self.together(*company, shared));
+        self.cause_in(name, together, now)
     }
 
-    fn cause_in(&self, name: &str, company: &Company, now: Time) -> Option<Cause> {
+    pub(super) fn together<'a>(&'a self, company: Company, shared: &'a [String]) -> Together<'a> {
+        match company {
+            Company::Alone => Together::Alone,
+            Company::All { count } => Together::All { count },
+            Company::Provider { of, count } => match self.config.checkers.get(of) {
+                Some(checker) => Together::Provider { provider: &checker.provider, count },
+                None => Together::Alone,
+            },
+            Company::Some { count } => Together::Some { count, shared },
+        }
+    }
+
+    pub(super) fn cause_in(&self, name: &str, together: Together<'_>, now: Time) -> Option<Cause> {
         let facts = self.facts.get(name)?;
         let watch = self.watch_of(facts);
         let verdict = judge(facts, watch, now);
@@ -88,7 +94,7 @@ impl Engine {
             heard_until: watch.heard_until,
             cycle: facts.deadline.cycle(),
             deadline: verdict.deadline.total(),
-            together: company.borrowed(),
+            together,
             newest_heard: self.newest_heard,
             canary_received: self
                 .canary()
@@ -106,59 +112,92 @@ impl Engine {
         })
     }
 
-    /// With whom the members of `incident` fell silent, those among them who are heard again.
-    fn company(&self, incident: &Incident) -> Company {
-        let was_heard = |name: &str| self.facts.get(name).is_some_and(Facts::was_ever_heard);
-        // Who was silent before, or was never heard, says nothing about what happened now.
-        let members: BTreeSet<&str> = incident.fell_silent().filter(|name| was_heard(name)).collect();
-        if members.len() < 2 || incident.apart {
-            return Company::Alone;
-        }
-        let others = self.config.checkers.iter().filter(|one| !members.contains(one.name.as_str()));
-        let last = incident.last_beginning();
-        let others: Vec<_> = others.filter(|one| self.is_witness(&one.name, last)).collect();
-        if others.is_empty() {
-            return Company::All { count: members.len() };
-        }
-        let (spoke, quiet): (BTreeSet<&str>, BTreeSet<&str>) =
-            members.into_iter().partition(|name| self.spoke(name));
-        let of = |names: &BTreeSet<&str>| -> BTreeSet<&str> {
-            let of_them = self.config.checkers.iter().filter(|one| names.contains(one.name.as_str()));
-            of_them.map(|one| one.provider.as_str()).collect()
-        };
-        let (count, providers, works) = (quiet.len(), of(&quiet), of(&spoke));
-        let only = providers.first().filter(|_| providers.len() == 1);
-        match only {
-            _ if count < 2 => Company::Alone,
-            Some(provider)
-                if !works.contains(provider) && others.iter().all(|one| one.provider != *provider) =>
-            {
-                Company::Provider { provider: (*provider).to_owned(), count }
+    pub(super) fn company_and_shared(&self, incident: &Incident) -> (Company, Vec<String>) {
+        let company = self.company(incident);
+        let shared = match company {
+            Company::Some { .. } => {
+                let roll = self.roll_of(incident);
+                let quiet = roll.fell_silent().filter(|place| {
+                    let brief = self.fleet.get(*place);
+                    brief.was_ever_heard && !brief.spoke
+                });
+                self.shared_by(quiet)
             }
-            _ => Company::Some { count, shared: self.shared_by(&quiet) },
+            Company::Alone | Company::All { .. } | Company::Provider { .. } => Vec::new(),
+        };
+        (company, shared)
+    }
+
+    fn roll_of(&self, incident: &Incident) -> Cow<'_, Roll> {
+        match self.rolls.get(incident.number) {
+            Some(roll) => Cow::Borrowed(roll),
+            None => Cow::Owned(Roll::of(incident, &self.index)),
         }
     }
 
-    /// Whether a silent checker is known to have written since: its own cause is another than that of those who did not.
+    /// With whom the members of `incident` fell silent, those among them who are heard again.
+    pub(super) fn company(&self, incident: &Incident) -> Company {
+        let roll = self.roll_of(incident);
+        // Who was silent before, or was never heard, says nothing about what happened now.
+        let members = || {
+            let briefs = roll.fell_silent().map(|place| (place, self.fleet.get(place)));
+            briefs.filter(|(_, brief)| brief.was_ever_heard)
+        };
+        if incident.apart || members().nth(1).is_none() {
+            return Company::Alone;
+        }
+        let later = self.silent_later(&roll);
+        let heard = members().filter(|(_, brief)| brief.is_heard()).count();
+        if self.fleet.heard() == heard && later.is_empty() {
+            return Company::All { count: members().count() };
+        }
+        let quiet = || members().filter(|(_, brief)| !brief.spoke);
+        let (count, first) = (quiet().count(), quiet().next());
+        let Some((of, Brief { provider, .. })) = first.filter(|_| count > 1) else { return Company::Alone };
+        let of_it = |(_, brief): &(Place, Brief)| brief.provider == provider;
+        let all_of_it = quiet().all(|one| of_it(&one))
+            && members().filter(of_it).all(|(_, brief)| !brief.spoke)
+            && self.fleet.heard_of(provider)
+                == members().filter(of_it).filter(|(_, brief)| brief.is_heard()).count()
+            && later.iter().all(|place| self.fleet.get(*place).provider != provider);
+        if all_of_it { Company::Provider { of, count } } else { Company::Some { count } }
+    }
+
+    /// Those who are silent, and were heard after the last of these fell silent.
+    fn silent_later(&self, roll: &Roll) -> Vec<Place> {
+        let Some(last) = roll.last else { return Vec::new() };
+        let heard_long_after = |time: Time, place| time > last + self.fleet.get(place).together_within;
+        let later = self.fleet.silent_after(last).filter(|(time, place)| heard_long_after(*time, *place));
+        let mut later: Vec<Place> = later.map(|(_, place)| place).collect();
+        if !later.is_empty() {
+            let members: BTreeSet<Place> = roll.fell_silent().collect();
+            later.retain(|place| !members.contains(place));
+        }
+        later
+    }
+
+    /// Whether a silent checker is known to have written since.
     pub(super) fn spoke(&self, name: &str) -> bool {
         let Some(facts) = self.facts.get(name).filter(|facts| facts.silent.is_some()) else { return false };
-        let cause = |until| self.cause_in(name, &Company::Alone, until);
+        let cause = |until| self.cause_in(name, Together::Alone, until);
         let reason = self.watch_of(facts).heard_until.and_then(cause).map(|cause| cause.reason);
         matches!(reason, Some(Reason::Junked | Reason::Rejected | Reason::MailboxFull))
     }
 
     /// Whether a checker was heard after the `last` of others fell silent, or still is.
-    pub(super) fn is_witness(&self, name: &str, last: Option<Time>) -> bool {
-        let Some(facts) = self.facts.get(name) else { return false };
-        if facts.silent.is_none() || last.is_none() {
-            return facts.was_ever_heard();
+    pub(super) fn is_witness(&self, place: Place, last: Option<Time>) -> bool {
+        let brief = self.fleet.get(place);
+        let heard_at = brief.from.filter(|_| brief.was_ever_heard);
+        match last.filter(|_| brief.silent.is_some()) {
+            Some(last) => heard_at.is_some_and(|heard_at| heard_at > last + brief.together_within),
+            None => heard_at.is_some(),
         }
-        let window = facts.deadline.together_within();
-        facts.heard_at().zip(last).is_some_and(|(heard_at, last)| heard_at > last + window)
     }
 
     /// The first relays that all of these used last, and nobody else.
-    fn shared_by(&self, members: &BTreeSet<&str>) -> Vec<String> {
+    fn shared_by(&self, places: impl Iterator<Item = Place>) -> Vec<String> {
+        let names = places.filter_map(|place| self.config.checkers.get(place));
+        let members: BTreeSet<&str> = names.map(|checker| checker.name.as_str()).collect();
         let mut of_members = members.iter().filter_map(|name| self.facts.get(*name)).map(Facts::relays);
         let Some(first) = of_members.next() else { return Vec::new() };
         let mut shared: BTreeSet<&String> = first.iter().collect();
@@ -171,50 +210,15 @@ impl Engine {
         shared.into_iter().cloned().collect()
     }
 
-    /// After a judgement: what the silences are put down to now, and which checkers' rows in the store that changes.
-    pub(super) fn revise_causes(&mut self, judged: BTreeSet<String>, heard_until: Time, now: Time) {
-        if !self.wants_review(heard_until) {
-            // Nobody among these is silent.
-            return self.revise_reasons(judged, &Companies::default(), now);
-        }
-        let companies = self.companies();
-        for (number, company) in &companies.companies {
-            let cause = self.incidents.get(number).and_then(|incident| self.cause_of(incident, company, now));
-            self.put_down(*number, cause);
-        }
-        self.revise_reasons(judged, &companies, now);
-        self.note_review(&companies);
-    }
-
-    /// What these, and everybody who is silent, are put down to now: the store is told of what changed.
-    pub(super) fn revise_reasons(&mut self, judged: BTreeSet<String>, companies: &Companies, now: Time) {
-        let mut names = judged;
-        names.extend(companies.incidents.keys().cloned());
-        for name in names {
-            // Blindness comes and goes with time alone, and whoever shows the table sees it.
-            let heard_until = self.facts.get(&name).and_then(|facts| self.watch_of(facts).heard_until);
-            let cause = self.cause(&name, companies, heard_until.unwrap_or(now));
-            let reason = cause.map(|cause| cause.reason);
-            if self.reasons.get(&name).copied() == reason {
-                continue;
-            }
-            match reason {
-                Some(reason) => self.reasons.insert(name.clone(), reason),
-                None => self.reasons.remove(&name),
-            };
-            self.dirty.facts.insert(name);
-        }
-    }
-
     /// Puts the incident down to what is known now.
     pub(super) fn revise_cause(&mut self, number: u64, now: Time) {
         let Some(incident) = self.incidents.get(&number) else { return };
         let cause = self.cause_of_mailbox(incident);
-        let cause = cause.or_else(|| self.cause_of(incident, &self.company(incident), now));
+        let cause = cause.or_else(|| self.cause_of(incident, now));
         self.put_down(number, cause);
     }
 
-    fn put_down(&mut self, number: u64, cause: Option<Cause>) {
+    pub(super) fn put_down(&mut self, number: u64, cause: Option<Cause>) {
         let Some(cause) = cause else { return };
         if let Some(incident) = self.incidents.get_mut(&number)
             && incident.cause.as_ref().is_none_or(|before| before.reason != cause.reason)
@@ -245,10 +249,12 @@ impl Engine {
 
     /// What most of those who are still silent are put down to, with the clues of the first of them; when all are heard
     /// again, what their mails tell of it afterwards.
-    fn cause_of(&self, incident: &Incident, company: &Company, now: Time) -> Option<Cause> {
+    pub(super) fn cause_of(&self, incident: &Incident, now: Time) -> Option<Cause> {
+        let (company, shared) = self.company_and_shared(incident);
+        let together = self.together(company, &shared);
         let mut votes: BTreeMap<Reason, (usize, Cause)> = BTreeMap::new();
         for (name, _) in incident.present() {
-            if let Some(cause) = self.cause_in(name, company, now) {
+            if let Some(cause) = self.cause_in(name, together, now) {
                 votes.entry(cause.reason).or_insert((0, cause)).0 += 1;
             }
         }
@@ -260,7 +266,7 @@ impl Engine {
     /// Those who are heard by mails that were held had not been silent at all: known only now, and only of them.
     fn cause_told_by_the_return(&self, incident: &Incident, now: Time) -> Option<Cause> {
         let names = || incident.fell_silent();
-        let held = names().filter_map(|name| self.cause_in(name, &Company::Alone, now));
+        let held = names().filter_map(|name| self.cause_in(name, Together::Alone, now));
         let mut held = held.filter(|cause| cause.reason == Reason::MailDelayed).peekable();
         let first = held.peek().cloned()?;
         (held.count() * 2 > names().count()).then_some(first)

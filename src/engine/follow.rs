@@ -21,7 +21,10 @@ impl Engine {
             return self.plan_of_drill(incident);
         }
         let policies = &self.config.policies;
-        let matter = Matter::of(incident, |name| self.checker(name).map(|checker| checker.provider.clone()));
+        // Ten thousand may be in it, and most configurations never ask.
+        let ask_who = policies.ask_who() || self.silences.values().any(|one| one.silenced.asks_who());
+        let checker = |name: &str| self.checker(name).filter(|_| ask_who);
+        let matter = Matter::of(incident, |name| checker(name).map(|checker| checker.provider.clone()));
         let (silenced, change) = policies.silenced(&matter, self.silences.values(), now);
         if silenced {
             return Plan { channels: BTreeMap::new(), next: change };

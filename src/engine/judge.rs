@@ -1,11 +1,11 @@
 //! After a complete look: which checkers fell silent or are heard again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
 use super::Engine;
-use crate::incident::{Beginnings, End, Incident, Subject};
+use crate::incident::{End, Incident, Subject};
 use crate::ledger::Silence;
 use crate::time::Time;
 use crate::verdict::{State, judge, silence_is_over};
@@ -42,32 +42,6 @@ fn together(mut fallen: Vec<Fallen>) -> Vec<Vec<Fallen>> {
     groups
 }
 
-/// The open silences that others may join.
-#[derive(Default)]
-struct Joinable {
-    /// When those began who are in them.
-    by_number: BTreeMap<u64, Beginnings>,
-    by_time: BTreeMap<Time, BTreeSet<u64>>,
-}
-
-impl Joinable {
-    fn insert(&mut self, number: u64, since: Time) {
-        self.by_number.entry(number).or_default().insert(since);
-        self.by_time.entry(since).or_default().insert(number);
-    }
-
-    /// The first one that admits who has been silent `since` then.
-    fn find(&self, since: Time, window: TimeDelta) -> Option<u64> {
-        // Nearly always everybody belongs to the same one.
-        let (first, beginnings) = self.by_number.first_key_value()?;
-        if beginnings.admit(since, window) {
-            return Some(*first);
-        }
-        let near = self.by_time.range(since - window..=since + window);
-        near.filter_map(|(_, numbers)| numbers.first()).min().copied()
-    }
-}
-
 impl Engine {
     /// Judges every checker something was read about, and every one whose deadline has passed. The look began at `looked`,
     /// by a clock that is certainly `ahead` of the server's.
@@ -83,10 +57,12 @@ impl Engine {
         names.extend(self.timers.passed(self.by_servers(now)));
         names.iter().for_each(|name| self.settle_facts(name));
         // Who is heard again leaves before others join: nobody joins a silence that is over.
-        let left: BTreeSet<u64> = names.iter().filter_map(|name| self.judge_return(name, now)).collect();
-        left.into_iter().for_each(|number| self.revise_cause(number, now));
+        names.iter().for_each(|name| self.judge_return(name, now));
         let fallen = names.iter().filter_map(|name| self.judge_silence(name, now)).collect();
         self.join_silences(fallen, now);
+        let doubtful = self.doubtful(&names, heard_until);
+        self.note_who_spoke(&doubtful);
+        self.review_silences(&doubtful, now);
         for name in &names {
             self.judge_services(name, now);
             self.judge_reports(name, now);
@@ -97,12 +73,12 @@ impl Engine {
             self.revise_splits();
         }
         self.settle(looked, now);
-        self.review.is_due |= names.iter().any(|name| self.is_silent(name));
         names.extend(self.late.passed(heard_until));
-        self.revise_causes(names, heard_until, now);
+        self.review_silences(&BTreeSet::new(), now);
+        self.revise_reasons(names, now);
         // Who is told may depend on what the incident turned out to be.
-        let changed: Vec<u64> = self.dirty.incidents.untold().iter().copied().collect();
-        changed.into_iter().for_each(|number| self.follow(number, now));
+        self.dirty.incidents.tell_grown(now);
+        self.dirty.incidents.changed(now).into_iter().for_each(|number| self.follow(number, now));
     }
 
     /// The next moment at which this checker has to be judged although nothing was read.
@@ -133,17 +109,13 @@ impl Engine {
             self.facts.insert(name.to_owned(), settled);
             self.dirty.facts.insert(name.to_owned());
         }
-        self.count_heard(name);
+        self.note_brief(name);
     }
 
-    fn is_silent(&self, name: &str) -> bool {
-        self.facts.get(name).is_some_and(|facts| facts.silent.is_some())
-    }
-
-    /// The incident that the checker leaves is returned.
-    fn judge_return(&mut self, name: &str, now: Time) -> Option<u64> {
-        let facts = self.facts.get(name)?;
-        let heard_at = facts.heard_at().filter(|_| silence_is_over(facts, self.watch_of(facts)))?;
+    fn judge_return(&mut self, name: &str, now: Time) {
+        let Some(facts) = self.facts.get(name) else { return };
+        let heard_at = facts.heard_at().filter(|_| silence_is_over(facts, self.watch_of(facts)));
+        let Some(heard_at) = heard_at else { return };
         let last_heard = facts.silent.and_then(|silence| silence.heard_at);
         self.set_silent(name, None);
         if let Some(from) = last_heard.filter(|_| self.fell_silent_with_others(name)) {
@@ -152,7 +124,7 @@ impl Engine {
             }
             self.settle_facts(name);
         }
-        self.end_silence(name, End::Recovered(heard_at), now)
+        self.end_silence(name, End::Recovered(heard_at), now);
     }
 
     fn fell_silent_with_others(&self, name: &str) -> bool {
@@ -176,7 +148,10 @@ impl Engine {
             None => {
                 let heard_at = facts.heard_at();
                 let since = heard_at.or(facts.watched_since).unwrap_or(now);
-                self.set_silent(name, Some(Silence { judged: now, heard_at, resolved: false }));
+                self.set_silent(
+                    name,
+                    Some(Silence { judged: now, heard_at, resolved: false, incident: None }),
+                );
                 fallen(since)
             }
         }
@@ -186,34 +161,25 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(name) {
             facts.silent = silent;
             self.dirty.facts.insert(name.to_owned());
-            self.count_heard(name);
+            self.note_brief(name);
         }
-    }
-
-    fn joinable(&self) -> Joinable {
-        let mut joinable = Joinable::default();
-        for incident in self.open_about(&Subject::Silence) {
-            incident.beginnings().0.into_iter().for_each(|since| joinable.insert(incident.number, since));
-        }
-        joinable
     }
 
     fn join_silences(&mut self, fallen: Vec<Fallen>, now: Time) {
-        if fallen.is_empty() {
-            return;
-        }
-        let joinable = self.joinable();
-        for group in together(fallen) {
-            let number = group.iter().filter_map(|one| joinable.find(one.since, one.window)).min();
+        // Nobody joins because of another who fell silent in the same look, unless it is one of its group.
+        let groups: Vec<(Option<u64>, Vec<Fallen>)> = together(fallen)
+            .into_iter()
+            .map(|group| {
+                let joined = group.iter().filter_map(|one| self.rolls.joined_by(one.since, one.window));
+                (joined.min(), group)
+            })
+            .collect();
+        for (number, group) in groups {
             let number = number.unwrap_or_else(|| {
                 self.open(Incident::new(self.last_incident + 1, Subject::Silence, now), now)
             });
             for Fallen { name, since, .. } in group {
-                self.opened.joined(&name, number);
-                if let Some(incident) = self.incidents.get_mut(&number) {
-                    incident.join(&name, since, None);
-                    self.dirty.incidents.insert(number);
-                }
+                self.join_silence(number, &name, since, now);
             }
         }
     }
@@ -222,17 +188,15 @@ impl Engine {
     /// to has to be revised when everybody has left who leaves now.
     pub(super) fn end_silence(&mut self, name: &str, end: End, now: Time) -> Option<u64> {
         let number = self.silence_of(name)?.number;
+        self.leave_silence(number, name, end);
+        let is_left = self.rolls.get(number).is_none_or(|roll| roll.present.is_empty());
         let incident = self.incidents.get_mut(&number)?;
-        incident.leave(name, end);
-        self.opened.left(name);
         let first = incident.recovering_since.is_none() && matches!(end, End::Recovered(_));
-        if first && incident.present().next().is_some() {
+        if first && !is_left {
             incident.recovering_since = Some(now);
         }
-        self.dirty.incidents.insert(number);
         if first {
-            let split = self.incidents.get(&number).and_then(|incident| self.split_time(incident));
-            self.splits.set(number, split);
+            self.enroll(number);
         }
         let incident = self.incidents.get(&number)?;
         let token = format!("{name}_Checker");

@@ -15,7 +15,7 @@ mod drill;
 mod follow;
 mod heartbeat;
 mod expiry;
-mod heard;
+mod fleet;
 mod judge;
 mod links;
 mod mailbox;
@@ -25,6 +25,7 @@ mod orders;
 mod reconfigure;
 mod reports;
 mod review;
+mod roll;
 mod silences;
 mod services;
 mod spoof;
@@ -53,13 +54,14 @@ use dependence::Dependence;
 pub use diagnosis::Companies;
 pub use digests::DueDigest;
 pub use drill::{Chain, Drills, Proof};
-use heard::Heard;
+use fleet::Fleet;
 use heartbeat::Heartbeat;
 pub use heartbeat::Run;
 pub use mailbox::{BETWEEN_TRIES, History, Looked, Mailbox, watch_of};
 pub use offset::{Comparison, Offset};
 use open::Opened;
 use review::Review;
+use roll::Rolls;
 use timers::{Schedule, Timers};
 
 #[derive(Debug)]
@@ -81,6 +83,8 @@ pub struct Engine {
     incidents: BTreeMap<u64, Incident>,
     /// The open ones.
     opened: Opened,
+    /// Of the silences among them.
+    rolls: Rolls,
     outbox: Outbox,
     last_incident: u64,
     last_message: u64,
@@ -109,7 +113,7 @@ pub struct Engine {
     reasons: BTreeMap<String, Reason>,
     /// When anybody was heard last.
     newest_heard: Option<Time>,
-    heard: Heard,
+    fleet: Fleet,
     review: Review,
     tally: Tally,
     dirty: Dirty,
@@ -131,6 +135,7 @@ impl Engine {
             dependence: Dependence::default(),
             incidents: BTreeMap::new(),
             opened: Opened::default(),
+            rolls: Rolls::default(),
             outbox: Outbox::restore(snapshot.messages, snapshot.paces, now),
             last_incident: snapshot.last_incident,
             last_message: snapshot.last_message,
@@ -148,19 +153,20 @@ impl Engine {
             unwatched: BTreeSet::new(),
             reasons: BTreeMap::new(),
             newest_heard: None,
-            heard: Heard::default(),
+            fleet: Fleet::default(),
             review: Review::default(),
             tally: Tally::from(now),
             dirty: Dirty::default(),
         };
         snapshot.incidents.into_iter().for_each(|incident| engine.take_up(incident));
+        engine.take_up_joined();
         engine.take_over(config, now);
         engine.newest_heard = engine.facts.values().filter_map(Facts::heard_at).max();
         for (name, state) in &mut engine.mailboxes {
             state.restart(now, mailbox::blind_after(&engine.config, name).unwrap_or_default());
             engine.dirty.mailboxes.insert(name.clone());
         }
-        engine.revise_reasons(engine.index.keys().cloned().collect(), &engine.companies(), now);
+        engine.revise_all_reasons(now);
         engine
     }
 

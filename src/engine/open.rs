@@ -43,6 +43,10 @@ impl Opened {
         self.silences.insert(checker.to_owned(), number);
     }
 
+    pub(super) fn is_silent(&self, checker: &str) -> bool {
+        self.silences.contains_key(checker)
+    }
+
     /// A checker is not silent any more.
     pub(super) fn left(&mut self, checker: &str) {
         self.silences.remove(checker);

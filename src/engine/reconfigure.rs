@@ -14,7 +14,7 @@ impl Engine {
     /// that says so.
     pub fn reconfigure(&mut self, config: Config, now: Time) {
         self.take_over(config, now);
-        self.revise_reasons(self.index.keys().cloned().collect(), &self.companies(), now);
+        self.revise_all_reasons(now);
     }
 
     pub(super) fn take_over(&mut self, config: Config, now: Time) {
@@ -32,10 +32,10 @@ impl Engine {
                 self.testers.entry(test.service.clone()).or_default().push(place);
             }
         }
+        self.note_places_anew();
         self.take_over_checkers(now);
-        self.count_heard_anew();
+        self.note_places_anew();
         self.revise_splits();
-        self.review.is_due = true;
         self.take_over_mailboxes(now);
         self.take_over_digests(now);
         self.end_removed_services(now);

@@ -22,6 +22,7 @@ mod reports;
 mod canary;
 mod heartbeat;
 mod causes;
+mod company;
 mod drill;
 mod channels;
 mod dependence;
@@ -194,6 +195,7 @@ impl World {
         self.engine.looked("MONITOR", at(second), History::Complete, at(second));
         self.last_look = second;
         self.deliver(second);
+        self.check_reasons(second);
     }
 
     /// Looks every second in between, as if somebody always asked at the right moment.

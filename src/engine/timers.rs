@@ -46,6 +46,11 @@ impl<K: Ord + Clone> Schedule<K> {
         }
     }
 
+    /// The keys whose moment lies before `now`, in the order of their moments.
+    pub(super) fn before(&self, now: Time) -> impl Iterator<Item = &K> {
+        self.by_time.iter().take_while(move |(time, _)| *time < now).map(|(_, key)| key)
+    }
+
     /// The last moment before `now`.
     pub(super) fn last_before(&self, now: Time) -> Option<Time> {
         self.by_time.iter().map(|(time, _)| *time).take_while(|time| *time < now).last()
@@ -77,8 +82,7 @@ impl Timers {
 
     /// The checkers whose timer lies before `now`.
     pub(super) fn passed(&self, now: Time) -> Vec<String> {
-        let passed = self.schedule.by_time.iter().take_while(|(time, _)| *time < now);
-        passed.map(|(_, name)| name.clone()).collect()
+        self.schedule.before(now).cloned().collect()
     }
 
     /// Whether a timer, or `other`, has passed for which no look was asked for yet; from now on it was.

@@ -111,7 +111,24 @@ pub struct Arrivals {
     proven: Option<Time>,
     /// What is added to `Date:` to order the runs, once it is known. Changes only when the checker's clock was set.
     order_offset_ms: Option<i64>,
+    /// When it was heard, as it was last worked out. It follows from the rest.
+    #[serde(skip)]
+    known: Known,
 }
+
+/// An answer that is asked for again and again between two mails, and the margin in milliseconds that it was worked out
+/// with; None when it has to be worked out anew.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known(Option<(i64, Option<Time>)>);
+
+/// Whether it was worked out already is no difference.
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Known {}
 
 /// What a mail is compared with.
 #[derive(Debug, Clone, Copy)]
@@ -158,6 +175,7 @@ impl Places {
 
 impl Arrivals {
     pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
+        self.known = Known::default();
         self.learn(arrival, rhythm);
         let read = (arrival, rhythm.margin.num_milliseconds());
         let same_run = |(known, _): &&mut (Arrival, i64)| known.run.is_some() && known.run == arrival.run;
@@ -186,6 +204,13 @@ impl Arrivals {
             (Some(before), Some(usual)) if was_set(before, usual) => Some(usual),
             (before, usual) => before.or(usual),
         };
+        self.work_out(rhythm);
+    }
+
+    /// Makes [`Self::heard_at`] cheap until the next mail.
+    pub fn work_out(&mut self, rhythm: Rhythm) {
+        self.known = Known::default();
+        self.known = Known(Some((rhythm.margin.num_milliseconds(), self.heard_at(rhythm))));
     }
 
     /// Whether any mail was taken in.
@@ -195,7 +220,10 @@ impl Arrivals {
 
     /// The latest moment at which the checker is known to have lived.
     pub fn heard_at(&self, rhythm: Rhythm) -> Option<Time> {
-        self.newest_left_at(&self.recent, rhythm).max(self.proven)
+        match self.known {
+            Known(Some((margin_ms, heard_at))) if margin_ms == rhythm.margin.num_milliseconds() => heard_at,
+            Known(_) => self.newest_left_at(&self.recent, rhythm).max(self.proven),
+        }
     }
 
     /// When this mail left its checker, by the receiving server's clock; earlier than `received` only when it was held.
@@ -225,6 +253,7 @@ impl Arrivals {
     /// now on. What was heard stays heard.
     pub fn start_anew(&mut self, rhythm: Rhythm) {
         self.proven = self.heard_at(rhythm);
+        self.known = Known::default();
         self.recent.clear();
         self.moments.clear();
         self.order_offset_ms = None;

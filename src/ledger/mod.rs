@@ -147,6 +147,9 @@ pub struct Silence {
     pub heard_at: Option<Time>,
     /// A person said that it is over.
     pub resolved: bool,
+    /// The number of the incident that it joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<u64>,
 }
 
 /// A mail from a known checker that says nothing it may say. It is no run, so it is no [`Finding`]: whoever knows the
@@ -315,6 +318,7 @@ impl Facts {
         self.arrivals.settle(self.rhythm());
         if let Some(heard_until) = heard_until {
             self.follow_path(heard_until);
+            self.arrivals.work_out(self.rhythm());
         }
         let places = self.arrivals.places(self.rhythm());
         let summary = self.runs.settle(

@@ -47,7 +47,10 @@ pub struct Matter {
 impl Matter {
     /// What `incident` is about; `provider_of` knows the providers of the checkers.
     pub fn of(incident: &Incident, provider_of: impl Fn(&str) -> Option<String>) -> Self {
-        let with_provider = |(name, _): (&str, _)| Some((name.to_owned(), provider_of(name)?));
+        let with_provider = |(name, _): (&str, _)| {
+            let provider = provider_of(name)?;
+            Some((name.to_owned(), provider))
+        };
         Self {
             event: incident.subject.event(),
             severity: incident.subject.severity(),
@@ -68,6 +71,11 @@ pub struct Plan {
 }
 
 impl Policies {
+    /// Whether it matters to a route or to maintenance which checkers a matter is about.
+    pub fn ask_who(&self) -> bool {
+        self.routes.iter().any(Route::asks_who) || self.maintenance.iter().any(|one| one.silenced.asks_who())
+    }
+
     /// Whether no alarm goes out about `matter` now, and when that may change.
     pub fn silenced<'a>(
         &self,

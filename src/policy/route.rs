@@ -38,6 +38,10 @@ pub struct Escalation {
 }
 
 impl Route {
+    pub(super) fn asks_who(&self) -> bool {
+        !self.checkers.is_empty() || !self.providers.is_empty()
+    }
+
     pub fn matches(&self, matter: &Matter) -> bool {
         let mut checkers = matter.checkers.keys();
         let mut providers = matter.checkers.values();

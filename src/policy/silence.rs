@@ -52,6 +52,11 @@ impl Display for Silenced {
 }
 
 impl Silenced {
+    /// Whether it matters which checkers a matter is about.
+    pub fn asks_who(&self) -> bool {
+        !self.checkers.is_empty() || !self.providers.is_empty()
+    }
+
     /// Whether all that the matter is about is silenced.
     pub fn covers(&self, matter: &Matter) -> bool {
         let nothing_named = self.checkers.is_empty() && self.providers.is_empty() && self.services.is_empty();

@@ -86,7 +86,8 @@ fn never_heard() -> Facts {
 fn each_state_begins_and_ends_at_its_boundary() {
     let with_grace = |from| with(heard(0), |facts| facts.grace_from = Some(at(from)));
     let silent = with(heard(0), |facts| {
-        facts.silent = Some(Silence { judged: at(400), heard_at: Some(at(0)), resolved: false })
+        facts.silent =
+            Some(Silence { judged: at(400), heard_at: Some(at(0)), resolved: false, incident: None })
     });
     let cases: &[(&str, Facts, i64, i64, State)] = &[
         ("heard just now", heard(0), 0, 0, State::Ok),
@@ -152,7 +153,8 @@ fn a_changed_cycle_never_judges_the_past_anew() {
     assert_eq!(state(&back, 401), State::Ok);
     let silent = changed(
         with(heard(0), |facts| {
-            facts.silent = Some(Silence { judged: at(299), heard_at: Some(at(0)), resolved: false })
+            facts.silent =
+                Some(Silence { judged: at(299), heard_at: Some(at(0)), resolved: false, incident: None })
         }),
         &slow,
     );

@@ -4,13 +4,13 @@ use crate::reason::Reason;
 use crate::report::NotHeard;
 use crate::view::LastSeen;
 
-fn in_junk(name: &str, second: i64) -> Observation {
+pub(super) fn in_junk(name: &str, second: i64) -> Observation {
     let mut observation = report("MONITOR", name, second, "DRYRUN.OK SQL.NOK");
     observation.mail.not_heard = Some(NotHeard::Junked);
     observation
 }
 
-fn bounce(name: &str, second: i64, delayed: bool) -> Observation {
+pub(super) fn bounce(name: &str, second: i64, delayed: bool) -> Observation {
     let mut observation = report("MONITOR", name, second, "");
     observation.mail.not_heard = Some(NotHeard::DeliveryReport);
     let (status, said) = (Status::parse("5.2.2"), "552 5.2.2 full".to_owned());
