@@ -5,7 +5,7 @@ from pathlib import Path
 
 from . import product, truth
 
-# The first reading and its storing are over by then.
+# Who has used no processor time for so long has judged and stored what the start brings.
 SETTLING_S = 5
 
 
@@ -29,7 +29,10 @@ def wait_until_right(daemon, dir, checkers):
         if time.perf_counter() - daemon.began > truth.PATIENCE_S:
             raise SystemExit(f"only {len(truth.table(dir))} of {checkers} checkers after {truth.PATIENCE_S} s")
         time.sleep(0.1)
-    time.sleep(SETTLING_S)
+    # After a restart the table is right before anything was judged: it is that of the process before.
+    used = None
+    while used != (used := cpu_ms(daemon.pid)):
+        time.sleep(SETTLING_S)
 
 
 def at_rest(dovecot, binary, user, checkers, poll, seconds):
