@@ -75,7 +75,11 @@ impl Tally {
         let ahead = clock.map(|clock| (clock.offset, clock.uncertainty));
         let ahead = ahead.filter(|(offset, uncertainty)| offset.abs() > *uncertainty);
         let took = seen.received - sent + ahead.map_or(TimeDelta::zero(), |(offset, _)| offset);
-        self.journeys.entry(checker.to_owned()).or_default().add(took.max(TimeDelta::zero()));
+        let took = took.max(TimeDelta::zero());
+        match self.journeys.get_mut(checker) {
+            Some(journeys) => journeys.add(took),
+            None => self.journeys.entry(checker.to_owned()).or_default().add(took),
+        }
     }
 
     pub(crate) fn attempted(&mut self, channel: &str, outcome: &Sent) {

@@ -82,7 +82,7 @@ impl Engine {
             hop: held.hop.map(|hop| hop.to_string()),
         });
         let receiving = receiving(&facts.heard_through, facts.deadline, &self.mailboxes);
-        let full = receiving.iter().find_map(|(name, mailbox)| {
+        let full = receiving.clone().find_map(|(name, mailbox)| {
             let fullness = mailbox.fullness.filter(Fullness::is_full)?;
             Some((name.as_str(), fullness.words()))
         });
@@ -101,7 +101,7 @@ impl Engine {
                 .and_then(|canary| canary.returned)
                 .map(|returned| returned.received),
             canary_missing: self.canary_overdue(),
-            login_refused: receiving.iter().find_map(|(_, mailbox)| mailbox.refused_login()),
+            login_refused: receiving.clone().find_map(|(_, mailbox)| mailbox.refused_login()),
             junked: facts.trail.junked,
             bounced: facts.trail.bounced.as_ref(),
             delayed: facts.trail.delayed.as_ref(),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::Engine;
+use super::fleet::Place;
 use crate::incident::{End, Incident, Subject};
 use crate::ledger::Silence;
 use crate::time::Time;
@@ -54,7 +55,7 @@ impl Engine {
             self.touched.insert(name);
         }
         let mut names = std::mem::take(&mut self.touched);
-        names.extend(self.timers.passed(self.by_servers(now)));
+        names.extend(self.names_at(self.timers.passed(self.by_servers(now))));
         names.iter().for_each(|name| self.settle_facts(name));
         // Who is heard again leaves before others join: nobody joins a silence that is over.
         names.iter().for_each(|name| self.judge_return(name, now));
@@ -73,7 +74,7 @@ impl Engine {
             self.revise_splits();
         }
         self.settle(looked, now);
-        names.extend(self.late.passed(heard_until));
+        names.extend(self.names_at(self.late.passed(heard_until)));
         self.review_silences(&BTreeSet::new(), now);
         self.revise_reasons(names, now);
         // Who is told may depend on what the incident turned out to be.
@@ -83,33 +84,38 @@ impl Engine {
 
     /// The next moment at which this checker has to be judged although nothing was read.
     pub(super) fn set_timer(&mut self, name: &str, now: Time) {
-        let Some(facts) = self.facts.get(name) else {
-            self.timers.set(name, None);
-            self.late.set(name, None);
-            return;
-        };
+        let Some((place, facts)) = self.index.get(name).zip(self.facts.get(name)) else { return };
         let verdict = judge(facts, self.watch_of(facts), now);
         let silence = verdict.silent_after.filter(|_| verdict.state != State::Silent);
         let spoof = facts.spoofs_over_at().filter(|_| self.spoof_incident(name).is_some());
         let next = [silence, facts.next_close(), spoof].into_iter().flatten().min();
-        self.timers.set(name, next);
+        self.timers.set(*place, next);
         let late =
             verdict.base.filter(|_| silence.is_some()).map(|base| base + verdict.deadline.late_after());
-        self.late.set(name, late);
+        self.late.set(*place, late);
     }
 
     fn settle_facts(&mut self, name: &str) {
         let Some(facts) = self.facts.get(name) else { return };
         // What a run seems to lack may stand in the part of the history that is not read yet.
         let watch = self.watch_of(facts);
-        let mut settled = facts.clone();
-        settled.settle(watch.heard_until.filter(|_| watch.history_known));
-        self.newest_heard = self.newest_heard.max(settled.heard_at());
-        if settled != *facts {
-            self.facts.insert(name.to_owned(), settled);
+        let heard_until = watch.heard_until.filter(|_| watch.history_known);
+        // Of whom something was read the store is told anyway.
+        let before = (!self.dirty.facts.contains(name)).then(|| facts.clone());
+        let Some(facts) = self.facts.get_mut(name) else { return };
+        facts.settle(heard_until);
+        self.newest_heard = self.newest_heard.max(facts.heard_at());
+        if before.is_some_and(|before| before != *facts) {
             self.dirty.facts.insert(name.to_owned());
         }
         self.note_brief(name);
+    }
+
+    fn names_at(&self, places: impl Iterator<Item = Place>) -> Vec<String> {
+        places
+            .filter_map(|place| self.config.checkers.get(place))
+            .map(|checker| checker.name.clone())
+            .collect()
     }
 
     fn judge_return(&mut self, name: &str, now: Time) {

@@ -364,16 +364,16 @@ fn earlier(known: Option<Time>, other: Time) -> Time {
 
 /// The mailboxes through which a checker was heard lately; all of them when it was never heard.
 pub(super) fn receiving<'a>(
-    heard_through: &BTreeMap<String, Time>,
+    heard_through: &'a BTreeMap<String, Time>,
     deadline: Deadline,
     mailboxes: &'a BTreeMap<String, Mailbox>,
-) -> Vec<(&'a String, &'a Mailbox)> {
+) -> impl Iterator<Item = (&'a String, &'a Mailbox)> + Clone {
     let newest = heard_through.values().max();
-    let recent = |name: &str| match newest.zip(heard_through.get(name)) {
+    let recent = move |name: &str| match newest.zip(heard_through.get(name)) {
         Some((newest, heard)) => *newest - *heard <= deadline.total(),
         None => newest.is_none(),
     };
-    mailboxes.iter().filter(|(name, _)| recent(name)).collect()
+    mailboxes.iter().filter(move |(name, _)| recent(name))
 }
 
 /// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
@@ -384,12 +384,11 @@ pub fn watch_of(
     mailboxes: &BTreeMap<String, Mailbox>,
     config: &Config,
 ) -> Watch {
-    let receiving = receiving(heard_through, deadline, mailboxes);
     let several_sources =
         mailboxes.len() > 1 || config.mailboxes.iter().any(|mailbox| mailbox.folders.len() > 1);
     let all_known = mailboxes.values().all(|mailbox| mailbox.history_known);
     let renumbered = mailboxes.values().any(|mailbox| mailbox.renumbered);
-    let best = receiving.iter().max_by_key(|(_, mailbox)| mailbox.heard_until);
+    let best = receiving(heard_through, deadline, mailboxes).max_by_key(|(_, mailbox)| mailbox.heard_until);
     Watch {
         heard_until: best.and_then(|(_, mailbox)| mailbox.heard_until_there()),
         ahead: best.map_or(TimeDelta::zero(), |(_, mailbox)| mailbox.ahead()),

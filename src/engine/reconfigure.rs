@@ -33,6 +33,8 @@ impl Engine {
             }
         }
         self.note_places_anew();
+        self.timers.clear();
+        self.late.clear();
         self.take_over_checkers(now);
         self.note_places_anew();
         self.revise_splits();
@@ -58,8 +60,6 @@ impl Engine {
         let mut left = BTreeSet::new();
         for name in gone {
             self.facts.remove(&name);
-            self.timers.set(&name, None);
-            self.late.set(&name, None);
             left.extend(self.end_silence(&name, End::Removed(now), now));
             self.end_report(&name, End::Removed(now));
             self.end_spoof(&name, End::Removed(now));

@@ -40,6 +40,14 @@ struct RestsOn {
     mailboxes: Vec<(bool, TimeDelta)>,
 }
 
+impl Review {
+    /// This checker belongs to no open silence.
+    fn forget(&mut self, place: Place) {
+        self.heard_after.set(place, None);
+        self.fresh_until.set(place, None);
+    }
+}
+
 impl Engine {
     /// Everybody who is silent has to be asked again.
     pub(super) fn review_anew(&mut self) {
@@ -81,8 +89,11 @@ impl Engine {
         let mut asked: BTreeMap<u64, Vec<Place>> = BTreeMap::new();
         for place in doubtful {
             let name = self.config.checkers.get(*place).map(|checker| checker.name.as_str());
-            let Some(incident) = name.and_then(|name| self.silence_of(name)) else { continue };
-            asked.entry(incident.number).or_default().push(*place);
+            let number = name.and_then(|name| self.silence_of(name)).map(|incident| incident.number);
+            match number {
+                Some(number) => asked.entry(number).or_default().push(*place),
+                None => self.review.forget(*place),
+            }
         }
         let mut companies = BTreeMap::new();
         for (number, roll) in self.rolls.iter() {
@@ -137,8 +148,7 @@ impl Engine {
             }
             let reason = self.reason_of(&name, Together::Alone, now);
             if let Some(place) = self.index.get(&name) {
-                self.review.heard_after.set(*place, None);
-                self.review.fresh_until.set(*place, None);
+                self.review.forget(*place);
             }
             self.note_reason(name, reason);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
+use super::fleet::Place;
 use crate::time::Time;
 
 /// A deadline has passed *after* its moment; the look that confirms it starts this much later.
@@ -25,12 +26,21 @@ impl<K> Default for Schedule<K> {
 impl<K: Ord + Clone> Schedule<K> {
     /// Sets, moves or (with None) removes the moment of `key`.
     pub(super) fn set(&mut self, key: K, time: Option<Time>) {
-        if let Some(before) = self.by_key.remove(&key) {
+        let before = self.by_key.get(&key).copied();
+        if before == time {
+            return;
+        }
+        if let Some(before) = before {
             self.by_time.remove(&(before, key.clone()));
         }
-        if let Some(time) = time {
-            self.by_key.insert(key.clone(), time);
-            self.by_time.insert((time, key));
+        match time {
+            Some(time) => {
+                self.by_key.insert(key.clone(), time);
+                self.by_time.insert((time, key));
+            }
+            None => {
+                self.by_key.remove(&key);
+            }
         }
     }
 
@@ -69,27 +79,32 @@ impl<K: Ord + Clone> Schedule<K> {
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    schedule: Schedule<String>,
+    schedule: Schedule<Place>,
     /// For deadlines before this a look was asked for.
     asked: Option<Time>,
 }
 
 impl Timers {
     /// Sets, moves or (with None) removes the timer of a checker.
-    pub(super) fn set(&mut self, name: &str, time: Option<Time>) {
-        self.schedule.set(name.to_owned(), time);
+    pub(super) fn set(&mut self, checker: Place, time: Option<Time>) {
+        self.schedule.set(checker, time);
+    }
+
+    /// The places of the checkers have changed: each is set anew. What was asked for was asked for.
+    pub(super) fn clear(&mut self) {
+        self.schedule = Schedule::default();
     }
 
     /// The checkers whose timer lies before `now`.
-    pub(super) fn passed(&self, now: Time) -> Vec<String> {
-        self.schedule.before(now).cloned().collect()
+    pub(super) fn passed(&self, now: Time) -> impl Iterator<Item = Place> {
+        self.schedule.before(now).copied()
     }
 
     /// Whether a timer, or `other`, has passed for which no look was asked for yet; from now on it was.
     pub(super) fn ask(&mut self, now: Time, other: Option<Time>) -> bool {
         // The clock may have been set back: what was asked for by the wrong one is asked for again.
         self.asked = self.asked.filter(|asked| *asked <= now);
-        let passed = self.schedule.by_time.range(..(now, String::new())).next_back();
+        let passed = self.schedule.by_time.range(..(now, Place::MIN)).next_back();
         let latest = passed.map(|(time, _)| *time).max(other);
         let wanted = latest.is_some_and(|time| self.asked.is_none_or(|asked| time >= asked));
         if wanted {
@@ -102,9 +117,7 @@ impl Timers {
     /// a given one.
     pub(super) fn next(&self, other_from: impl Fn(Option<Time>) -> Option<Time>) -> Option<Time> {
         let own = match self.asked {
-            Some(asked) => {
-                self.schedule.by_time.range((asked, String::new())..).next().map(|(time, _)| *time)
-            }
+            Some(asked) => self.schedule.by_time.range((asked, Place::MIN)..).next().map(|(time, _)| *time),
             None => self.schedule.first(),
         };
         own.into_iter().chain(other_from(self.asked)).min().map(|time| time + PASSED)
@@ -123,15 +136,15 @@ mod tests {
     #[test]
     fn a_look_is_asked_for_once_per_deadline() {
         let mut timers = Timers::default();
-        timers.set("a", Some(at(10)));
-        timers.set("b", Some(at(20)));
+        timers.set(0, Some(at(10)));
+        timers.set(1, Some(at(20)));
         let none = |_| None;
         assert_eq!(timers.next(none), Some(at(10) + PASSED));
         assert!(!timers.ask(at(10), None), "not passed yet");
         assert!(timers.ask(at(11), None));
         assert!(!timers.ask(at(12), None));
         assert_eq!(timers.next(none), Some(at(20) + PASSED));
-        assert_eq!(timers.passed(at(11)), ["a"]);
+        assert_eq!(timers.passed(at(11)).collect::<Vec<_>>(), [0]);
         assert!(timers.ask(at(21), None));
         assert_eq!(timers.next(none), None, "both wait for a look that succeeds");
     }
@@ -139,9 +152,9 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_lets_deadlines_be_asked_for_again() {
         let mut timers = Timers::default();
-        timers.set("a", Some(at(10)));
+        timers.set(0, Some(at(10)));
         assert!(timers.ask(at(600), None));
-        timers.set("a", Some(at(30)));
+        timers.set(0, Some(at(30)));
         assert!(!timers.ask(at(20), None), "not passed yet, by the clock as it is now");
         assert_eq!(timers.next(|_| None), Some(at(30) + PASSED));
         assert!(timers.ask(at(31), None));
@@ -151,10 +164,10 @@ mod tests {
     #[test]
     fn a_moved_timer_counts_where_it_is_now() {
         let mut timers = Timers::default();
-        timers.set("a", Some(at(10)));
-        timers.set("a", Some(at(30)));
-        assert!(timers.passed(at(20)).is_empty());
-        timers.set("a", None);
+        timers.set(0, Some(at(10)));
+        timers.set(0, Some(at(30)));
+        assert_eq!(timers.passed(at(20)).count(), 0);
+        timers.set(0, None);
         assert_eq!(timers.next(|_| Some(at(5))), Some(at(5) + PASSED));
     }
 }

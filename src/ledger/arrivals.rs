@@ -111,15 +111,21 @@ pub struct Arrivals {
     proven: Option<Time>,
     /// What is added to `Date:` to order the runs, once it is known. Changes only when the checker's clock was set.
     order_offset_ms: Option<i64>,
-    /// When it was heard, as it was last worked out. It follows from the rest.
+    /// What is asked for again and again between two mails. It follows from the rest; None when it has to be worked out anew.
     #[serde(skip)]
     known: Known,
 }
 
-/// An answer that is asked for again and again between two mails, and the margin in milliseconds that it was worked out
-/// with; None when it has to be worked out anew.
 #[derive(Debug, Clone, Copy, Default)]
-struct Known(Option<(i64, Option<Time>)>);
+struct Known(Option<Answers>);
+
+#[derive(Debug, Clone, Copy)]
+struct Answers {
+    /// They were worked out with this margin, in milliseconds.
+    margin_ms: i64,
+    usual: Usual,
+    heard_at: Option<Time>,
+}
 
 /// Whether it was worked out already is no difference.
 impl PartialEq for Known {
@@ -173,6 +179,13 @@ impl Places {
     }
 }
 
+/// When the newest of these mails left; of signed runs the newest decides.
+fn newest_left_at(arrivals: &[(Arrival, i64)], usual: Usual) -> Option<Time> {
+    let newest_run = arrivals.iter().filter_map(|(arrival, _)| arrival.run).max();
+    let decides = |(arrival, _): &&(Arrival, i64)| arrival.run.is_none() || arrival.run == newest_run;
+    arrivals.iter().filter(decides).map(|(arrival, margin_ms)| usual.left_at(*arrival, *margin_ms)).max()
+}
+
 impl Arrivals {
     pub fn add(&mut self, arrival: Arrival, rhythm: Rhythm) {
         self.known = Known::default();
@@ -196,21 +209,33 @@ impl Arrivals {
         let older: Vec<(Arrival, i64)> =
             self.recent.drain(..old).filter(|(arrival, _)| arrival.run.is_none()).collect();
         // Most checkers wait for their next mail now, and there may be ten thousand.
-        self.recent.shrink_to(RECENT_MAX);
-        self.proven = self.proven.max(self.newest_left_at(&older, rhythm));
-        let usual = self.usual_delay_ms(rhythm);
+        self.recent.shrink_to(if self.recent.len() < RECENT_MAX { 0 } else { RECENT_MAX + 1 });
+        self.moments.shrink_to_fit();
+        let usual = self.usual(rhythm);
+        self.proven = self.proven.max(newest_left_at(&older, usual));
         let was_set = |before: i64, usual: i64| (usual - before).abs() > rhythm.margin.num_milliseconds();
-        self.order_offset_ms = match (self.order_offset_ms, usual) {
+        self.order_offset_ms = match (self.order_offset_ms, usual.delay_ms) {
             (Some(before), Some(usual)) if was_set(before, usual) => Some(usual),
             (before, usual) => before.or(usual),
         };
-        self.work_out(rhythm);
+        self.note_answers(usual, rhythm);
     }
 
-    /// Makes [`Self::heard_at`] cheap until the next mail.
+    /// Makes what is asked for again and again cheap until the next mail, under a margin that may be another one.
     pub fn work_out(&mut self, rhythm: Rhythm) {
-        self.known = Known::default();
-        self.known = Known(Some((rhythm.margin.num_milliseconds(), self.heard_at(rhythm))));
+        if self.answers(rhythm).is_none() {
+            self.note_answers(self.usual(rhythm), rhythm);
+        }
+    }
+
+    fn note_answers(&mut self, usual: Usual, rhythm: Rhythm) {
+        let heard_at = newest_left_at(&self.recent, usual).max(self.proven);
+        let margin_ms = rhythm.margin.num_milliseconds();
+        self.known = Known(Some(Answers { margin_ms, usual, heard_at }));
+    }
+
+    fn answers(&self, rhythm: Rhythm) -> Option<Answers> {
+        self.known.0.filter(|known| known.margin_ms == rhythm.margin.num_milliseconds())
     }
 
     /// Whether any mail was taken in.
@@ -220,9 +245,9 @@ impl Arrivals {
 
     /// The latest moment at which the checker is known to have lived.
     pub fn heard_at(&self, rhythm: Rhythm) -> Option<Time> {
-        match self.known {
-            Known(Some((margin_ms, heard_at))) if margin_ms == rhythm.margin.num_milliseconds() => heard_at,
-            Known(_) => self.newest_left_at(&self.recent, rhythm).max(self.proven),
+        match self.answers(rhythm) {
+            Some(known) => known.heard_at,
+            None => newest_left_at(&self.recent, self.usual(rhythm)).max(self.proven),
         }
     }
 
@@ -259,14 +284,10 @@ impl Arrivals {
         self.order_offset_ms = None;
     }
 
-    fn newest_left_at(&self, arrivals: &[(Arrival, i64)], rhythm: Rhythm) -> Option<Time> {
-        let usual = self.usual(rhythm);
-        let newest_run = arrivals.iter().filter_map(|(arrival, _)| arrival.run).max();
-        let decides = |(arrival, _): &&(Arrival, i64)| arrival.run.is_none() || arrival.run == newest_run;
-        arrivals.iter().filter(decides).map(|(arrival, margin_ms)| usual.left_at(*arrival, *margin_ms)).max()
-    }
-
     fn usual(&self, rhythm: Rhythm) -> Usual {
+        if let Some(known) = self.answers(rhythm) {
+            return known.usual;
+        }
         Usual { delay_ms: self.usual_delay_ms(rhythm), wrong_chain_ms: self.wrong_chain_ms(rhythm) }
     }
 

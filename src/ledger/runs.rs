@@ -6,6 +6,7 @@
 //! The mails of the newest runs are kept as they came, and what they amount to is worked out anew after every look: a
 //! mail that was overtaken, or a better estimate of the checker's clock, needs no correction of what was concluded.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
@@ -24,6 +25,8 @@ use crate::time::Time;
 const RUNS_MAX: usize = 6;
 /// So many mails are kept; a run that consists of more is kept as one.
 const PIECES_MAX: usize = 256;
+/// So many of one run.
+const RUN_PIECES_MAX: usize = PIECES_MAX / 2;
 /// From so many on they are worked out before they are stored, be a look complete or not.
 const PIECES_STORED_MAX: usize = 24;
 /// So many of the latest spans in which mails were lost are known.
@@ -211,25 +214,41 @@ impl Runs {
         was_held: impl Fn(Arrival) -> bool,
     ) -> Summary {
         self.heard_until = self.heard_until.max(heard_until);
+        self.sort(&order_at);
         let placed = self.placed(order_at);
         let runs = cut(&placed);
         let old = self.too_old(&runs);
         let mut let_go = self.judged(&placed, &runs, &|piece| was_held(piece.arrival));
         let judged = let_go.split_off(let_go.partition_point(|(run, _)| *run < old));
         let (old, kept) = runs.split_at(old);
-        let mut history = self.history.clone();
-        // History grows backwards.
-        let newest = history.findings.begun().last().map(|newest| newest.at);
-        let (older, newer) =
-            old.split_at(old.partition_point(|run| run.first().map(|first| first.at) <= newest));
-        older.iter().rev().chain(newer).for_each(|run| self.tell(run, &mut history.services));
-        let newer = let_go.split_off(let_go.partition_point(|(_, run)| Some(run.begun.at) <= newest));
-        let_go.into_iter().rev().chain(newer).for_each(|(_, run)| history.findings.learn(run));
-        let History { mut services, mut findings } = history.clone();
+        let mut history = Cow::Borrowed(&self.history);
+        if !old.is_empty() {
+            // History grows backwards.
+            let history = history.to_mut();
+            let newest = history.findings.begun().last().map(|newest| newest.at);
+            let (older, newer) =
+                old.split_at(old.partition_point(|run| run.first().map(|first| first.at) <= newest));
+            older.iter().rev().chain(newer).for_each(|run| self.tell(run, &mut history.services));
+            let newer = let_go.split_off(let_go.partition_point(|(_, run)| Some(run.begun.at) <= newest));
+            let_go.into_iter().rev().chain(newer).for_each(|(_, run)| history.findings.learn(run));
+        }
+        let History { mut services, mut findings } = history.as_ref().clone();
         kept.iter().for_each(|run| self.tell(run, &mut services));
         judged.into_iter().for_each(|(_, run)| findings.learn(run));
-        self.pieces = kept.iter().flat_map(|run| kept_pieces(run)).collect();
-        self.history = history;
+        let gone: usize = old.iter().map(|run| run.len()).sum();
+        let too_long = kept.iter().any(|run| run.len() > RUN_PIECES_MAX);
+        let as_one: Option<Vec<Piece>> =
+            too_long.then(|| kept.iter().flat_map(|run| kept_pieces(run)).collect());
+        if let Cow::Owned(grown) = history {
+            self.history = grown;
+        }
+        match as_one {
+            Some(pieces) => self.pieces = pieces,
+            None => drop(self.pieces.drain(..gone)),
+        }
+        // A checker of which little is known stays so for long, and there may be ten thousand.
+        let few = self.pieces.len() < RUNS_MAX;
+        self.pieces.shrink_to(if few { 0 } else { RUNS_MAX + 1 });
         Summary { services, findings: findings.into_map() }
     }
 
@@ -279,6 +298,11 @@ impl Runs {
         places.into_iter().map(|(place, _)| place).zip(findings::judge(&wholes, &around)).collect()
     }
 
+    /// Puts the mails into the order of [`Self::placed`], where they nearly always are already.
+    fn sort(&mut self, order_at: impl Fn(Arrival) -> Time) {
+        self.pieces.sort_by_key(|piece| (order_at(piece.arrival), !piece.dryrun, piece.arrival));
+    }
+
     /// In their order; of equal ones the DRYRUN first.
     fn placed(&self, order_at: impl Fn(Arrival) -> Time) -> Vec<Placed<'_>> {
         let mut placed: Vec<Placed<'_>> =
@@ -289,7 +313,7 @@ impl Runs {
 
     /// So many of the oldest runs are let go.
     fn too_old(&self, runs: &[&[Placed<'_>]]) -> usize {
-        let mut room = PIECES_MAX / 2;
+        let mut room = RUN_PIECES_MAX;
         let fitting = runs.iter().rev().take(RUNS_MAX).take_while(|run| {
             let fits = run.len() <= room;
             room = room.saturating_sub(run.len());
@@ -388,7 +412,7 @@ fn cut<'s, 'p>(placed: &'s [Placed<'p>]) -> Vec<&'s [Placed<'p>]> {
 
 /// The mails of a run, as one when they are too many.
 fn kept_pieces(run: &[Placed<'_>]) -> Vec<Piece> {
-    if run.len() <= PIECES_MAX / 2 {
+    if run.len() <= RUN_PIECES_MAX {
         return run.iter().map(|mail| mail.piece.clone()).collect();
     }
     let Some((first, rest)) = run.split_first() else { return Vec::new() };

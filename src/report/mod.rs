@@ -6,6 +6,7 @@
 pub mod tokens;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,8 @@ pub struct Roster {
 #[derive(Debug, Clone)]
 struct Entry {
     name: String,
-    scanner: Scanner,
+    /// Most checkers test what others test.
+    scanner: Arc<Scanner>,
     policy: Option<Policy>,
     /// Σ timeouts: so long a run may last.
     longest_run: TimeDelta,
@@ -39,16 +41,19 @@ impl Roster {
         let addresses = |(index, checker): (usize, &Checker)| {
             checker.addresses.iter().map(move |address| (address.clone(), index)).collect::<Vec<_>>()
         };
-        let entry = |checker: &Checker| Entry {
-            name: checker.name.clone(),
-            scanner: Scanner::new(checker.tests.iter().map(|test| test.service.as_str())),
-            policy: checker.trust.as_ref().map(|trust| Policy::new(&checker.name, trust, keys)),
-            longest_run: checker.tests.iter().map(|test| test.timeout).sum(),
-        };
-        Self {
-            by_address: checkers.iter().enumerate().flat_map(addresses).collect(),
-            checkers: checkers.iter().map(entry).collect(),
+        let mut scanners: BTreeMap<Vec<&str>, Arc<Scanner>> = BTreeMap::new();
+        let mut entries = Vec::with_capacity(checkers.len());
+        for checker in checkers {
+            let services: Vec<&str> = checker.tests.iter().map(|test| test.service.as_str()).collect();
+            let scanner = Arc::new(Scanner::new(services.iter().copied()));
+            entries.push(Entry {
+                name: checker.name.clone(),
+                scanner: Arc::clone(scanners.entry(services).or_insert(scanner)),
+                policy: checker.trust.as_ref().map(|trust| Policy::new(&checker.name, trust, keys)),
+                longest_run: checker.tests.iter().map(|test| test.timeout).sum(),
+            });
         }
+        Self { by_address: checkers.iter().enumerate().flat_map(addresses).collect(), checkers: entries }
     }
 
     /// The one known checker among `recipients`.
