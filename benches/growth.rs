@@ -29,6 +29,8 @@ const MEASURED: usize = 20_000;
 /// The checkers of the file that grows.
 const USUAL: usize = 7;
 const ASKED: usize = 20;
+/// Who writes in one second is looked at together after an outage.
+const SECONDS_A_CYCLE: usize = 300;
 /// So many looks are tried to find the shortest.
 const LOOKS: usize = 100;
 
@@ -165,12 +167,18 @@ fn checkers(checkers: usize) {
     let look = quiet(&mut world, now);
     let (silence, now) = world.fall_silent();
     let silent = quiet(&mut world, now);
+    // So much later nobody writes too late.
+    world.number += 2 * checkers;
+    let back = world.hear(checkers, (checkers / SECONDS_A_CYCLE).max(1));
+    assert!(world.engine.facts().values().all(|facts| facts.silent.is_none()), "all are heard again");
     println!(
-        "  {checkers:>6} checkers: {:>7} a report, {:>7} a look without news, {:>7} a deadline, {:>7} a look while all are silent",
+        "  {checkers:>6} checkers: {:>7} a report, {:>7} a look without news, {:>7} a deadline, {:>7} a look while all are silent, \
+         {:>7} a return",
         shown(per(report, measured)),
         shown(look),
         shown(per(silence, checkers)),
-        shown(silent)
+        shown(silent),
+        shown(per(back, checkers))
     );
 }
 
