@@ -1,6 +1,5 @@
 //! Why: gathers the evidence about each checker that is not heard as it should be, and keeps the incidents' causes.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
@@ -116,28 +115,21 @@ impl Engine {
         let company = self.company(incident);
         let shared = match company {
             Company::Some { .. } => {
-                let roll = self.roll_of(incident);
-                let quiet = roll.fell_silent().filter(|place| {
+                let members = self.rolls.get(incident.number).into_iter().flat_map(Roll::fell_silent);
+                self.shared_by(members.filter(|place| {
                     let brief = self.fleet.get(*place);
                     brief.was_ever_heard && !brief.spoke
-                });
-                self.shared_by(quiet)
+                }))
             }
             Company::Alone | Company::All { .. } | Company::Provider { .. } => Vec::new(),
         };
         (company, shared)
     }
 
-    fn roll_of(&self, incident: &Incident) -> Cow<'_, Roll> {
-        match self.rolls.get(incident.number) {
-            Some(roll) => Cow::Borrowed(roll),
-            None => Cow::Owned(Roll::of(incident, &self.index)),
-        }
-    }
-
     /// With whom the members of `incident` fell silent, those among them who are heard again.
     pub(super) fn company(&self, incident: &Incident) -> Company {
-        let roll = self.roll_of(incident);
+        // Of those who are heard nothing is put down to their company: that all see a service fail is no matter of the mail.
+        let Some(roll) = self.rolls.get(incident.number) else { return Company::Alone };
         // Who was silent before, or was never heard, says nothing about what happened now.
         let members = || {
             let briefs = roll.fell_silent().map(|place| (place, self.fleet.get(place)));
@@ -146,7 +138,7 @@ impl Engine {
         if incident.apart || members().nth(1).is_none() {
             return Company::Alone;
         }
-        let later = self.silent_later(&roll);
+        let later = self.silent_later(roll);
         let heard = members().filter(|(_, brief)| brief.is_heard()).count();
         if self.fleet.heard() == heard && later.is_empty() {
             return Company::All { count: members().count() };

@@ -10,7 +10,7 @@ use crate::incident::{End, Incident, Subject};
 use crate::time::Time;
 
 /// The members of one incident that are configured.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Roll {
     /// Those who are silent, by when that began.
     pub(super) present: BTreeSet<(Time, Place)>,

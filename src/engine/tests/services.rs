@@ -32,6 +32,17 @@ fn a_second_voice_joins_and_the_recovery_waits_for_both() {
 }
 
 #[test]
+fn a_service_that_all_see_fail_is_not_put_down_to_the_mail_path_that_brought_it() {
+    for seen_by in [&["b1", "b2", "b3", "b4"][..], &["b1", "b2"], &["b2", "b3"]] {
+        let mut world = World::all_heard(0);
+        seen_by.iter().for_each(|name| world.report(name, 300, "DRYRUN.OK SQL.NOK SHOP.OK"));
+        world.look(300);
+        world.expect(&["SQL.NOK"]);
+        assert_eq!(world.letters[0].bulletin.about.reason, None, "{seen_by:?}");
+    }
+}
+
+#[test]
 fn missing_and_contradiction_alarm_like_a_nok_in_words_of_their_own() {
     let mut world = World::all_heard(0);
     world.report("b1", 300, "DRYRUN.OK SQL.OK");
