@@ -1,9 +1,11 @@
 //! Which services changed, in the eyes of each checker.
 
+use chrono::TimeDelta;
+
 use super::Engine;
 use crate::config::{Checker, Flap};
 use crate::incident::{End, Flapping, Incident, Subject};
-use crate::ledger::{Outcome, Service};
+use crate::ledger::{Deadline, Facts, Outcome, Service};
 use crate::time::Time;
 
 /// What a checker says of a service.
@@ -33,9 +35,18 @@ impl Engine {
         if facts.silent.is_some() {
             return;
         }
-        let seen: Vec<Seen> =
-            facts.services.iter().filter_map(|(service, known)| seen(checker, service, known)).collect();
+        let current = facts.services.iter().filter(|(_, known)| !self.may_be_outdated(facts, known));
+        let seen: Vec<Seen> = current.filter_map(|(service, known)| seen(checker, service, known)).collect();
         seen.iter().for_each(|seen| self.judge_service(name, seen, now));
+    }
+
+    /// Whether a newer run may lie among mails that are not read yet. Those are read newest first: only a mail that was held
+    /// on the way can be of an older run than they are.
+    fn may_be_outdated(&self, facts: &Facts, known: &Service) -> bool {
+        let Deadline { timeouts_ms, margin_ms, .. } = facts.deadline;
+        let straight = TimeDelta::milliseconds(timeouts_ms.saturating_add(margin_ms));
+        let held = facts.last_received.is_some_and(|received| received - known.at() > straight);
+        held && !self.watch_of(facts).history_known
     }
 
     /// What a person resolved alarms again only after it was good once.

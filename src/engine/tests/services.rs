@@ -186,3 +186,19 @@ fn a_mail_that_was_cut_off_before_a_service_ends_no_alarm_about_it() {
     world.look(910);
     world.expect(&["SQL.OK"]);
 }
+
+#[test]
+fn what_a_held_mail_says_waits_until_no_newer_run_can_lie_below_the_first_window() {
+    let mut world = World::all_heard(300);
+    world.engine.renumbered("MONITOR");
+    // The newest mails of all: a run that was held for half an hour, and one of somebody else that was not.
+    let held = report("MONITOR", "b1", 500, "DRYRUN.OK SQL.NOK SHOP.OK");
+    world.engine.observe(&Observation { received: at(1_990), seen: at(2_000), ..held });
+    world.report("b2", 1_995, "DRYRUN.OK SQL.OK SHOP.NOK");
+    world.engine.looked("MONITOR", at(2_000), History::Filling, at(2_000));
+    world.deliver(2_000);
+    world.expect(&["SHOP.NOK"]);
+    ["b1", "b3", "b4"].iter().for_each(|name| world.hear(name, 1_800));
+    world.look_after_a_gap(2_010);
+    world.expect(&[]);
+}
