@@ -41,8 +41,8 @@ use refresh::Refreshing;
 /// Events of all readers that may wait; a full queue makes the readers wait, which bounds memory.
 const EVENTS_WAITING_MAX: usize = 4;
 
-/// So many events that wait already are stored together.
-const EVENTS_TOGETHER_MAX: usize = 6;
+/// So many events that wait already are stored together at most.
+pub const EVENTS_TOGETHER_MAX: usize = 6;
 
 /// The flow in real time, and what is on its way because of it.
 struct Service {

@@ -20,6 +20,7 @@ impl Truth {
     pub(crate) fn holds(&mut self, world: &World, moment: &Moment<'_>) -> Held {
         self.silences_are_alarmed(moment)?;
         self.alarms_have_their_evidence(world, moment)?;
+        self.results_are_believed(world, moment)?;
         self.blindness_is_said(moment)?;
         self.channels_that_work_are_used(world, moment)
     }
@@ -96,11 +97,14 @@ impl Truth {
                     ));
                 }
             }
-            // What a mail says that is read is alarmed at once, though a newer run may lie among those that are not read again
-            // yet. By a clock that is behind, all runs of one look came at one moment.
-            Subject::Service(service) if !world.is_split(place) && !self.anew && moment.off == 0 => {
+            // By a clock that is behind, all runs of one look came at one moment.
+            Subject::Service(service) if !world.is_split(place) && moment.off == 0 => {
                 let service = SERVICES.iter().position(|one| one == service).unwrap();
-                if !known.newest[service].is_some_and(|(_, bad)| bad) {
+                // What a mail says that came straight is alarmed at once, though a newer run may lie among those that are not
+                // read again yet: it overtook that one.
+                let straight = moment.site.watched[place].timeouts() + moment.site.watched[place].margin;
+                let in_time = self.anew && known.said_bad(service, straight + SECOND);
+                if !in_time && !known.newest[service].is_some_and(|newest| newest.bad) {
                     let newest = known.newest[service];
                     return Err(format!(
                         "{name} said nothing bad of a service, but {newest:?}: {incident:?}\n{:#?}",
@@ -112,6 +116,32 @@ impl Truth {
                 return Err(format!("nobody wrote in the name of {name}: {incident:?}"));
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// "A service alarms with its first bad result and recovers with its first good one": with the complete look that found it.
+    fn results_are_believed(&mut self, world: &World, moment: &Moment<'_>) -> Held {
+        for place in std::mem::take(&mut self.heard) {
+            let (known, name) = (&self.known[place], &moment.site.watched[place].name);
+            let silent = moment.engine.facts().get(name).is_none_or(|facts| facts.silent.is_some());
+            let understood = known.dates_are_understood(world.clock_set[place]) && moment.off == 0;
+            if silent || !understood || world.is_split(place) {
+                continue;
+            }
+            for (service, newest) in SERVICES.iter().zip(known.newest) {
+                let Some(newest) = newest.filter(|newest| newest.certain) else { continue };
+                let subject = Subject::Service((*service).to_owned());
+                let mut open = moment.engine.open_incidents().filter(|one| one.subject == subject);
+                let alarmed = open.any(|one| one.has(name) && one.token().is_some());
+                if alarmed != newest.bad {
+                    return Err(format!(
+                        "{name} said {newest:?} of {service}, alarmed: {alarmed}\n{:?}\n{:#?}",
+                        moment.engine.facts().get(name),
+                        known.shown()
+                    ));
+                }
+            }
         }
         Ok(())
     }

@@ -13,6 +13,15 @@ const DATES_LEARNT_AFTER: u32 = 16;
 const REMEMBERED: usize = 30;
 const SHOWN: usize = 12;
 
+/// What a run said of a service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Newest {
+    run: Ms,
+    pub(crate) bad: bool,
+    /// The mail that says it was certainly found, and nothing more can come of its run.
+    pub(crate) certain: bool,
+}
+
 /// What is known of one checker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
@@ -24,8 +33,8 @@ pub(crate) struct Known {
     settled: Option<Ms>,
     /// When a watchdog that knows of it first looked.
     pub(crate) watched: Option<Ms>,
-    /// Its newest run that says something about a service, and whether that is bad.
-    pub(crate) newest: [Option<(Ms, bool)>; SERVICES.len()],
+    /// Its newest run that says something about each service.
+    pub(crate) newest: [Option<Newest>; SERVICES.len()],
     /// It was found to be silent.
     pub(crate) silent: bool,
     /// Its age counts from here at the earliest: the mailbox was certainly down before.
@@ -67,7 +76,8 @@ impl Known {
             self.clock_set.1 += 1;
             self.straight = Some(mail.left);
         }
-        let lived = if delay <= watched.margin - 2 * SECOND && delay <= STRAIGHT + SECOND {
+        // Of two copies that are read newest first the later one counts, which was held.
+        let lived = if !mail.twice && delay <= watched.margin - 2 * SECOND && delay <= STRAIGHT + SECOND {
             mail.received
         } else {
             mail.left - doubt
@@ -76,9 +86,12 @@ impl Known {
         for (service, said) in mail.results.iter().enumerate().take(watched.services) {
             if *said != 0 || (mail.dryrun && !split) {
                 let newest = &mut self.newest[service];
-                if newest.is_none_or(|(run, _)| run <= mail.run) {
-                    let worse = newest.is_some_and(|(run, bad)| run == mail.run && bad);
-                    *newest = Some((mail.run, *said != 1 || worse));
+                if newest.is_none_or(|newest| newest.run <= mail.run) {
+                    let before = newest.filter(|newest| newest.run == mail.run && newest.bad);
+                    // After a DRYRUN alone results may still come in mails of their own.
+                    let named = mail.results.iter().any(|said| *said != 0);
+                    let certain = named && before.is_none_or(|before| before.certain);
+                    *newest = Some(Newest { run: mail.run, bad: *said != 1 || before.is_some(), certain });
                 }
             }
         }
@@ -97,10 +110,16 @@ impl Known {
     /// A deleted mail was told by a look that was broken off, or not: it is as good as any evidence.
     pub(crate) fn hear_perhaps(&mut self, mail: &Mail) {
         for newest in &mut self.newest {
-            if newest.is_none_or(|(run, _)| run <= mail.run) {
-                *newest = Some((mail.run, true));
+            if newest.is_none_or(|newest| newest.run <= mail.run) {
+                *newest = Some(Newest { run: mail.run, bad: true, certain: false });
             }
         }
+    }
+
+    /// Whether one of its latest mails that was no longer on its way than this says something bad of a service.
+    pub(crate) fn said_bad(&self, service: usize, within: Ms) -> bool {
+        let bad = |mail: &Mail| mail.results[service] > 1 || (mail.dryrun && mail.results[service] == 0);
+        self.mails.iter().any(|mail| mail.received - mail.left <= within && bad(mail))
     }
 
     /// No date of a checker whose clock was just set can be trusted. `set`: when that was last done.

@@ -40,6 +40,8 @@ pub(crate) struct Mail {
     /// By the checker's clock.
     pub(crate) date: Ms,
     pub(crate) received: Ms,
+    /// Another copy of it was sent.
+    pub(crate) twice: bool,
     pub(crate) dryrun: bool,
     pub(crate) results: Results,
     /// The relays wrote down when they had it.

@@ -113,10 +113,10 @@ impl<'p> Life<'p> {
             What::ClockCalm(_) => {}
             What::Heal => self.heal(),
             What::Poke => self.world.poke(&self.plan.site),
-            What::Boots => self.boot()?,
             of_watchdog if self.watchdog.asleep_until > self.world.now => {
                 self.world.plan(self.watchdog.asleep_until, of_watchdog);
             }
+            What::Boots => self.boot()?,
             What::Look(request) if request == self.watchdog.request => self.look(),
             What::Reads(process, told) if process == self.watchdog.number => self.read(&told)?,
             What::Answers(process, answers) if process == self.watchdog.number => self.answered(answers)?,
@@ -185,11 +185,11 @@ impl<'p> Life<'p> {
         self.healed = true;
         self.world.heal();
         self.set_clock(0);
-        self.watchdog.asleep_until = 0;
         let longest = (0..self.plan.site.watched.len()).map(|place| self.longest(place)).max().unwrap();
         let (now, quiet) = (self.world.now, 90 * MINUTE + 3 * longest);
-        self.world.plan(now + quiet, What::Poke);
-        self.world.plan(now + 2 * quiet, What::End);
+        let awake = now.max(self.watchdog.asleep_until);
+        self.world.plan(awake + quiet, What::Poke);
+        self.world.plan(awake + 2 * quiet, What::End);
         self.ask_for_look(now);
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Truth {
     marked: u64,
     /// Those before this one were deleted.
     gone: u64,
+    /// Whose mails the last complete look found.
+    heard: BTreeSet<usize>,
     /// Reports that a stored look found.
     pub(crate) found: Numbers,
     /// The last complete look that is stored.
@@ -199,6 +201,7 @@ impl Truth {
             }
             if complete && mail.sort == Sort::Report {
                 self.found.insert(mail.id);
+                self.heard.insert(mail.checker);
             }
         }
         if self.anew && !complete {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bresse_watchdog::outbox::{Kind, Message, Sent};
+use bresse_watchdog::service::EVENTS_TOGETHER_MAX;
 use chrono::TimeDelta;
 use fastrand::Rng;
 use sha2::Digest;
@@ -15,8 +16,6 @@ use crate::site::{CHANNELS, HOUR, MINUTE, Ms, SECOND};
 use crate::truth::Held;
 use crate::world::{Far, What};
 
-/// So many events of a reader are stored together at most, as the daemon does it.
-const EVENTS_TOGETHER_MAX: usize = 8;
 /// Whoever is called so often within one second is called for nothing.
 const WAKES_A_SECOND_MAX: u32 = 300;
 
@@ -83,9 +82,11 @@ impl Life<'_> {
             }
             0 | 1 => {
                 self.world.tally.fault("the watchdog is suspended");
-                self.watchdog.asleep_until = now + span;
-                self.watchdog.awake_since = now + span;
-                self.watchdog.well_since = now + span;
+                // Whoever sleeps already is not woken by it: what waits, waits for the end of the longer sleep.
+                let until = self.watchdog.asleep_until.max(now + span);
+                self.watchdog.asleep_until = until;
+                self.watchdog.awake_since = until;
+                self.watchdog.well_since = until;
             }
             2 => {
                 self.world.tally.fault("the watchdog is off");
@@ -151,8 +152,8 @@ impl Life<'_> {
         let now = self.world.now;
         self.watchdog.machine = Some(machine);
         self.watchdog.cursors = cursors;
-        self.watchdog.awake_since = now.max(self.watchdog.asleep_until);
-        self.watchdog.well_since = self.watchdog.awake_since;
+        self.watchdog.awake_since = now;
+        self.watchdog.well_since = now;
         self.truth.seen = None;
         self.ask_for_look(now);
         self.settle()

@@ -249,6 +249,7 @@ impl World {
             left,
             date,
             received: left,
+            twice: false,
             dryrun,
             results,
             chain: checker.chain,
@@ -273,6 +274,7 @@ impl World {
             2..6 => {
                 self.tally.fault("a mail comes twice");
                 let later = straight + self.span(0, 2 * MINUTE);
+                let mail = Mail { twice: true, ..mail };
                 self.plan(straight, What::Arrives(mail));
                 self.plan(later, What::Arrives(mail));
             }
