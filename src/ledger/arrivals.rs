@@ -51,13 +51,17 @@ pub struct Arrival {
     pub chain_ms: i64,
     /// How long before `received` the first relay took it over, by its stamp; zero where there is none that can be right.
     pub relaying_ms: i64,
+    /// How much later than `received` the mailbox's own server says that it came, if that is no matter of seconds: the
+    /// watchdog's clock is behind.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub later_ms: i64,
 }
 
 impl Arrival {
     /// The one place that says when a mail was sent.
     pub fn of(seen: &Observation) -> Self {
         let arrival = Self::new(seen.received, seen.mail.sent, &seen.mail.received);
-        Self { run: seen.mail.run, ..arrival }
+        Self { run: seen.mail.run, later_ms: later_ms(seen), ..arrival }
     }
 
     /// Of a mail that is not signed.
@@ -70,6 +74,7 @@ impl Arrival {
             run: None,
             chain_ms: ends.map_or(0, |(newest, oldest)| (newest - oldest).num_milliseconds()),
             relaying_ms: first_relay(chain, received).map_or(0, |(_, at)| (received - at).num_milliseconds()),
+            later_ms: 0,
         }
     }
 
@@ -83,9 +88,26 @@ impl Arrival {
         self.sent.map(|sent| (self.relayed() - sent).num_milliseconds())
     }
 
+    /// As [`Self::received`], by the clock of the mailbox's server.
+    fn came(&self) -> Time {
+        self.received + TimeDelta::milliseconds(self.later_ms)
+    }
+
     fn delay_ms(&self) -> Option<i64> {
         self.sent.map(|sent| (self.received - sent).num_milliseconds())
     }
+
+    fn delay_there_ms(&self) -> Option<i64> {
+        self.delay_ms().map(|delay| delay + self.later_ms)
+    }
+}
+
+fn later_ms(seen: &Observation) -> i64 {
+    // Then INTERNALDATE was no earlier. How much later it was is told by the first line that the server itself wrote.
+    let in_the_future = seen.received == seen.seen;
+    let own = seen.mail.received.first().filter(|_| in_the_future).and_then(|hop| hop.at);
+    let later = own.map_or(TimeDelta::zero(), |at| at - seen.received);
+    if later > CLOCK_NEAR { later.num_milliseconds() } else { 0 }
 }
 
 /// What was usual at one moment. A burst of mails is one moment, so that a released queue cannot become usual.
@@ -98,6 +120,21 @@ struct Moment {
     chain_ms: i64,
     submitted_ms: Option<i64>,
     relaying_ms: i64,
+    /// Of the mail whose delay it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    later_ms: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for it.
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+impl Moment {
+    /// The delay by the clock of the mailbox's server, which goes on when the watchdog's is set back.
+    fn delay_there_ms(&self) -> Option<i64> {
+        self.delay_ms.map(|delay| delay + self.later_ms)
+    }
 }
 
 /// The mails of one checker as far as they tell when it was heard.
@@ -140,13 +177,18 @@ impl Eq for Known {}
 #[derive(Debug, Clone, Copy)]
 struct Usual {
     delay_ms: Option<i64>,
+    /// By the clock of the mailbox's server.
+    delay_there_ms: Option<i64>,
     wrong_chain_ms: i64,
 }
 
 impl Usual {
     fn left_at(self, arrival: Arrival, margin_ms: i64) -> Time {
         let over_chain = arrival.chain_ms - self.wrong_chain_ms;
-        let over_delay = arrival.delay_ms().zip(self.delay_ms).map_or(0, |(delay, usual)| delay - usual);
+        let over = |delay: Option<i64>, usual| delay.zip(usual).map_or(0, |(delay, usual)| delay - usual);
+        // Of the watchdog's clock and the server's one may have been set, and no mail was held for that.
+        let over_delay =
+            over(arrival.delay_ms(), self.delay_ms).min(over(arrival.delay_there_ms(), self.delay_there_ms));
         let held = over_chain.max(over_delay);
         if held > margin_ms { arrival.received - TimeDelta::milliseconds(held) } else { arrival.received }
     }
@@ -175,7 +217,7 @@ impl Places {
         };
         let at = sent + TimeDelta::milliseconds(offset);
         // By more than the margin no run lies in the future: the clock was set.
-        if at > arrival.received + self.margin { arrival.received } else { at }
+        if at > arrival.came() + self.margin { arrival.came() } else { at }
     }
 }
 
@@ -214,7 +256,7 @@ impl Arrivals {
         let usual = self.usual(rhythm);
         self.proven = self.proven.max(newest_left_at(&older, usual));
         let was_set = |before: i64, usual: i64| (usual - before).abs() > rhythm.margin.num_milliseconds();
-        self.order_offset_ms = match (self.order_offset_ms, usual.delay_ms) {
+        self.order_offset_ms = match (self.order_offset_ms, usual.delay_there_ms) {
             (Some(before), Some(usual)) if was_set(before, usual) => Some(usual),
             (before, usual) => before.or(usual),
         };
@@ -258,7 +300,7 @@ impl Arrivals {
 
     /// The same answers for many mails.
     pub fn places(&self, rhythm: Rhythm) -> Places {
-        let smallest = || self.moments.iter().filter_map(|moment| moment.delay_ms).min();
+        let smallest = || self.moments.iter().filter_map(Moment::delay_there_ms).min();
         Places {
             usual: self.usual(rhythm),
             offset_ms: self.order_offset_ms.or_else(smallest),
@@ -288,12 +330,21 @@ impl Arrivals {
         if let Some(known) = self.answers(rhythm) {
             return known.usual;
         }
-        Usual { delay_ms: self.usual_delay_ms(rhythm), wrong_chain_ms: self.wrong_chain_ms(rhythm) }
+        Usual {
+            delay_ms: self.usual_delay_ms(rhythm),
+            delay_there_ms: self.usual_delay_there_ms(rhythm),
+            wrong_chain_ms: self.wrong_chain_ms(rhythm),
+        }
     }
 
     /// Received − sent as it usually is for this checker: its clock's offset and the path's delay together.
     pub fn usual_delay_ms(&self, rhythm: Rhythm) -> Option<i64> {
         usual(self.moments.iter().filter_map(|moment| moment.delay_ms), rhythm.margin)
+    }
+
+    /// The same by the clock of the mailbox's server.
+    fn usual_delay_there_ms(&self, rhythm: Rhythm) -> Option<i64> {
+        usual(self.moments.iter().filter_map(Moment::delay_there_ms), rhythm.margin)
     }
 
     /// From a mail's own date to the first relay's stamp, as it usually is: the clock's offset, turned round.
@@ -339,13 +390,16 @@ impl Arrivals {
         // Counted with the present cycle: it may have been another one when the moments were learnt.
         let half_cycle = (rhythm.cycle.num_milliseconds() / 2).max(1);
         let slot = |at: Time| at.timestamp_millis().div_euclid(half_cycle);
-        let Arrival { received, chain_ms, relaying_ms, .. } = arrival;
+        let Arrival { received, chain_ms, relaying_ms, later_ms, .. } = arrival;
         let least = |one: Option<i64>, other| [one, other].into_iter().flatten().min();
         // A run that is sent again is the same moment: the smaller delay of the two counts.
         let at = arrival.run.unwrap_or(received);
         match self.moments.iter_mut().find(|known| slot(known.at) == slot(at)) {
             Some(known) => {
                 // The path's delay is never negative: the smallest is nearest to the truth.
+                if arrival.delay_ms().is_some_and(|delay| known.delay_ms.is_none_or(|known| delay < known)) {
+                    known.later_ms = arrival.later_ms;
+                }
                 known.delay_ms = least(known.delay_ms, arrival.delay_ms());
                 known.chain_ms = known.chain_ms.min(chain_ms);
                 known.submitted_ms = least(known.submitted_ms, arrival.submitted_ms());
@@ -360,7 +414,7 @@ impl Arrivals {
                     self.moments.remove(0);
                 }
                 let (delay_ms, submitted_ms) = (arrival.delay_ms(), arrival.submitted_ms());
-                let moment = Moment { at, delay_ms, chain_ms, submitted_ms, relaying_ms };
+                let moment = Moment { at, delay_ms, chain_ms, submitted_ms, relaying_ms, later_ms };
                 self.moments.insert(place, moment);
             }
         }
@@ -395,7 +449,14 @@ mod tests {
     /// A mail received in `minute`, `delay_s` after it was sent by a clock that is `clock_s` ahead.
     fn mail(minute: i64, delay_s: i64, clock_s: i64) -> Arrival {
         let sent = at(minute) - TimeDelta::seconds(delay_s) + TimeDelta::seconds(clock_s);
-        Arrival { received: at(minute), sent: Some(sent), run: None, chain_ms: 0, relaying_ms: 0 }
+        Arrival {
+            received: at(minute),
+            sent: Some(sent),
+            run: None,
+            chain_ms: 0,
+            relaying_ms: 0,
+            later_ms: 0,
+        }
     }
 
     fn after(mails: &[Arrival]) -> Arrivals {

@@ -45,7 +45,14 @@ fn piece(second: i64, text: &str, deadline: Deadline) -> Piece {
     };
     let chain_ms = if text.contains("held") { 1 } else { 0 };
     Piece::new(
-        Arrival { received: at(second), sent: mail.sent, run: mail.run, chain_ms, relaying_ms: 0 },
+        Arrival {
+            received: at(second),
+            sent: mail.sent,
+            run: mail.run,
+            chain_ms,
+            relaying_ms: 0,
+            later_ms: 0,
+        },
         deadline,
         &mail,
     )

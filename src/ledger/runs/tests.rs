@@ -23,6 +23,7 @@ fn piece(second: i64, text: &str) -> Piece {
             run: None,
             chain_ms: 0,
             relaying_ms: 0,
+            later_ms: 0,
         },
         cycle_ms: 300_000,
         timeouts_ms: 40_000,
