@@ -97,8 +97,7 @@ impl Truth {
                     ));
                 }
             }
-            // By a clock that is behind, all runs of one look came at one moment.
-            Subject::Service(service) if !world.is_split(place) && moment.off == 0 => {
+            Subject::Service(service) if !world.is_split(place) && known.runs_are_in_order(moment.off) => {
                 let service = SERVICES.iter().position(|one| one == service).unwrap();
                 // What a mail says that came straight is alarmed at once, though a newer run may lie among those that are not
                 // read again yet: it overtook that one.
@@ -125,7 +124,8 @@ impl Truth {
         for place in std::mem::take(&mut self.heard) {
             let (known, name) = (&self.known[place], &moment.site.watched[place].name);
             let silent = moment.engine.facts().get(name).is_none_or(|facts| facts.silent.is_some());
-            let understood = known.dates_are_understood(world.clock_set[place]) && moment.off == 0;
+            let understood =
+                known.dates_are_understood(world.clock_set[place]) && known.runs_are_in_order(moment.off);
             if silent || !understood || world.is_split(place) {
                 continue;
             }
