@@ -28,8 +28,8 @@ impl Truth {
     /// "No silence longer than its deadline goes without an alarm whenever the mailbox was readable": within one poll of the
     /// deadline where it was readable just then, and with the next complete look where it was not.
     fn silences_are_alarmed(&mut self, moment: &Moment<'_>) -> Held {
-        let patience = moment.off + SECOND;
         while let Some((due, place)) = self.overdue.first().copied() {
+            let patience = moment.off_of(&self.known[place]) + SECOND;
             let judged = self.looked.is_some_and(|looked| looked > due + patience);
             // A look is asked for at the deadline itself: nobody waits for the next poll.
             let in_time = moment.well_since + MINUTE < due && moment.now > due + patience + LOOK_MAX;
@@ -89,7 +89,7 @@ impl Truth {
             Subject::Silence => {
                 let lived = known.lived.or(known.watched).max(known.excused).unwrap_or_default();
                 let silent = moment.now - lived;
-                if silent + moment.off + SECOND < moment.deadlines(place).0 {
+                if silent + moment.off_of(known) + SECOND < moment.deadlines(place).0 {
                     return Err(format!(
                         "{name} is alarmed as silent {silent} ms after it was heard or excused: {incident:?}\n{:?}\n{:#?}",
                         moment.engine.facts().get(name),

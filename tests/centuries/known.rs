@@ -125,7 +125,12 @@ impl Known {
     /// By a clock that is behind, all runs of one look came at one moment: only the server's own line in a mail says when it
     /// came. `off`: of the watchdog's clock.
     pub(crate) fn runs_are_in_order(&self, off: Ms) -> bool {
-        off == 0 || self.mails.back().is_some_and(|mail| mail.chain)
+        off == 0 || self.has_lines()
+    }
+
+    /// The mailbox's server writes into its mails when they came.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.mails.back().is_some_and(|mail| mail.chain)
     }
 
     /// No date of a checker whose clock was just set can be trusted. `set`: when that was last done.

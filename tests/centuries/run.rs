@@ -110,7 +110,10 @@ impl<'p> Life<'p> {
             What::ClockCalm(number) if number == self.watchdog.clock_set => {
                 self.watchdog.off = self.watchdog.ahead.abs();
             }
-            What::ClockCalm(_) => {}
+            What::ClockCompared(number) if number == self.watchdog.clock_set => {
+                self.watchdog.off_by_lines = self.watchdog.ahead.abs();
+            }
+            What::ClockCalm(_) | What::ClockCompared(_) => {}
             What::Heal => self.heal(),
             What::Poke => self.world.poke(&self.plan.site),
             of_watchdog if self.watchdog.asleep_until > self.world.now => {
@@ -177,6 +180,7 @@ impl<'p> Life<'p> {
             },
             awake_since: self.watchdog.awake_since,
             off: self.watchdog.off,
+            off_by_lines: self.watchdog.off_by_lines,
         };
         examine(&mut self.truth, &self.world, &moment)
     }

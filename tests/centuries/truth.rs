@@ -95,9 +95,15 @@ pub(crate) struct Moment<'a> {
     pub(crate) awake_since: Ms,
     /// Its clock is, or was lately, so far off.
     pub(crate) off: Ms,
+    /// The same for those in whose mails the server says when they came.
+    pub(crate) off_by_lines: Ms,
 }
 
 impl Moment<'_> {
+    fn off_of(&self, known: &Known) -> Ms {
+        if known.has_lines() { self.off_by_lines } else { self.off }
+    }
+
     fn deadlines(&self, place: usize) -> (Ms, Ms) {
         let (one, other) = (self.site.watched[place].deadline(), self.other.watched[place].deadline());
         (one.min(other), one.max(other))

@@ -39,6 +39,7 @@ pub(super) struct Watchdog {
     pub(super) wakes: (Ms, u32),
     pub(super) ahead: Ms,
     pub(super) off: Ms,
+    pub(super) off_by_lines: Ms,
     pub(super) clock_set: u64,
     pub(super) other_site: bool,
     pub(super) rng: Rng,
@@ -62,6 +63,7 @@ impl Watchdog {
             wakes: (0, 0),
             ahead: 0,
             off: 0,
+            off_by_lines: 0,
             clock_set: 0,
             other_site: false,
             rng: Rng::with_seed(seed ^ 0xd09),
@@ -102,13 +104,18 @@ impl Life<'_> {
 
     pub(super) fn set_clock(&mut self, ahead: Ms) {
         let before = std::mem::replace(&mut self.watchdog.ahead, ahead);
-        self.watchdog.off = self.watchdog.off.max(2 * before.abs().max(ahead.abs()));
+        let off = 2 * before.abs().max(ahead.abs());
+        self.watchdog.off = self.watchdog.off.max(off);
+        self.watchdog.off_by_lines = self.watchdog.off_by_lines.max(off);
         self.watchdog.well_since = self.watchdog.well_since.max(self.world.now);
         self.watchdog.clock_set += 1;
         let longest = (0..self.plan.site.watched.len()).map(|place| self.longest(place)).max().unwrap();
         // How long a mail usually takes was learnt by the wrong clock, from eight cycles.
         let calm = self.world.now + 9 * longest + 2 * HOUR;
         self.world.plan(calm, What::ClockCalm(self.watchdog.clock_set));
+        // By four looks that found mails the clocks are compared.
+        let compared = self.world.now + 4 * longest + HOUR;
+        self.world.plan(compared, What::ClockCompared(self.watchdog.clock_set));
         // A timer of the system goes by the clock.
         self.watchdog.wake = None;
         self.plan_wake();

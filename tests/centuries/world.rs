@@ -35,6 +35,7 @@ pub(crate) enum What {
     Answers(u64, Vec<(u64, Sent)>),
     Boots,
     ClockCalm(u64),
+    ClockCompared(u64),
     Heal,
     /// A service fails once, so that every channel has something to say.
     Poke,
