@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Breach;
+use crate::ledger::few::Few;
 use crate::ledger::{Deadline, Facts, Finding, Former, Outcome, Silence};
 use crate::reason::Reason;
 use crate::time::Time;
@@ -33,7 +34,7 @@ pub struct Standing {
     pub complaint: Option<String>,
     pub disbelieved: Option<Disbelieved>,
     /// When each mailbox last received it.
-    pub heard_through: BTreeMap<String, Time>,
+    pub heard_through: Few<String, Time>,
 }
 
 /// What it last said of a service.

@@ -11,6 +11,7 @@ use crate::expiry::Validity;
 use crate::fullness::Fullness;
 use crate::incident::{End, Incident, Subject};
 use crate::ledger::Deadline;
+use crate::ledger::few::Few;
 use crate::time::Time;
 use crate::verdict::Watch;
 
@@ -364,7 +365,7 @@ fn earlier(known: Option<Time>, other: Time) -> Time {
 
 /// The mailboxes through which a checker was heard lately; all of them when it was never heard.
 pub(super) fn receiving<'a>(
-    heard_through: &'a BTreeMap<String, Time>,
+    heard_through: &'a Few<String, Time>,
     deadline: Deadline,
     mailboxes: &'a BTreeMap<String, Mailbox>,
 ) -> impl Iterator<Item = (&'a String, &'a Mailbox)> + Clone {
@@ -379,7 +380,7 @@ pub(super) fn receiving<'a>(
 /// Of the mailboxes through which a checker was heard lately, the one that was read last decides: each of them
 /// receives every mail of it. One that was never heard may come through any.
 pub fn watch_of(
-    heard_through: &BTreeMap<String, Time>,
+    heard_through: &Few<String, Time>,
     deadline: Deadline,
     mailboxes: &BTreeMap<String, Mailbox>,
     config: &Config,

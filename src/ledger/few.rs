@@ -36,6 +36,34 @@ impl<K: Ord, V> Few<K, V> {
         self.0.get_mut(place).map(|(_, value)| value)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
+    /// Puts in what is not there yet, or in the place of what is.
+    pub fn insert(&mut self, key: K, value: V) {
+        match self.place(&key) {
+            Ok(place) => {
+                if let Some((_, known)) = self.0.get_mut(place) {
+                    *known = value;
+                }
+            }
+            Err(place) => {
+                // Exactly: a few entries stay for long, and in many maps.
+                self.0.reserve_exact(1);
+                self.0.insert(place, (key, value));
+            }
+        }
+    }
+
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -47,10 +75,8 @@ impl<K: Ord, V> Few<K, V> {
     pub fn insert_or_get(&mut self, key: K, value: V) -> Option<&mut V> {
         match self.place(&key) {
             Ok(place) => self.0.get_mut(place).map(|(_, known)| known),
-            Err(place) => {
-                // Exactly: a few entries stay for long, and in many maps.
-                self.0.reserve_exact(1);
-                self.0.insert(place, (key, value));
+            Err(_) => {
+                self.insert(key, value);
                 None
             }
         }
@@ -107,7 +133,11 @@ mod tests {
             assert_eq!(few.insert_or_get(key.to_owned(), value), None);
         }
         assert_eq!(few.insert_or_get("a".to_owned(), 9), Some(&mut 2));
-        *few.get_mut("c").unwrap() = 4;
+        few.insert("c".to_owned(), 4);
+        few.insert("0".to_owned(), 5);
+        assert_eq!((few.keys().count(), few.values().copied().max()), (4, Some(5)));
+        few.retain(|key| key != "0");
+        assert!(!few.is_empty());
         assert_eq!(
             few.iter().map(|(key, value)| (key.as_str(), *value)).collect::<Vec<_>>(),
             [("a", 2), ("b", 1), ("c", 4)]

@@ -172,7 +172,7 @@ pub struct Facts {
     /// The rules of reporting that its runs break, or broke lately.
     pub findings: BTreeMap<Breach, Finding>,
     /// When each mailbox last received it.
-    pub heard_through: BTreeMap<String, Time>,
+    pub heard_through: Few<String, Time>,
     pub complaint: Option<Complaint>,
     pub deadline: Deadline,
     pub former: Option<Former>,
@@ -204,7 +204,7 @@ impl Facts {
             last_sent: None,
             services: Few::default(),
             findings: BTreeMap::new(),
-            heard_through: BTreeMap::new(),
+            heard_through: Few::default(),
             complaint: None,
             deadline: Deadline::of(checker),
             former: None,

@@ -72,6 +72,7 @@ impl Swings {
         let many = self.stretches.len().saturating_sub(FLAP_CHANGES_MAX as usize + 1);
         let old = self.stretches.iter().skip(1).take_while(|next| Some(next.first) < oldest).count();
         self.stretches.drain(..many.max(old));
+        self.stretches.shrink_to_fit();
     }
 }
 

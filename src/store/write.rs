@@ -232,7 +232,7 @@ fn put_checker(transaction: &Transaction<'_>, ledger: &mut Ledger<'_>, row: &Row
             json(facts)?,
         ])?;
     forget_heard_through(transaction, &row.name)?;
-    for (mailbox, heard) in &facts.heard_through {
+    for (mailbox, heard) in facts.heard_through.iter() {
         transaction
             .prepare_cached("INSERT INTO heard_through (checker, mailbox, heard_ms) VALUES ($1, $2, $3)")?
             .execute(params![row.name, mailbox, millis(*heard)])?;
