@@ -330,21 +330,18 @@ impl Arrivals {
         if let Some(known) = self.answers(rhythm) {
             return known.usual;
         }
-        Usual {
-            delay_ms: self.usual_delay_ms(rhythm),
-            delay_there_ms: self.usual_delay_there_ms(rhythm),
-            wrong_chain_ms: self.wrong_chain_ms(rhythm),
-        }
+        let delay_ms = self.usual_delay_ms(rhythm);
+        // Nearly always the two clocks agree.
+        let delay_there_ms = match self.moments.iter().all(|moment| moment.later_ms == 0) {
+            true => delay_ms,
+            false => usual(self.moments.iter().filter_map(Moment::delay_there_ms), rhythm.margin),
+        };
+        Usual { delay_ms, delay_there_ms, wrong_chain_ms: self.wrong_chain_ms(rhythm) }
     }
 
     /// Received − sent as it usually is for this checker: its clock's offset and the path's delay together.
     pub fn usual_delay_ms(&self, rhythm: Rhythm) -> Option<i64> {
         usual(self.moments.iter().filter_map(|moment| moment.delay_ms), rhythm.margin)
-    }
-
-    /// The same by the clock of the mailbox's server.
-    fn usual_delay_there_ms(&self, rhythm: Rhythm) -> Option<i64> {
-        usual(self.moments.iter().filter_map(Moment::delay_there_ms), rhythm.margin)
     }
 
     /// From a mail's own date to the first relay's stamp, as it usually is: the clock's offset, turned round.
