@@ -45,8 +45,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use plan::{Made, Plan};
 use run::live;
 
-/// Worlds that once showed a defect, of the product or of the simulation, and what it was.
-const FAILED_ONCE: [(Made, u64, &str); 0] = [];
+/// Worlds that once showed a defect, of the product or of the simulation: of how many reports they are, and what it was.
+const FAILED_ONCE: [(Made, u64, i64, &str); 2] = [
+    (Made::Whole, 13, 6_000, "who sleeps already is not woken by a shorter sleep"),
+    (Made::Core, 215, 6_000, "of two copies of a mail the one that was held is read first"),
+];
 
 /// In a debug build.
 const FEW: u64 = 3;
@@ -77,9 +80,9 @@ fn trials() -> Vec<Trial> {
         trials.push(Trial::test(format!("{made:?}: who is killed ends as who is not"), move || {
             (20..22).try_for_each(|seed| share::killed(seed, made, REPORTS)).map_err(Failed::from)
         }));
-        for (_, seed, why) in FAILED_ONCE.iter().filter(|(of, ..)| *of == made) {
+        for (_, seed, reports, why) in FAILED_ONCE.iter().filter(|(of, ..)| *of == made) {
             trials.push(Trial::test(format!("{made:?} world {seed}: {why}"), move || {
-                live(&Plan::random(*seed, made, REPORTS)).map(drop).map_err(Failed::from)
+                live(&Plan::random(*seed, made, *reports)).map(drop).map_err(Failed::from)
             }));
         }
     }
