@@ -300,7 +300,7 @@ impl Runs {
 
     /// Puts the mails into the order of [`Self::placed`], where they nearly always are already.
     fn sort(&mut self, order_at: impl Fn(Arrival) -> Time) {
-        self.pieces.sort_by_key(|piece| (order_at(piece.arrival), !piece.dryrun, piece.arrival));
+        self.pieces.sort_by_cached_key(|piece| (order_at(piece.arrival), !piece.dryrun, piece.arrival));
     }
 
     /// In their order; of equal ones the DRYRUN first.

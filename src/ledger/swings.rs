@@ -34,7 +34,11 @@ impl Swings {
         let bad = outcome.is_bad();
         match self.stretches.last_mut() {
             Some(newest) if newest.bad == bad && at >= newest.first => newest.last = newest.last.max(at),
-            _ => self.put_in(at, bad),
+            _ => match self.stretches.first_mut() {
+                // As history is read.
+                Some(oldest) if oldest.bad == bad && at < oldest.first => oldest.first = at,
+                _ => self.put_in(at, bad),
+            },
         }
         self.forget();
     }
